@@ -1,0 +1,81 @@
+"""What a payment gateway answered, in the app's own words.
+
+The gateway room translates Stripe into these; the payment machine and the simulator know nothing else.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+
+
+class Outcome(str, Enum):
+	"""Fate of one payment intent, as far as the gateway has told."""
+
+	SUCCEEDED = "succeeded"
+	"""Captured: the money moved."""
+	DECLINED = "declined"
+	"""The card was refused and the intent holds no money. Whether it still *could* is `Answer.intent_open`."""
+	NEEDS_AUTHENTICATION = "needs_authentication"
+	"""The bank wants the card holder; nothing moves until the person acts."""
+	CANCELLED = "cancelled"
+	"""The intent is closed for good and can never capture."""
+	UNKNOWN = "unknown"
+	"""Time-out, connection lost, 5xx, 429, 409, processing: it may or may not have happened."""
+	ERROR = "error"
+	"""The request itself was refused (keys, parameters): nothing was charged, and no card is to blame."""
+
+
+class DeclineClass(str, Enum):
+	"""What a decline says about the card."""
+
+	PERMANENT = "permanent"
+	"""Never try this card again (lost, stolen, closed, no such number)."""
+	EXPIRED = "expired"
+	"""The card is past its date; only new details help."""
+	TRY_LATER = "try_later"
+	"""The card may work another day (no funds, issuer not reached)."""
+	AUTHENTICATION = "authentication"
+	"""Only the card holder's own confirmation helps."""
+	FRAUD = "fraud"
+	"""Refused by risk rules; a person has to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+	"""One answer of the gateway about one intent.
+
+	`amount` is in major units of `currency` (an ISO 4217 code in capitals); `milliseconds` is how long the
+	call took. `intent_open` says that the intent could still capture later, so it must be cancelled before
+	another card is charged. `code` is the machine-readable reason (Stripe's decline or error code).
+	"""
+
+	outcome: Outcome
+	intent: str | None = None
+	charge: str | None = None
+	code: str | None = None
+	decline_class: DeclineClass | None = None
+	message: str = ""
+	intent_open: bool = False
+	amount: Decimal | None = None
+	currency: str | None = None
+	payment_method: str | None = None
+	risk_level: str | None = None
+	retry_after: float | None = None
+	milliseconds: int = 0
+	metadata: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCard:
+	"""A payment method as the gateway keeps it. There is no number in it, ever."""
+
+	payment_method: str
+	kind: str
+	brand: str | None = None
+	last4: str | None = None
+	exp_month: int | None = None
+	exp_year: int | None = None
+	funding: str | None = None
+	fingerprint: str | None = None
+	country: str | None = None
+	customer: str | None = None

@@ -1,0 +1,52 @@
+"""The hash chain of a ledger: each row carries the hash of the row before, so that a changed row shows.
+
+SHA-256 over the fields in a fixed order and form, joined by the unit separator (which no field may hold).
+"""
+
+import hashlib
+
+from crm_recharge.domain.money import stored
+
+SEPARATOR = "\x1f"
+GENESIS = ""
+
+
+def link(account: str, entry) -> str:
+	"""Hash of `entry` (a book.Entry, or anything with its fields) on top of `entry.previous_hash`."""
+	fields = (
+		entry.previous_hash,
+		account,
+		str(entry.sequence),
+		entry.name,
+		entry.entry_type,
+		stored(entry.amount),
+		stored(entry.balance_after),
+		moment(entry.posted_at),
+		moment(entry.occurred_at),
+		entry.request_key,
+		entry.lots_json,
+		entry.category or "",
+		"" if entry.quantity is None else stored(entry.quantity),
+		entry.team or "",
+		entry.user or "",
+		entry.note or "",
+		entry.reference_name or "",
+		entry.gateway_reference or "",
+	)
+	return hashlib.sha256(SEPARATOR.join(fields).encode()).hexdigest()
+
+
+def request_key(account: str, entry_type: str, idempotency_key: str) -> str:
+	"""The ledger's unique key of one movement: exact where a column's collation would fold case."""
+	return hashlib.sha256(SEPARATOR.join((account, entry_type, idempotency_key)).encode()).hexdigest()[:40]
+
+
+def request_hash(*content) -> str:
+	"""A short hash of what a request asked for, to tell a repeat from another request under the same key."""
+	text = SEPARATOR.join("" if part is None else str(part) for part in content)
+	return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def moment(value) -> str:
+	"""A time as the ledger stores it, to the microsecond."""
+	return value.strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,0 +1,87 @@
+"""Amounts: exact decimals with nine places, as MariaDB's decimal(21,9) holds them."""
+
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+
+from crm_recharge.domain.errors import InvalidRequest
+
+PLACES = 9
+QUANTUM = Decimal(1).scaleb(-PLACES)
+LARGEST = Decimal(10) ** 10
+"""No single amount reaches this, so that sums of millions of rows stay inside decimal(21,9)."""
+ZERO = Decimal(0)
+
+# Wide enough for the product of two stored numbers: the default 28 digits would round silently.
+EXACT = Context(prec=60)
+
+# ISO 4217 minor units where they are not two.
+EXPONENTS = {
+	**dict.fromkeys(
+		("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV")
+		+ ("XAF", "XOF", "XPF"),
+		0,
+	),
+	**dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+}
+
+
+def exponent(currency: str) -> int:
+	"""Decimal places of `currency` (ISO 4217 code) in payments."""
+	return EXPONENTS.get(currency.upper(), 2)
+
+
+def parse(value, what: str = "amount") -> Decimal:
+	"""Read `value` (int, str, Decimal, or a JSON number) as an exact amount.
+
+	A float is taken by its shortest text, so that JSON's 0.1 is one tenth and 0.1 + 0.2 is refused for its
+	seventeen decimals. Raises InvalidRequest: not_a_number, not_finite, too_many_decimals, too_large.
+	"""
+	if isinstance(value, bool) or value is None or not isinstance(value, int | str | float | Decimal):
+		raise InvalidRequest("not_a_number", what=what, value=str(value)[:50])
+	text = value if isinstance(value, Decimal) else str(value).strip()
+	if isinstance(text, str) and (len(text) > 60 or "_" in text):
+		raise InvalidRequest("not_a_number", what=what, value=text[:50])
+	try:
+		number = Decimal(text)
+	except InvalidOperation:
+		raise InvalidRequest("not_a_number", what=what, value=str(text)[:50]) from None
+	if not number.is_finite():
+		raise InvalidRequest("not_finite", what=what, value=str(number))
+	if abs(number) >= LARGEST:
+		raise InvalidRequest("too_large", what=what, value=f"{number:.6g}", limit=str(LARGEST))
+	if number != (rounded := quantise(number)):
+		raise InvalidRequest("too_many_decimals", what=what, value=str(number)[:50], places=PLACES)
+	return rounded
+
+
+def parse_positive(value, what: str = "amount") -> Decimal:
+	"""As `parse`, and greater than zero; else InvalidRequest not_positive."""
+	number = parse(value, what)
+	if number <= 0:
+		raise InvalidRequest("not_positive", what=what, value=plain(number))
+	return number
+
+
+def quantise(number: Decimal) -> Decimal:
+	"""`number` with exactly nine places, half to even."""
+	return number.quantize(QUANTUM, rounding=ROUND_HALF_EVEN, context=EXACT)
+
+
+def multiply(quantity: Decimal, unit_price: Decimal) -> Decimal:
+	"""`quantity` × `unit_price`, exact to nine places (half to even beyond them)."""
+	return quantise(EXACT.multiply(quantity, unit_price))
+
+
+def payable(amount: Decimal, currency: str) -> Decimal:
+	"""The smallest amount a card can be charged in `currency` that is not below `amount`."""
+	return amount.quantize(Decimal(1).scaleb(-exponent(currency)), rounding=ROUND_CEILING, context=EXACT)
+
+
+def plain(number: Decimal) -> str:
+	"""`number` as plain digits without trailing zeros: 1.500000000 is 1.5, 1E+2 is 100."""
+	text = f"{number:f}"
+	return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def stored(number: Decimal) -> str:
+	"""`number` as the ledger stores and hashes it: always nine places, never an exponent or a minus zero."""
+	return f"{quantise(number) + 0:f}"

@@ -1,0 +1,147 @@
+"""Whether a recharge starts now, how much it charges, and why (or why not): B9, A2, A3, U3, B3."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.money import ZERO, payable, plain
+
+# Reason codes, kept on the account's timeline.
+CHARGED = "charged"
+ABOVE_THRESHOLD = "above_threshold"
+DISABLED = "disabled"
+NO_SETTING = "no_setting"
+OPEN_RECHARGE = "open_recharge"
+CAPPED = "capped"
+PAUSED = "paused"
+HELD = "held"
+NO_USABLE_CARD = "no_usable_card"
+BELOW_MINIMUM = "below_minimum"
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+	"""A hard limit. `used` counts what has been captured in the window *and* what is in flight.
+
+	An amount cap bounds money (`limit`, `used` in the account's currency), a count cap the number of
+	recharges. `frees_at` is when the oldest of what is counted leaves the window.
+	"""
+
+	name: str
+	limit: Decimal
+	used: Decimal
+	is_count: bool = False
+	frees_at: datetime | None = None
+
+	def leaves_room(self, amount: Decimal) -> bool:
+		return self.used + (1 if self.is_count else amount) <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+	"""Smallest and largest amount of one payment, in the account's currency (M5: 5 and 10,000)."""
+
+	minimum: Decimal = Decimal(5)
+	maximum: Decimal = Decimal(10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+	"""Everything the decision rests on, read under the account's lock."""
+
+	currency: str
+	balance: Decimal
+	has_setting: bool = True
+	enabled: bool = True
+	falls_below: Decimal = Decimal(50)
+	recharge_up_to: Decimal = Decimal(500)
+	open_recharge: str | None = None
+	held_because: str | None = None
+	paused_because: str | None = None
+	usable_cards: int = 1
+	limits: Limits = Limits()
+	caps: tuple[Cap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+	"""`amount` (major units of the account's currency) is set when and only when `code` is CHARGED."""
+
+	code: str
+	amount: Decimal | None = None
+	figures: dict = field(default_factory=dict)
+
+
+def decide(view: View) -> Decision:
+	"""Decide on `view`. At or below `falls_below` counts (A5); the whole gap is closed in one charge (A3)."""
+	if not view.has_setting:
+		return Decision(NO_SETTING)
+	figures = {
+		"balance": plain(view.balance),
+		"falls_below": plain(view.falls_below),
+		"recharge_up_to": plain(view.recharge_up_to),
+	}
+	if view.balance > view.falls_below:
+		return Decision(ABOVE_THRESHOLD, figures=figures)
+	# A hold comes first: a clawback must never be answered by charging the card again.
+	if view.held_because:
+		return Decision(HELD, figures=figures | {"because": view.held_because})
+	if not view.enabled:
+		return Decision(DISABLED, figures=figures)
+	if view.open_recharge:
+		return Decision(OPEN_RECHARGE, figures=figures | {"open_recharge": view.open_recharge})
+	if view.paused_because:
+		return Decision(PAUSED, figures=figures | {"because": view.paused_because})
+	if view.usable_cards < 1:
+		return Decision(NO_USABLE_CARD, figures=figures)
+	amount = charge_amount(view)
+	figures["amount"] = plain(amount)
+	if amount < view.limits.minimum:
+		return Decision(BELOW_MINIMUM, figures=figures | {"minimum": plain(view.limits.minimum)})
+	for cap in view.caps:
+		if not cap.leaves_room(amount):
+			return Decision(CAPPED, figures=figures | cap_figures(cap))
+	return Decision(CHARGED, amount, figures)
+
+
+def charge_amount(view: View) -> Decimal:
+	"""Gap up to the target, rounded up to what a card can be charged, at most one payment's maximum."""
+	return min(payable(view.recharge_up_to - view.balance, view.currency), view.limits.maximum)
+
+
+def cap_figures(cap: Cap) -> dict:
+	"""`cap` as the figures of a decision."""
+	frees = {"frees_at": cap.frees_at.isoformat(sep=" ")} if cap.frees_at else {}
+	return {"cap": cap.name, "limit": plain(cap.limit), "used": plain(cap.used)} | frees
+
+
+def check_setting(falls_below: Decimal, recharge_up_to: Decimal, currency: str, limits: Limits) -> None:
+	"""Refuse a setting that could not do what it says when it is needed.
+
+	Raises InvalidRequest: threshold_negative, target_not_above_threshold, gap_below_minimum,
+	gap_above_maximum.
+	"""
+	figures = {"falls_below": plain(falls_below), "recharge_up_to": plain(recharge_up_to), "currency": currency}
+	if falls_below < ZERO:
+		raise InvalidRequest("threshold_negative", **figures)
+	if recharge_up_to <= falls_below:
+		raise InvalidRequest("target_not_above_threshold", **figures)
+	gap = recharge_up_to - falls_below
+	figures["gap"] = plain(gap)
+	if gap < limits.minimum:
+		raise InvalidRequest("gap_below_minimum", **figures, minimum=plain(limits.minimum))
+	# From an empty account the whole target is charged at once, so the target itself must fit one payment.
+	if recharge_up_to > limits.maximum:
+		raise InvalidRequest("gap_above_maximum", **figures, maximum=plain(limits.maximum))
+
+
+def check_payment(amount: Decimal, currency: str, limits: Limits) -> None:
+	"""Refuse a payment outside `limits` or finer than the currency's smallest coin (M5)."""
+	figures = {"amount": plain(amount), "currency": currency}
+	if amount < limits.minimum:
+		raise InvalidRequest("payment_below_minimum", **figures, minimum=plain(limits.minimum))
+	if amount > limits.maximum:
+		raise InvalidRequest("payment_above_maximum", **figures, maximum=plain(limits.maximum))
+	if payable(amount, currency) != amount:
+		raise InvalidRequest("payment_too_fine", **figures)

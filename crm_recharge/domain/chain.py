@@ -5,7 +5,7 @@ SHA-256 over the fields in a fixed order and form, joined by the unit separator 
 
 import hashlib
 
-from crm_recharge.domain.money import stored
+from crm_recharge.domain.money import ZERO, stored
 
 SEPARATOR = "\x1f"
 GENESIS = ""
@@ -26,7 +26,7 @@ def link(account: str, entry) -> str:
 		entry.request_key,
 		entry.lots_json,
 		entry.category or "",
-		"" if entry.quantity is None else stored(entry.quantity),
+		stored(entry.quantity or ZERO),
 		entry.team or "",
 		entry.user or "",
 		entry.note or "",

@@ -79,3 +79,76 @@ class SavedCard:
 	fingerprint: str | None = None
 	country: str | None = None
 	customer: str | None = None
+
+
+class RefundOutcome(str, Enum):
+	"""Fate of one refund, as far as the gateway has told."""
+
+	SUCCEEDED = "succeeded"
+	"""The gateway has sent the money back (the bank may take days to show it)."""
+	PENDING = "pending"
+	"""Accepted, not done yet; it may still fail."""
+	FAILED = "failed"
+	"""Accepted once, but the money came back to the merchant, or it was cancelled."""
+	REFUSED = "refused"
+	"""The request was refused: nothing is refunded (more than is left, disputed, unknown payment)."""
+	UNKNOWN = "unknown"
+	"""Time-out, connection lost, 5xx, 429, 409: it may or may not have happened. Ask again with the same key."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefundAnswer:
+	"""One answer of the gateway about one refund. `amount` is in major units of `currency`."""
+
+	outcome: RefundOutcome
+	refund: str | None = None
+	intent: str | None = None
+	charge: str | None = None
+	amount: Decimal | None = None
+	currency: str | None = None
+	code: str | None = None
+	message: str = ""
+	reason: str | None = None
+	created: int | None = None
+	retry_after: float | None = None
+	milliseconds: int = 0
+	metadata: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeAnswer:
+	"""A dispute as it stands now.
+
+	`amount` (major units of `currency`) is what the card holder wants back. `fees` and `withdrawn` are in
+	`balance_currency`: fees charged so far, and how much of the amount is out of the merchant's balance now
+	(0 before it is withdrawn and after it is reinstated). `warning` marks an inquiry that has moved no money.
+	"""
+
+	dispute: str
+	status: str
+	reason: str
+	amount: Decimal
+	currency: str
+	charge: str | None = None
+	intent: str | None = None
+	fees: Decimal = Decimal(0)
+	withdrawn: Decimal = Decimal(0)
+	balance_currency: str | None = None
+	evidence_due: int | None = None
+	created: int | None = None
+	metadata: dict = field(default_factory=dict)
+
+	@property
+	def won(self) -> bool:
+		"""The bank decided for the merchant, or an inquiry was closed without a dispute."""
+		return self.status in ("won", "warning_closed", "prevented")
+
+	@property
+	def lost(self) -> bool:
+		"""The bank decided for the card holder, or the merchant accepted."""
+		return self.status in ("lost", "charge_refunded")
+
+	@property
+	def warning(self) -> bool:
+		"""An inquiry: a question of the bank that has moved no money (yet)."""
+		return self.status.startswith("warning_")

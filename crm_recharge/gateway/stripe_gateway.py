@@ -1,0 +1,517 @@
+"""The one place that talks to Stripe.
+
+`StripeGateway` needs no Frappe. Its calls about payments and refunds never raise for what the network or
+Stripe does: they return an Answer, and UNKNOWN where nothing is proven. Calls that move no money raise
+GatewayError. Retrying is the caller's decision, with the same key; the SDK itself never repeats a call.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+
+import stripe
+
+from crm_recharge.domain.answers import (
+	Answer,
+	DisputeAnswer,
+	Outcome,
+	RefundAnswer,
+	RefundOutcome,
+	SavedCard,
+)
+from crm_recharge.gateway import translate
+from crm_recharge.gateway.errors import GatewayError, GatewayUnavailable
+from crm_recharge.gateway.minor_units import normal_currency, to_minor
+
+API_VERSION = "2024-06-20"
+"""The version every answer is read in, whatever the account's default or the SDK's own."""
+
+CONNECT_TIMEOUT = 5
+"""Seconds to reach Stripe; the answer itself may take the whole `timeout`."""
+
+PAGE = 100
+INTENT_PARTS = ["latest_charge"]
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+def connect() -> "StripeGateway":
+	"""The gateway of this site.
+
+	Keys come from *CRM Recharge Settings*; `crm_recharge_stripe_secret_key` and
+	`crm_recharge_stripe_api_base` in site_config.json go before them. Raises frappe.ValidationError when there
+	is no usable key.
+	"""
+	import frappe
+	from frappe import _
+
+	settings = frappe.get_cached_doc("CRM Recharge Settings")
+	key = frappe.conf.get("crm_recharge_stripe_secret_key") or settings.get_password(
+		"stripe_secret_key", raise_exception=False
+	)
+	base = frappe.conf.get("crm_recharge_stripe_api_base") or settings.get("stripe_api_base")
+	try:
+		return StripeGateway(key, api_base=base, timeout=int(settings.get("stripe_timeout") or 20))
+	except ValueError as error:
+		frappe.throw(
+			_(
+				"Stripe cannot be used: {0}. Enter the secret key (it begins with sk_ or rk_) in CRM Recharge"
+				" Settings, or set crm_recharge_stripe_secret_key in site_config.json."
+			).format(error),
+			title=_("Stripe Is Not Set Up"),
+		)
+
+
+def webhook_secret() -> str:
+	"""The signing secret of this site's webhook endpoint; `crm_recharge_stripe_webhook_secret` in
+	site_config.json goes before *CRM Recharge Settings*. Raises frappe.ValidationError when there is none."""
+	import frappe
+	from frappe import _
+
+	secret = frappe.conf.get("crm_recharge_stripe_webhook_secret") or frappe.get_cached_doc(
+		"CRM Recharge Settings"
+	).get_password("stripe_webhook_secret", raise_exception=False)
+	if not secret:
+		frappe.throw(
+			_(
+				"Webhooks of Stripe cannot be verified: enter the endpoint's signing secret (it begins with"
+				" whsec_) in CRM Recharge Settings, or set crm_recharge_stripe_webhook_secret in"
+				" site_config.json."
+			),
+			title=_("Stripe Is Not Set Up"),
+		)
+	return secret
+
+
+class StripeGateway:
+	"""Stripe, in the app's own words. One instance per thread or job; it keeps its connection open.
+
+	`secret_key` is an API key (sk_… or rk_…), `api_base` another address than https://api.stripe.com, and
+	`timeout` the seconds to wait for an answer. Raises ValueError for a missing or malformed key.
+	"""
+
+	def __init__(self, secret_key: str, api_base: str | None = None, timeout: float = 20):
+		secret_key = (secret_key or "").strip()
+		if not secret_key:
+			raise ValueError("no secret key is set")
+		if not secret_key.startswith(("sk_", "rk_")):
+			raise ValueError("the secret key is not one: it must begin with sk_ or rk_")
+		if not 0 < timeout <= 80:
+			raise ValueError(f"the time-out must be between 1 and 80 seconds, not {timeout}")
+		self.livemode = secret_key.startswith(("sk_live_", "rk_live_"))
+		base = (api_base or "").strip().rstrip("/")
+		if base and not base.startswith(("https://", "http://")):
+			raise ValueError(f"the address of Stripe must begin with https:// or http://, not {base!r}")
+		if base.startswith("http://") and self.livemode:
+			raise ValueError("a live key is never sent over plain http://")
+		client = stripe.StripeClient(
+			secret_key,
+			stripe_version=API_VERSION,
+			base_addresses={"api": base} if base else {},
+			max_network_retries=0,
+			http_client=stripe.RequestsClient(timeout=(min(CONNECT_TIMEOUT, timeout), timeout)),
+		)
+		# newer SDKs keep the resources one level down
+		self._stripe = getattr(client, "v1", client)
+
+	def __repr__(self) -> str:
+		return f"<StripeGateway {'live' if self.livemode else 'test'}>"
+
+	# -- payments ------------------------------------------------------------------------------------------
+
+	def charge(
+		self,
+		*,
+		key: str,
+		amount: Decimal,
+		currency: str,
+		customer: str,
+		payment_method: str,
+		description: str = "",
+		metadata: dict | None = None,
+		off_session: bool = True,
+	) -> Answer:
+		"""Charge a saved card now.
+
+		`key` names this try: the same key again, with the same content, never charges twice within Stripe's
+		24 hours, and `metadata["attempt"]` carries it so that the try can be found later. `amount` is in major
+		units of `currency`. `off_session` says that the card holder is not there.
+
+		Raises TypeError or ValueError only for what no request could mean (a float, a negative amount, an empty
+		key); whatever Stripe or the network does comes back as an Answer.
+		"""
+		started = time.monotonic()
+		params = {
+			"amount": _positive(to_minor(amount, currency), amount),
+			"currency": normal_currency(currency).lower(),
+			"customer": _required(customer, "customer"),
+			"payment_method": _required(payment_method, "payment_method"),
+			"payment_method_types": ["card"],
+			# captured before the answer comes, so that "succeeded" means the money moved
+			"capture_method": "automatic",
+			"confirm": True,
+			"metadata": _metadata(metadata) | {"attempt": _required(key, "key")},
+			"expand": INTENT_PARTS,
+		}
+		if description:
+			params["description"] = description[:1000]
+		if off_session:
+			params["off_session"] = True
+
+		answer, replayed = self._payment(
+			lambda: self._stripe.payment_intents.create(params=params, options={"idempotency_key": key}),
+			payment_method=payment_method,
+		)
+		if answer.outcome is not Outcome.SUCCEEDED and (replayed or answer.code == "idempotency_error"):
+			answer = self._as_it_is_now(answer, key, customer)
+		return _timed(answer, started)
+
+	def _as_it_is_now(self, answer: Answer, key: str, customer: str) -> Answer:
+		"""Look behind an answer that Stripe only repeated: the payment may have moved on since.
+
+		Also for a 5xx kept under the key, and a key used with other content: both say nothing about what the
+		first request did.
+		"""
+		if answer.intent:
+			return self.retrieve(answer.intent)
+		found = self.find_by_attempt(key, customer, datetime.now(timezone.utc) - timedelta(hours=25))
+		if found is not None:
+			return found
+		if answer.outcome is Outcome.UNKNOWN and answer.code == "replayed_error":
+			# the first request has ended, and left no payment behind
+			return _with(answer, outcome=Outcome.ERROR, intent_open=False)
+		return answer
+
+	def cancel(self, intent: str, *, key: str | None = None) -> Answer:
+		"""Close an intent for good: CANCELLED, or what it is when it cannot be closed (SUCCEEDED when it was
+		faster; UNKNOWN while it is processing).
+
+		`key` is for the caller's records only: cancelling twice is once by nature, while a repeated answer
+		under a key could be a refusal that no longer holds.
+		"""
+		started = time.monotonic()
+		answer, _ = self._payment(
+			lambda: self._stripe.payment_intents.cancel(
+				_required(intent, "intent"), params={"expand": INTENT_PARTS}
+			)
+		)
+		if answer.outcome is Outcome.ERROR and answer.code in (
+			"payment_intent_unexpected_state",
+			"intent_invalid_state",
+		):
+			answer = self.retrieve(intent)
+		return _timed(answer, started)
+
+	def retrieve(self, intent: str) -> Answer:
+		"""An intent as it is now. ERROR with code `resource_missing` when there is none."""
+		started = time.monotonic()
+		answer, _ = self._payment(
+			lambda: self._stripe.payment_intents.retrieve(
+				_required(intent, "intent"), params={"expand": INTENT_PARTS}
+			)
+		)
+		return _timed(answer, started)
+
+	def client_secret(self, intent: str) -> str:
+		"""The secret with which the customer's own browser may complete `intent`. Never store or log it.
+
+		Raises GatewayError."""
+		return self._ask(lambda: self._stripe.payment_intents.retrieve(intent)).client_secret
+
+	def find_by_attempt(self, key: str, customer: str, since: datetime) -> Answer | None:
+		"""The intent that carries `metadata["attempt"] == key`, among those of `customer` made at or after
+		`since` (timezone-aware; five minutes of clock difference are allowed for).
+
+		None means that Stripe has shown every one of them and none matches. When it could not be asked to the
+		end, the Answer is UNKNOWN (or ERROR, when the question itself was refused).
+		"""
+		started = time.monotonic()
+		found = None
+		params = {
+			"customer": _required(customer, "customer"),
+			"created": {"gte": _timestamp(since - CLOCK_SKEW)},
+			"expand": [f"data.{part}" for part in INTENT_PARTS],
+		}
+		try:
+			for intent in self._pages(self._stripe.payment_intents.list, params):
+				if translate.plain(translate.read(intent, "metadata")).get("attempt") != key:
+					continue
+				answer = translate.intent_answer(intent)
+				if answer.outcome is Outcome.SUCCEEDED:
+					return _timed(answer, started)
+				found = found or answer
+		except GatewayError as error:
+			return _timed(
+				Answer(
+					Outcome.UNKNOWN if error.retryable else Outcome.ERROR,
+					code=error.code,
+					message=error.message,
+					retry_after=error.retry_after,
+				),
+				started,
+			)
+		return _timed(found, started) if found else None
+
+	def intents_since(self, start: datetime, end: datetime | None = None) -> Iterator[Answer]:
+		"""Every intent made from `start` to before `end` (timezone-aware), newest first. Raises GatewayError
+		when Stripe cannot be asked to the end."""
+		created = {"gte": _timestamp(start)} | ({"lt": _timestamp(end)} if end else {})
+		params = {"created": created, "expand": [f"data.{part}" for part in INTENT_PARTS]}
+		for intent in self._pages(self._stripe.payment_intents.list, params):
+			yield translate.intent_answer(intent)
+
+	# -- refunds and disputes ------------------------------------------------------------------------------
+
+	def refund(
+		self,
+		*,
+		key: str,
+		intent: str,
+		amount: Decimal,
+		currency: str,
+		metadata: dict | None = None,
+		reason: str | None = None,
+	) -> RefundAnswer:
+		"""Send back `amount` (major units of `currency`) of a captured payment, under an idempotency key.
+
+		`reason` is one of Stripe's: duplicate, fraudulent, requested_by_customer. Never raises for what Stripe
+		or the network does. An answer that Stripe only repeats is looked up afresh.
+		"""
+		params = {
+			"payment_intent": _required(intent, "intent"),
+			"amount": _positive(to_minor(amount, currency), amount),
+			"metadata": _metadata(metadata) | {"attempt": _required(key, "key")},
+		}
+		if reason:
+			params["reason"] = reason
+		started = time.monotonic()
+		answer, replayed = self._refund(
+			lambda: self._stripe.refunds.create(params=params, options={"idempotency_key": key})
+		)
+		if replayed or answer.code == "idempotency_error":
+			answer = self._refund_as_it_is_now(answer, key, intent)
+		return _timed(answer, started)
+
+	def _refund_as_it_is_now(self, answer: RefundAnswer, key: str, intent: str) -> RefundAnswer:
+		if answer.refund:
+			return self.retrieve_refund(answer.refund)
+		try:
+			for refund in self.list_refunds(intent):
+				if refund.metadata.get("attempt") == key:
+					return refund
+		except GatewayError as error:
+			return RefundAnswer(
+				RefundOutcome.UNKNOWN,
+				intent=intent,
+				code=error.code,
+				message=error.message,
+				retry_after=error.retry_after,
+			)
+		if answer.code == "replayed_error":
+			return _with(answer, outcome=RefundOutcome.REFUSED)
+		return answer
+
+	def retrieve_refund(self, refund: str) -> RefundAnswer:
+		"""A refund as it is now."""
+		started = time.monotonic()
+		answer, _ = self._refund(lambda: self._stripe.refunds.retrieve(_required(refund, "refund")))
+		return _timed(answer, started)
+
+	def list_refunds(self, intent: str) -> list[RefundAnswer]:
+		"""Every refund of a payment, newest first. Raises GatewayError."""
+		params = {"payment_intent": _required(intent, "intent")}
+		return [translate.refund_answer(refund) for refund in self._pages(self._stripe.refunds.list, params)]
+
+	def retrieve_dispute(self, dispute: str) -> DisputeAnswer:
+		"""A dispute as it is now. Raises GatewayError."""
+		return self._ask(
+			lambda: translate.dispute_answer(self._stripe.disputes.retrieve(_required(dispute, "dispute")))
+		)
+
+	def balance_fee(self, charge: str) -> tuple[Decimal, str] | None:
+		"""What Stripe kept of a captured charge: (fee, currency of the balance), or None while Stripe has not
+		worked it out yet. Raises GatewayError."""
+		found = self._ask(
+			lambda: self._stripe.charges.retrieve(
+				_required(charge, "charge"), params={"expand": ["balance_transaction"]}
+			)
+		)
+		transaction = translate.read(found, "balance_transaction")
+		if transaction is None or isinstance(transaction, str):
+			return None
+		return translate.money(transaction.fee, transaction.currency)
+
+	# -- customers and cards -------------------------------------------------------------------------------
+
+	def create_customer(
+		self, *, key: str, name: str, email: str | None = None, metadata: dict | None = None
+	) -> str:
+		"""Make a customer, under an idempotency key, and return its id. Raises GatewayError."""
+		params = {"name": _required(name, "name"), "metadata": _metadata(metadata)}
+		if email:
+			params["email"] = email
+		return self._ask(
+			lambda: self._stripe.customers.create(params=params, options={"idempotency_key": key})
+		).id
+
+	def create_setup_intent(
+		self, customer: str, *, key: str, metadata: dict | None = None
+	) -> tuple[str, str]:
+		"""Begin saving a card for charges without the card holder: (id, client secret for the browser).
+
+		Cards only: a bank account cannot be saved through it. Raises GatewayError."""
+		intent = self._ask(
+			lambda: self._stripe.setup_intents.create(
+				params={
+					"customer": _required(customer, "customer"),
+					"usage": "off_session",
+					"payment_method_types": ["card"],
+					"metadata": _metadata(metadata),
+				},
+				options={"idempotency_key": _required(key, "key")},
+			)
+		)
+		return intent.id, intent.client_secret
+
+	def retrieve_setup_intent(self, setup_intent: str) -> translate.SetupAnswer:
+		"""How far saving a card has come. Raises GatewayError."""
+		return self._ask(
+			lambda: translate.setup_answer(
+				self._stripe.setup_intents.retrieve(_required(setup_intent, "setup_intent"))
+			)
+		)
+
+	def retrieve_card(self, payment_method: str) -> SavedCard:
+		"""A payment method as Stripe keeps it; `kind` tells cards from the rest. Raises GatewayError."""
+		return self._ask(
+			lambda: translate.saved_card(
+				self._stripe.payment_methods.retrieve(_required(payment_method, "payment_method"))
+			)
+		)
+
+	def attach(self, payment_method: str, customer: str) -> SavedCard:
+		"""Give a payment method to a customer. The answer names the one to keep: Stripe makes a new one of its
+		shared test methods. Raises GatewayError, with the decline code when the bank refuses the card."""
+		return self._ask(
+			lambda: translate.saved_card(
+				self._stripe.payment_methods.attach(
+					_required(payment_method, "payment_method"),
+					params={"customer": _required(customer, "customer")},
+				)
+			)
+		)
+
+	def detach(self, payment_method: str) -> SavedCard:
+		"""Take a payment method away from its customer; it can never be charged again. Detaching one that is
+		detached already is no error. Raises GatewayError."""
+		try:
+			return self._ask(
+				lambda: translate.saved_card(
+					self._stripe.payment_methods.detach(_required(payment_method, "payment_method"))
+				)
+			)
+		except GatewayUnavailable:
+			raise
+		except GatewayError:
+			card = self.retrieve_card(payment_method)
+			if card.customer:
+				raise
+			return card
+
+	def list_cards(self, customer: str) -> list[SavedCard]:
+		"""Every card of a customer, newest first. Raises GatewayError."""
+		params = {"customer": _required(customer, "customer"), "type": "card"}
+		return [
+			translate.saved_card(method) for method in self._pages(self._stripe.payment_methods.list, params)
+		]
+
+	# -- how a call is made --------------------------------------------------------------------------------
+
+	def _payment(self, call, payment_method: str | None = None) -> tuple[Answer, bool]:
+		"""Make `call`, which returns a PaymentIntent. Returns the answer, and whether Stripe only repeated it."""
+		try:
+			intent = call()
+		except stripe.StripeError as error:
+			return translate.error_answer(error, payment_method=payment_method), translate.was_replayed(error)
+		try:
+			return translate.intent_answer(intent), translate.was_replayed(
+				translate.read(intent, "last_response")
+			)
+		except (AttributeError, KeyError, TypeError, ValueError) as error:
+			return _unreadable(Answer, Outcome.UNKNOWN, error), False
+
+	def _refund(self, call) -> tuple[RefundAnswer, bool]:
+		try:
+			refund = call()
+		except stripe.StripeError as error:
+			return translate.refund_error(error), translate.was_replayed(error)
+		try:
+			return translate.refund_answer(refund), translate.was_replayed(
+				translate.read(refund, "last_response")
+			)
+		except (AttributeError, KeyError, TypeError, ValueError) as error:
+			return _unreadable(RefundAnswer, RefundOutcome.UNKNOWN, error), False
+
+	def _ask(self, call):
+		"""Make `call`, which moves no money, and turn what goes wrong into GatewayError."""
+		try:
+			return call()
+		except stripe.StripeError as error:
+			raise translate.management_error(error) from None
+		except (AttributeError, KeyError) as error:
+			raise GatewayUnavailable(
+				"unreadable_answer", f"Stripe's answer could not be read: {error}"
+			) from None
+
+	def _pages(self, list_call, params: dict) -> Iterator:
+		"""Every object of a list, page by page."""
+		after = {}
+		while True:
+			page = self._ask(lambda after=after: _page(list_call(params=params | {"limit": PAGE} | after)))
+			yield from page.data
+			if not page.has_more:
+				return
+			after = {"starting_after": page.data[-1].id}
+
+
+def _page(page):
+	"""`page`, once it is certain to be a whole one: a cut-off list must never pass for a short one."""
+	if not isinstance(page.data, list) or (page.has_more and not page.data):
+		raise AttributeError("not a list")
+	return page
+
+
+def _unreadable(kind, outcome, error: Exception):
+	return kind(outcome, code="unreadable_answer", message=f"Stripe's answer could not be read: {error}")
+
+
+def _with(answer, **changes):
+	fields = {name: getattr(answer, name) for name in answer.__dataclass_fields__}
+	return type(answer)(**fields | changes)
+
+
+def _timed(answer, started: float):
+	return _with(answer, milliseconds=round((time.monotonic() - started) * 1000))
+
+
+def _required(value: str, name: str) -> str:
+	if not isinstance(value, str) or not value.strip():
+		raise ValueError(f"{name} must be given")
+	return value
+
+
+def _positive(minor: int, amount) -> int:
+	if minor <= 0:
+		raise ValueError(f"The amount must be more than zero, got {amount}")
+	return minor
+
+
+def _metadata(metadata: dict | None) -> dict[str, str]:
+	"""Stripe keeps strings: 40 characters a name, 500 a value."""
+	return {str(name)[:40]: str(value)[:500] for name, value in (metadata or {}).items() if value is not None}
+
+
+def _timestamp(when: datetime) -> int:
+	if when.tzinfo is None:
+		raise ValueError(f"{when} has no time zone")
+	return int(when.timestamp())

@@ -1,0 +1,105 @@
+# shellcheck shell=bash disable=SC2016
+# The bench: which one, whose, and how this checkout gets into it. Sourced after common.sh.
+
+# is_bench PATH: looks like a bench that was built to its end.
+is_bench() {
+	[ -x "$1/env/bin/python" ] && [ -f "$1/sites/common_site_config.json" ] && [ -d "$1/apps/frappe/frappe" ] &&
+		[ ! -e "$(unfinished_mark "$1")" ]
+}
+
+# Stands beside a bench while it is being built: a bench with this mark is ours to throw away.
+unfinished_mark() { printf '%s' "$(dirname "$1")/.$(basename "$1").$APP-unfinished"; }
+
+home_of() { getent passwd "$1" | cut -d: -f6; }
+
+# find_bench: sets BENCH, BENCH_USER and BENCH_HOME: an existing bench, or where one is to be made.
+find_bench() {
+	local candidate
+	if [ -z "${BENCH:-}" ]; then
+		for candidate in "$HOME/frappe-bench" "$(home_of frappe)/frappe-bench"; do
+			if is_bench "$candidate"; then
+				BENCH="$candidate"
+				break
+			fi
+		done
+	fi
+	if [ -n "${BENCH:-}" ] && is_bench "$BENCH"; then
+		BENCH="$(cd "$BENCH" && pwd -P)"
+		BENCH_USER="$(stat -c %U "$BENCH")"
+	elif is_root; then
+		BENCH_USER=frappe
+	else
+		BENCH_USER="$(id -un)"
+	fi
+	BENCH_HOME="$(home_of "$BENCH_USER")"
+	BENCH_HOME="${BENCH_HOME:-/home/$BENCH_USER}"
+	BENCH="${BENCH:-$BENCH_HOME/frappe-bench}"
+	export BENCH
+}
+
+# can_be_bench_user: whether this user may run commands as the bench's user.
+can_be_bench_user() {
+	[ "$(id -un)" = "$BENCH_USER" ] || can_be_root
+}
+
+# common_config KEY [DEFAULT]: a value of the bench's common_site_config.json.
+common_config() {
+	as_bench python3 -c '
+import json, sys
+path, key, default = sys.argv[1:]
+print(json.load(open(path)).get(key) or default)' "$BENCH/sites/common_site_config.json" "$1" "${2:-}"
+}
+
+# make_readable: sets READABLE, the folder from which the bench's user imports this checkout: the checkout itself,
+# or a fresh copy where that user may not read it (a clone in another user's home, say).
+make_readable() {
+	READABLE=""
+	if as_bench bash -c 'test -x "$1" && ! find "$1/crm_recharge" "$1/dev" -not -readable -print -quit 2>&1 | grep -q .' _ "$CHECKOUT"; then
+		READABLE="$CHECKOUT"
+		return
+	fi
+	local copy
+	copy="$BENCH_HOME/.cache/$APP/checkout-$(printf '%s' "$CHECKOUT" | cksum | cut -d' ' -f1)"
+	tar -C "$CHECKOUT" --exclude=.git --exclude=node_modules --exclude=__pycache__ -cf - . |
+		as_bench bash -c 'rm -rf "$1.new" && mkdir -p "$1.new" && tar -C "$1.new" -xf - && rm -rf "$1" && mv "$1.new" "$1"' _ "$copy"
+	READABLE="$copy"
+	say "   $BENCH_USER cannot read $CHECKOUT: running the copy in $copy"
+}
+
+# link_app: makes the bench know the app. A real clone, or a link to a checkout that is there, is somebody's choice
+# and stays: the commands here run this checkout all the same (PYTHONPATH, see as_bench).
+link_app() {
+	local app="$BENCH/apps/$APP"
+	as_bench bash -c '
+		set -e
+		app="$1" readable="$2" name="$3" sites="$4"
+		if [ ! -e "$app" ] && { [ -L "$app" ] || [ ! -d "$app" ]; }; then ln -sfn "$readable" "$app"; fi
+		grep -qx "$name" "$sites/apps.txt" || { [ -z "$(tail -c 1 "$sites/apps.txt")" ] || echo; echo "$name"; } >>"$sites/apps.txt"
+		if [ -L "$app" ] && [ ! -e "$sites/assets/$name" ]; then
+			mkdir -p "$sites/assets"
+			ln -sfn "../../apps/$name/$name/public" "$sites/assets/$name"
+		fi
+	' link_app "$app" "$READABLE" "$APP" "$BENCH/sites"
+}
+
+# install_dependencies: the app itself (where it is missing) and what it and its tests need, into the bench's
+# environment; skipped while pyproject.toml is what it was.
+install_dependencies() {
+	local mark="$BENCH/env/.$APP-dependencies" now
+	now="$(cksum <"$CHECKOUT/pyproject.toml")"
+	if [ "$(as_bench cat "$mark" 2>/dev/null)" = "$now" ]; then return; fi
+	HINT="see whether PyPI is in reach, then run the command again" \
+		step "installing the app's Python packages" as_bench "$BENCH/env/bin/python" "$READABLE/dev/lib/dependencies.py" \
+		"$READABLE" "$BENCH/apps/$APP"
+	as_bench bash -c 'printf "%s\n" "$2" >"$1"' _ "$mark" "$now"
+}
+
+# check_import: fails unless the bench's Python really imports this checkout.
+check_import() {
+	local found
+	found="$(in_sites ../env/bin/python -c "import $APP; print($APP.__file__)")"
+	if [ "$found" != "$READABLE/$APP/__init__.py" ]; then
+		die "the bench imports $found instead of $READABLE/$APP" "remove the other copy from $BENCH/env, or set BENCH to another bench"
+	fi
+	say "   under test: $found ($(checkout_name))"
+}

@@ -1,0 +1,133 @@
+# shellcheck shell=bash disable=SC2034,SC2016
+# What every command under dev/ shares: where things are, how a step is shown, who does what.
+# Sourced, never run.
+
+set -Eeuo pipefail
+
+DEV="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
+CHECKOUT="$(dirname "$DEV")"
+APP=crm_recharge
+
+# The only sites these commands make or change.
+TEST_SITE=crm-recharge-test.localhost
+DEMO_SITE=crm-recharge-demo.localhost
+BENCHMARK_SITE=crm-recharge-bench.localhost
+
+FRAPPE_REPO="${FRAPPE_REPO:-https://github.com/frappe/frappe}"
+ERPNEXT_REPO="${ERPNEXT_REPO:-https://github.com/frappe/erpnext}"
+FRAPPE_BRANCH="${FRAPPE_BRANCH:-version-15}"
+
+CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/$APP"
+LOG="${CRM_RECHARGE_LOG:-$CACHE/logs/$(date +%Y%m%d-%H%M%S)-$$.log}"
+export CRM_RECHARGE_LOG="$LOG"
+mkdir -p "$(dirname "$LOG")"
+
+# Exit status of dev/up when this machine can have no bench: not a failure of the project.
+NO_BENCH=3
+
+# Passed on to the bench's user; everything else of the caller's environment stays behind. CI is left out on
+# purpose: with it set, Frappe's workers run as if inside a test and send no mail.
+PASSED_ON='^(https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY|all_proxy|ALL_PROXY|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS'
+PASSED_ON+='|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|GIT_SSL_CAINFO|PIP_.*|UV_.*|(npm_config|NPM_CONFIG|YARN)_.*|TERM|TZ|LANG'
+PASSED_ON+='|STRIPE_.*|CRM_RECHARGE_.*|HYPOTHESIS_.*|CHROMIUM)$'
+
+say() { printf '%s\n' "$*"; }
+warn() { printf '%s\n' "$*" >&2; }
+
+# die WHAT [WHAT TO DO...]: ends the command as failed.
+die() {
+	warn "error: $1"
+	shift
+	local hint
+	for hint in "$@"; do warn "       $hint"; done
+	exit 1
+}
+
+# no_bench REASON: ends the command with one line; the caller of dev/up goes on without a bench.
+no_bench() {
+	[ -z "${CRM_RECHARGE_REASON_FILE:-}" ] || printf '%s\n' "$1" >"$CRM_RECHARGE_REASON_FILE"
+	warn "no bench: $1"
+	exit "$NO_BENCH"
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# show_progress TITLE: prints a line every few seconds until it is killed or its command's shell is gone.
+show_progress() {
+	local started=$SECONDS last
+	while sleep 5 && kill -0 $$ 2>/dev/null; do
+		last="$(tail -c 2000 "$LOG" | tr '\r' '\n' | grep -av '^[[:space:]]*$' | tail -n 1 | cut -c 1-90 || true)"
+		say "   ... $1: $((SECONDS - started)) s   $last"
+	done
+}
+
+# step TITLE COMMAND...: runs a long command with its output in the log. A failure ends everything, and says
+# which step it was, how the log ends, and (from HINT) what to do.
+step() {
+	local title="$1" status=0 started=$SECONDS ticker
+	shift
+	printf '\n== %s\n' "$title" >>"$LOG"
+	show_progress "$title" &
+	ticker=$!
+	"$@" >>"$LOG" 2>&1 </dev/null || status=$?
+	kill "$ticker" 2>/dev/null || true
+	wait "$ticker" 2>/dev/null || true
+	if [ "$status" -ne 0 ]; then
+		warn "failed: $title (exit $status). The last lines of $LOG:"
+		tail -n 25 "$LOG" | tr '\r' '\n' | tail -n 25 | sed 's/^/   | /' >&2
+		[ -z "${HINT:-}" ] || warn "what to do: $HINT"
+		exit 1
+	fi
+	if [ $((SECONDS - started)) -ge 5 ]; then say "   $title: done in $((SECONDS - started)) s"; fi
+	printf '== %s: %s s\n' "$title" "$((SECONDS - started))" >>"$LOG"
+}
+
+is_root() { [ "$(id -u)" -eq 0 ]; }
+
+# can_be_root: whether system-wide changes are possible, asking for sudo's password once where there is a terminal.
+can_be_root() {
+	is_root && return 0
+	has sudo || return 1
+	sudo -n true 2>/dev/null && return 0
+	[ -t 0 ] && sudo -v
+}
+
+as_root() {
+	if is_root; then "$@"; else sudo -n "$@"; fi
+}
+
+# as_bench COMMAND...: runs a command as the user the bench belongs to (bench refuses root), this checkout first
+# on Python's path, so that `import crm_recharge` is this checkout whatever the bench has linked.
+as_bench() {
+	local environment=() name
+	while IFS= read -r name; do
+		if [[ "$name" =~ $PASSED_ON ]]; then environment+=("$name=${!name}"); fi
+	done < <(compgen -e)
+	environment+=("HOME=$BENCH_HOME" "USER=$BENCH_USER" "LOGNAME=$BENCH_USER" "SHELL=/bin/bash")
+	environment+=("PATH=$(bench_path)" "PYTHONUNBUFFERED=1" "LC_ALL=C.UTF-8" "BENCH=${BENCH:-}")
+	if [ -n "${READABLE:-}" ]; then environment+=("PYTHONPATH=$READABLE"); fi
+	if [ "$(id -un)" = "$BENCH_USER" ]; then
+		env -i "${environment[@]}" "$@"
+	elif is_root; then
+		runuser -u "$BENCH_USER" -- env -i "${environment[@]}" "$@"
+	else
+		sudo -n -u "$BENCH_USER" env -i "${environment[@]}" "$@"
+	fi
+}
+
+# bench_path: PATH of the bench's user, the tools of these commands first.
+bench_path() {
+	local tools="$BENCH_HOME/.local/share/$APP"
+	printf '%s' "$tools/venv/bin:$tools/node/node_modules/.bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+}
+
+# in_sites COMMAND...: as_bench, from the bench's sites folder, where Frappe expects to be.
+in_sites() { as_bench bash -c 'cd "$1" && shift && exec "$@"' in_sites "$BENCH/sites" "$@"; }
+
+# frappe ARGUMENT...: what `bench ARGUMENT...` does inside a bench, without needing the bench command.
+frappe() { in_sites ../env/bin/python -m frappe.utils.bench_helper frappe "$@"; }
+
+# checkout_name: the commit under test, for people.
+checkout_name() {
+	git -c safe.directory='*' -C "$CHECKOUT" describe --always --dirty 2>/dev/null || echo "no commit"
+}

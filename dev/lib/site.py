@@ -1,0 +1,111 @@
+"""What dev/up does inside a site: set-up wizard, settings, and a fingerprint of what the site was built from.
+
+Usage, from a bench's sites folder:  python site.py alive|wizard|configure|fingerprint|host SITE [ARGUMENT]
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import frappe
+import frappe.utils
+from frappe.installer import update_site_config
+
+import crm_recharge
+
+# Files that change what `migrate` does; code that is only imported is not among them.
+SCHEMA_FILES = ("**/*.json", "**/*.txt", "hooks.py", "*install.py", "setup/**/*.py", "patches/**/*.py", "**/constants*.py")
+
+COMPANY = {
+	"company_name": "Acme Cloud",
+	"company_abbr": "AC",
+	"country": "United States",
+	"currency": "USD",
+	"timezone": "America/New_York",
+	"language": "English",
+	"chart_of_accounts": "Standard",
+	"industry": "Services",
+	"company_tagline": "Prepaid services",
+	"full_name": "Alex Morgan",
+	"email": "alex@acme-cloud.example",
+	"password": "acme-cloud-Alex-1",
+	"setup_demo": 0,
+}
+
+
+@contextmanager
+def connected(site):
+	"""Open the site as Administrator; nothing is committed by itself."""
+	frappe.init(site=site, sites_path=".")
+	frappe.connect()
+	try:
+		yield
+	finally:
+		frappe.destroy()
+
+
+def alive(site):
+	"""Fail unless the site's database answers and has the app."""
+	with connected(site):
+		if "crm_recharge" not in frappe.get_installed_apps():
+			sys.exit(f"{site} does not have crm_recharge")
+
+
+def wizard(site):
+	"""Complete the set-up wizard for a company in the United States, with this year's fiscal year."""
+	from frappe.desk.page.setup_wizard.setup_wizard import setup_complete
+
+	year = date.today().year
+	with connected(site):
+		result = setup_complete({**COMPANY, "fy_start_date": f"{year}-01-01", "fy_end_date": f"{year}-12-31"})
+		frappe.db.commit()
+		if not frappe.db.exists("Company", COMPANY["company_name"]):
+			sys.exit(f"the set-up wizard made no company: {result}")
+
+
+def configure(site, purpose):
+	"""Settings of the site: a test site may run tests; developer mode is off on each."""
+	with connected(site):
+		update_site_config("developer_mode", 0, validate=False)
+		update_site_config("allow_tests", purpose == "test", validate=False)
+		update_site_config("host_name", "http://127.0.0.1:8000", validate=False)
+
+
+def host(site, address):
+	"""Set the address under which this machine itself reaches the site (PDFs and links use it)."""
+	frappe.init(site=site, sites_path=".")
+	if frappe.conf.host_name != address:
+		update_site_config("host_name", address, validate=False)
+
+
+def commit_of(app_folder):
+	"""Return the commit an app stands at, or nothing where it is not a clone."""
+	command = ["git", "-c", "safe.directory=*", "-C", str(app_folder), "rev-parse", "HEAD"]
+	try:
+		return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+	except FileNotFoundError:
+		return ""
+
+
+def fingerprint(site):
+	"""Print a hash that changes when the site needs migrating: this app's schema, the other apps' versions."""
+	digest = hashlib.sha256()
+	root = Path(crm_recharge.__file__).parent
+	for path in sorted({path for pattern in SCHEMA_FILES for path in root.glob(pattern)}):
+		if "tests" not in path.relative_to(root).parts and "public" not in path.relative_to(root).parts:
+			digest.update(f"{path.relative_to(root)}\0".encode())
+			digest.update(path.read_bytes())
+	with connected(site):
+		for app in frappe.get_installed_apps():
+			if app != "crm_recharge":
+				version = frappe.get_attr(f"{app}.__version__")
+				digest.update(json.dumps([app, version, commit_of(frappe.get_app_path(app, ".."))]).encode())
+	print(digest.hexdigest())
+
+
+if __name__ == "__main__":
+	{f.__name__: f for f in (alive, wizard, configure, fingerprint, host)}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,124 @@
+# shellcheck shell=bash disable=SC2016,SC2034
+# The three tiers of tests. Each adds one line to TIER_LINES and its counts to the totals. Sourced after site.sh.
+
+TIER_LINES=()
+PASSED=0
+FAILED=0
+BROKEN=0
+
+# tier_done TIER KIND REPORT: counts a report's results; one without results means the run broke.
+tier_done() {
+	local passed failed skipped line
+	if ! read -r passed failed skipped < <(counts "$2" "$3"); then
+		tier_broke "$1" "the run ended before its result"
+		return
+	fi
+	if [ $((passed + failed + skipped)) -eq 0 ]; then
+		tier_broke "$1" "no test was found"
+		return
+	fi
+	line="$1: $passed passed"
+	if [ "$failed" -gt 0 ]; then line+=", $failed failed"; fi
+	if [ "$skipped" -gt 0 ]; then line+=", $skipped skipped"; fi
+	TIER_LINES+=("$line")
+	PASSED=$((PASSED + passed))
+	FAILED=$((FAILED + failed))
+}
+
+counts() { "$(find_python)" "$DEV/lib/counts.py" "$1" "$2" 2> >(tee -a "$LOG" >&2); }
+
+# tier_not_run TIER REASON: this machine does not allow it; with --strict that is a failure.
+tier_not_run() {
+	TIER_LINES+=("$1: not run ($2)")
+	if [ -n "${STRICT:-}" ]; then BROKEN=1; fi
+}
+
+tier_broke() {
+	TIER_LINES+=("$1: failed ($2; see $LOG)")
+	BROKEN=1
+}
+
+# find_python: a Python new enough for the app, with venv.
+find_python() {
+	local candidate
+	for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11 python3.10; do
+		if has "$candidate" && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+			command -v "$candidate"
+			return
+		fi
+	done
+	return 1
+}
+
+# ensure_venv REQUIREMENT...: sets VENV to a virtual environment outside the checkout that holds these packages.
+ensure_venv() {
+	local python key
+	python="$(find_python)" || die "Python 3.10 or newer is needed" "install python3, or set PYTHON"
+	key="$(printf '%s\n' "$("$python" -VV)" "$@" | cksum | cut -d' ' -f1)"
+	VENV="$CACHE/venv-$key"
+	if [ -f "$VENV/.complete" ]; then return; fi
+	rm -rf "$VENV"
+	mkdir -p "$CACHE"
+	if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then ensure_packages python3-venv; fi
+	step "making a Python environment in $VENV" "$python" -m venv "$VENV"
+	HINT="see whether PyPI is in reach, then run the command again" \
+		step "installing $*" "$VENV/bin/python" -m pip install "$@"
+	touch "$VENV/.complete"
+}
+
+# show_failures: the part of a runner's output that tells what failed.
+show_failures() {
+	awk '/^=+( FAILURES| ERRORS|$)/ { found = 1 } found' "$1" | tail -n "${CRM_RECHARGE_FAILURE_LINES:-300}"
+	if ! grep -aqE '^=+( FAILURES| ERRORS|$)' "$1"; then tail -n 40 "$1"; fi
+}
+
+# run_logged TITLE OUTPUT COMMAND...: runs tests with their output in OUTPUT (and the log); shows it if they fail.
+run_logged() {
+	local title="$1" output="$2" status=0 ticker
+	shift 2
+	LOG="$output" show_progress "$title" &
+	ticker=$!
+	"$@" >"$output" 2>&1 </dev/null || status=$?
+	kill "$ticker" 2>/dev/null || true
+	wait "$ticker" 2>/dev/null || true
+	{ printf '\n== %s (exit %s)\n' "$title" "$status" && cat "$output"; } >>"$LOG"
+	return "$status"
+}
+
+run_domain_tier() {
+	local output="$RESULTS/domain.txt"
+	say "domain tier"
+	ensure_venv "pytest>=8" "hypothesis>=6.77"
+	if ! run_logged "domain tests" "$output" env -C "$CHECKOUT" PYTHONDONTWRITEBYTECODE=1 \
+		HYPOTHESIS_STORAGE_DIRECTORY="$CACHE/hypothesis" "$VENV/bin/python" -m pytest crm_recharge/domain \
+		-p no:cacheprovider --junitxml "$RESULTS/domain.xml"; then
+		show_failures "$output"
+	fi
+	tier_done domain junit "$RESULTS/domain.xml"
+}
+
+run_bench_tier() {
+	local output="$RESULTS/bench.txt"
+	say "bench tier"
+	run_logged "bench tests" "$output" in_sites ../env/bin/python "$READABLE/dev/lib/stack.py" --site "$TEST_SITE" -- \
+		"$BENCH/env/bin/python" -m frappe.utils.bench_helper frappe --site "$TEST_SITE" run-tests --app "$APP" || true
+	if ! counts unittest "$output" >/dev/null || grep -aq '^FAILED' "$output"; then show_failures "$output"; fi
+	tier_done bench unittest "$output"
+}
+
+run_browser_tier() {
+	local output="$RESULTS/browser.txt" report
+	say "browser tier"
+	if ! compgen -G "$READABLE/crm_recharge/tests/browser/browser_*.py" >/dev/null; then
+		tier_not_run browser "no browser tests"
+		return
+	fi
+	report="$BENCH/logs/$APP-browser.xml"
+	as_bench rm -f "$report"
+	if ! run_logged "browser tests" "$output" in_sites ../env/bin/python "$READABLE/dev/lib/stack.py" --site "$TEST_SITE" \
+		--web --workers 1 -- env CHROMIUM="$CHROMIUM" PYTHONDONTWRITEBYTECODE=1 "$BENCH/env/bin/python" -m pytest \
+		"$READABLE/crm_recharge/tests/browser" -o "python_files=browser_*.py" -p no:cacheprovider --junitxml "$report"; then
+		show_failures "$output"
+	fi
+	tier_done browser junit "$report"
+}

@@ -1,5 +1,74 @@
+import frappe
+from frappe import _
 from frappe.model.document import Document
+
+# Columns of the locked row that belong to the book. A form that was opened before the last charge would
+# write an old balance back, so saving a document never writes them.
+BOOK_COLUMNS = (
+	"balance",
+	"sequence",
+	"last_hash",
+	"open_lots",
+	"open_recharge",
+	"recharge_threshold",
+	"held_because",
+)
 
 
 class CreditAccount(Document):
-	pass
+	def validate(self):
+		self._refuse_twin()
+		if self.is_new():
+			for column in BOOK_COLUMNS:
+				self.set(column, 0 if column in ("balance", "sequence") else None)
+		self._check_recipients()
+
+	def _refuse_twin(self):
+		twin = frappe.db.get_value(
+			"Credit Account",
+			{
+				"customer": self.customer,
+				"company": self.company,
+				"currency": self.currency,
+				"name": ["!=", self.name or ""],
+			},
+		)
+		if twin:
+			frappe.throw(
+				_("{0} already has a credit account in {1} for {2}: {3}. Use that one.").format(
+					self.customer, self.currency, self.company, twin
+				),
+				frappe.DuplicateEntryError,
+				title=_("Credit account exists"),
+			)
+
+	def _check_recipients(self):
+		for address in (self.alert_recipients or "").split():
+			frappe.utils.validate_email_address(address.strip(",;"), throw=True)
+
+	def db_update(self):
+		self.flags.leave_book_alone = True
+		try:
+			super().db_update()
+		finally:
+			self.flags.leave_book_alone = False
+
+	def get_valid_dict(self, *args, **kwargs):
+		values = super().get_valid_dict(*args, **kwargs)
+		if self.flags.leave_book_alone:
+			for column in BOOK_COLUMNS:
+				values.pop(column, None)
+		return values
+
+	def on_trash(self):
+		if frappe.db.exists("Credit Ledger", {"credit_account": self.name}):
+			frappe.throw(
+				_("Credit account {0} has movements and cannot be deleted. Set its status to Disabled.").format(
+					self.name
+				),
+				title=_("Account has a ledger"),
+			)
+
+
+def on_doctype_update():
+	frappe.db.add_index("Credit Account", ["customer", "company"])

@@ -1,5 +1,26 @@
+import frappe
+from frappe import _
 from frappe.model.document import Document
 
 
 class CreditLot(Document):
-	pass
+	"""What one payment or grant bought. Written with the ledger by credits/store.py alone."""
+
+	def validate(self):
+		self._refuse()
+
+	def db_set(self, *args, **kwargs):
+		self._refuse()
+
+	def on_trash(self):
+		self._refuse()
+
+	def before_rename(self, *args, **kwargs):
+		self._refuse()
+
+	def _refuse(self):
+		frappe.throw(
+			_("A lot moves with the ledger alone: charge, grant or adjust the account."),
+			frappe.PermissionError,
+			title=_("Lots follow the ledger"),
+		)

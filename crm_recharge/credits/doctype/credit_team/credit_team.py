@@ -2,4 +2,4 @@ from frappe.model.document import Document
 
 
 class CreditTeam(Document):
-	pass
+	"""A budget inside an account: who used how much, at most how much a month."""

@@ -1,0 +1,125 @@
+"""Credits over REST: charge usage, read balance and statement.
+
+Amounts go in and come out as text (numbers are taken too), in the account's currency. Errors carry
+`exc_type`, a text, and `error` with a code and its figures.
+"""
+
+import frappe
+
+from crm_recharge.credits import ledger, queries, usage
+from crm_recharge.credits.errors import for_people
+from crm_recharge.credits.usage import read_time
+
+
+def _check(account: str, ptype: str) -> None:
+	"""The caller must be allowed `ptype` on the ledger and may see this account."""
+	frappe.has_permission("Credit Ledger", ptype, throw=True)
+	if frappe.session.user != "Administrator":
+		# Unknown accounts go on, to be answered with 404 by whoever looks them up.
+		if frappe.db.exists("Credit Account", account):
+			frappe.has_permission("Credit Account", "read", doc=account, throw=True)
+
+
+@frappe.whitelist(methods=["POST"])
+def charge(
+	account: str,
+	amount: str | int | float | None = None,
+	category: str | None = None,
+	quantity: str | int | float | None = None,
+	idempotency_key: str | None = None,
+	team: str | None = None,
+	user: str | None = None,
+	note: str | None = None,
+	occurred_at: str | None = None,
+	currency: str | None = None,
+) -> dict:
+	"""Charge usage to a credit account.
+
+	`amount` (account's currency), or `quantity` × the unit price of `category`. `idempotency_key` is required:
+	the same key with the same content gives the first answer again. Returns entry, amount, balance_after,
+	recharge_started, recharge, repeated. Errors: 402 InsufficientCreditsError, 409 IdempotencyConflictError,
+	404 UnknownAccountError, 403 AccountClosedError, 422 InvalidRequestError; then nothing is written.
+	"""
+	_check(account, "create")
+	return usage.charge(
+		account,
+		{
+			"amount": amount,
+			"category": category,
+			"quantity": quantity,
+			"idempotency_key": idempotency_key,
+			"team": team,
+			"user": user,
+			"note": note,
+			"occurred_at": occurred_at,
+			"currency": currency,
+		},
+	)
+
+
+@frappe.whitelist(methods=["POST"])
+def charge_many(account: str, events: list | str) -> dict:
+	"""Charge up to 10,000 usages in one transaction, all or none, with one threshold check at the end.
+
+	Each event is an object with the parameters of `charge` and its own idempotency_key. Returns charged,
+	repeats, amount, balance_after, entries, recharge_started, recharge. Errors as `charge`, naming the event.
+	"""
+	_check(account, "create")
+	if isinstance(events, str):
+		try:
+			events = frappe.parse_json(events)
+		except ValueError:
+			events = None
+	return usage.charge_many(account, events)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def balance(account: str) -> dict:
+	"""Balance, what may still be spent, and the recharge under way (pending until the gateway confirms)."""
+	_check(account, "read")
+	return queries.balance(account)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@for_people
+def statement(account: str, from_date: str | None = None, to_date: str | None = None, **kwargs) -> dict:
+	"""Movements between `from` (included) and `to` (left out): ISO 8601 times, also as from_date and to_date."""
+	_check(account, "read")
+	start = read_time(kwargs.get("from") or from_date, "from")
+	end = read_time(kwargs.get("to") or to_date, "to")
+	return queries.statement(account, start, end)
+
+
+@frappe.whitelist(methods=["POST"])
+def grant(
+	account: str,
+	amount: str | int | float,
+	idempotency_key: str | None = None,
+	note: str | None = None,
+	expires_at: str | None = None,
+	priority: int = 10,
+) -> dict:
+	"""Give promotional credits. For Credit Managers. Returns the same answer as `charge`."""
+	frappe.only_for(("Credit Manager", "System Manager"))
+	_check(account, "create")
+	return ledger.grant(
+		account, amount, idempotency_key, note, for_people(read_time)(expires_at, "expires_at"), priority
+	)
+
+
+@frappe.whitelist(methods=["POST"])
+def adjust(account: str, amount: str | int | float, note: str, idempotency_key: str | None = None) -> dict:
+	"""Correct a balance by a signed amount, with the reason. For Credit Managers."""
+	frappe.only_for(("Credit Manager", "System Manager"))
+	_check(account, "create")
+	return ledger.adjust(account, amount, idempotency_key, note)
+
+
+@frappe.whitelist(methods=["POST"])
+def reverse(entry: str, note: str) -> dict:
+	"""Undo a usage, grant or adjustment by a row of its own. For Credit Managers."""
+	frappe.only_for(("Credit Manager", "System Manager"))
+	account = frappe.db.get_value("Credit Ledger", entry, "credit_account")
+	if account:
+		_check(account, "create")
+	return ledger.reverse(entry, note)

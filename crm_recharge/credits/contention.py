@@ -1,0 +1,41 @@
+"""Trying again after a deadlock, a lock time-out or a stale snapshot: bounded, with jitter."""
+
+import functools
+import random
+import time
+
+import frappe
+
+TRIES = 6
+# MariaDB: deadlock, lock wait time-out, "record has changed since last read" (snapshot isolation).
+CODES = (1213, 1205, 1020)
+
+
+def is_contention(error: Exception) -> bool:
+	"""Whether `error` means that the database asks to try the transaction again."""
+	return (
+		isinstance(error, frappe.QueryDeadlockError | frappe.QueryTimeoutError)
+		or (bool(error.args) and error.args[0] in CODES)
+	)
+
+
+def retry_on_contention(function):
+	"""Decorator: run `function` again when the database asks for it.
+
+	Only where the transaction is its own to drop: once the caller has written something or asked for work
+	after the commit, the error is the caller's to handle, for a rollback would undo the caller's part too.
+	"""
+
+	@functools.wraps(function)
+	def wrapper(*args, **kwargs):
+		owns = not frappe.db.transaction_writes and not frappe.db.after_commit._functions
+		for attempt in range(TRIES):
+			try:
+				return function(*args, **kwargs)
+			except Exception as error:
+				if not owns or attempt == TRIES - 1 or not is_contention(error):
+					raise
+				frappe.db.rollback()
+				time.sleep(random.uniform(0.01, 0.05) * 2**attempt)
+
+	return wrapper

@@ -1,0 +1,152 @@
+"""From a rule's code to an error people and programs understand.
+
+The HTTP answer carries the exception's name (`exc_type`), the text, and `error`: code and figures.
+"""
+
+import functools
+from typing import NoReturn
+
+import frappe
+from frappe import _
+
+from crm_recharge.domain import errors
+
+
+class CreditError(frappe.ValidationError):
+	"""A request that a rule of this app refuses; nothing has been changed."""
+
+	http_status_code = 422
+	code = "refused"
+	figures: dict = {}  # noqa: RUF012
+
+
+class InvalidRequestError(CreditError):
+	http_status_code = 422
+
+
+class InsufficientCreditsError(CreditError):
+	http_status_code = 402
+
+
+class IdempotencyConflictError(CreditError):
+	http_status_code = 409
+
+
+class AccountClosedError(CreditError):
+	http_status_code = 403
+
+
+class UnknownAccountError(CreditError):
+	http_status_code = 404
+
+
+EXCEPTIONS = {
+	errors.InvalidRequest: InvalidRequestError,
+	errors.InsufficientCredits: InsufficientCreditsError,
+	errors.IdempotencyConflict: IdempotencyConflictError,
+	errors.AccountClosed: AccountClosedError,
+}
+
+
+def messages() -> dict[str, str]:
+	"""Text for every code, with the names of its figures in braces."""
+	return {
+		"not_a_number": _("{what}: {value} is not a number. Give digits such as 12.50."),
+		"not_finite": _("{what}: {value} is not an amount. Give digits such as 12.50."),
+		"too_many_decimals": _("{what}: {value} has more than {places} decimals. Round it first."),
+		"too_large": _("{what}: {value} is too large. It must stay below {limit}."),
+		"not_positive": _("{what}: {value} is not above zero."),
+		"unknown_field": _("Unknown field: {fields}. Known are: {known}."),
+		"missing_key": _(
+			"idempotency_key is missing. Send a value that is unique to this usage, so that a repeat is not charged twice."
+		),
+		"key_too_long": _(
+			"idempotency_key has {length} characters or unprintable ones. It takes 1 to {limit} printable characters."
+		),
+		"amount_or_quantity": _("Give either an amount, or a quantity with its category."),
+		"amount_and_quantity": _("Give an amount or a quantity, not both."),
+		"quantity_without_category": _("A quantity needs its category, which knows the unit price."),
+		"in_the_future": _("occurred_at: {value} is in the future (it is {now} now)."),
+		"bad_time": _("{field}: {value} is not a time. Give ISO 8601, such as 2026-03-01T12:00:00+00:00."),
+		"not_text": _("{field}: {value} is not a text."),
+		"text_too_long": _("{field} has {length} characters. At most {limit} are kept."),
+		"wrong_currency": _("The currency {given} is not the account's, which is {currency}."),
+		"category_currency": _(
+			"Usage category {category} is priced in {given}, the account is kept in {currency}. Use a category priced in {currency}, or give an amount."
+		),
+		"category_disabled": _("Usage category {category} is disabled."),
+		"unknown_category": _("There is no usage category {category}."),
+		"unknown_team": _("There is no team {team} on account {account}."),
+		"team_disabled": _("Team {team} is disabled."),
+		"unknown_account": _("There is no credit account {account}."),
+		"idempotency_conflict": _(
+			"The idempotency key {key} was used before with other content. First: {first}. Now: {now}. Use a new key for a new usage."
+		),
+		"insufficient_credits": _(
+			"Not enough credits on {account}: the balance is {balance} {currency}, {amount} is needed, {shortfall} is missing. Add credits, or switch auto-recharge on."
+		),
+		"account_disabled": _("Credit account {account} is disabled. Ask its owner or your Credit Manager."),
+		"batch_empty": _("The batch holds no events."),
+		"batch_not_a_list": _("events must be a list of objects."),
+		"batch_too_large": _("The batch holds {count} events; at most {limit} are taken at once."),
+		"batch_event": _("Event {index} ({key}): {message}"),
+		"threshold_negative": _("Falls Below is {falls_below}. It cannot be below zero."),
+		"target_not_above_threshold": _(
+			"Recharge Up To ({recharge_up_to}) must be above Falls Below ({falls_below})."
+		),
+		"gap_below_minimum": _(
+			"Between Falls Below ({falls_below}) and Recharge Up To ({recharge_up_to}) lie {gap} {currency}. A payment takes at least {minimum}: raise Recharge Up To."
+		),
+		"gap_above_maximum": _(
+			"Recharge Up To is {recharge_up_to} {currency}, but one payment takes at most {maximum}: an empty account could not be refilled. Lower it, or raise the limit in CRM Recharge Settings."
+		),
+		"payment_below_minimum": _("{amount} {currency} is too little: a payment takes at least {minimum}."),
+		"payment_above_maximum": _(
+			"{amount} {currency} is too much at once: a payment takes at most {maximum} without approval."
+		),
+		"payment_too_fine": _("{amount} {currency} is finer than the smallest coin of that currency."),
+		"note_missing": _("Say why, in the note: it stays on record."),
+		"nothing_to_reverse": _("Ledger row {entry} is a {entry_type} and cannot be reversed."),
+		"already_reversed": _("Ledger row {entry} has been reversed already, by {by}."),
+		"recharge_open": _(
+			"Recharge {recharge} of this account is still under way. Wait for it, or cancel it first."
+		),
+		"no_card": _("Account {account} has no usable card. Add one first."),
+	}
+
+
+def text_of(error: errors.RuleError) -> str:
+	"""The translated text of a rule's error."""
+	template = messages().get(error.code)
+	if template is None:
+		return str(error)
+	figures = {key: frappe.utils.escape_html(str(value)) for key, value in error.figures.items()}
+	return template.format(**figures)
+
+
+def raise_for_people(error: errors.RuleError) -> NoReturn:
+	"""Raise the frappe exception that matches `error`; the HTTP answer gets its code and figures."""
+	exception = EXCEPTIONS.get(type(error), CreditError)
+	refuse(exception, error.code, text_of(error), error.figures)
+
+
+def refuse(exception: type[CreditError], code: str, message: str, figures: dict) -> NoReturn:
+	"""Raise `exception` with machine-readable `code` and `figures` beside the text."""
+	if getattr(frappe.local, "response", None) is not None:
+		frappe.local.response["error"] = {"code": code, **figures}
+	raised = exception(message)
+	raised.code, raised.figures = code, figures
+	frappe.throw(message, raised, title=_("Not possible"))
+
+
+def for_people(function):
+	"""Decorator: let a rule's error out as the frappe exception with a text."""
+
+	@functools.wraps(function)
+	def wrapper(*args, **kwargs):
+		try:
+			return function(*args, **kwargs)
+		except errors.RuleError as error:
+			raise_for_people(error)
+
+	return wrapper

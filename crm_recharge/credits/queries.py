@@ -1,0 +1,94 @@
+"""Reading an account: balance and statement."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import frappe
+
+from crm_recharge.credits.errors import UnknownAccountError, messages, refuse
+from crm_recharge.credits.money import as_text, exact
+from crm_recharge.domain.money import ZERO, plain
+
+LONGEST_STATEMENT = 10_000
+
+
+def read_account(account: str) -> frappe._dict:
+	"""The account's row, its money as exact text. Raises UnknownAccountError (404)."""
+	rows = frappe.db.sql(
+		"SELECT `name`, `customer`, `company`, `currency`, `status`, `open_recharge`, `held_because`, `sequence`, "
+		f"{as_text('balance', 'overdraft_limit')} FROM `tabCredit Account` WHERE `name` = %s",
+		(account,),
+		as_dict=True,
+	)
+	if not rows:
+		text = messages()["unknown_account"].format(account=frappe.utils.escape_html(str(account)[:140]))
+		refuse(UnknownAccountError, "unknown_account", text, {"account": str(account)[:140]})
+	return rows[0]
+
+
+def balance(account: str) -> dict:
+	"""Balance now, what may still be spent, and the recharge under way; amounts as text."""
+	row = read_account(account)
+	pending = None
+	if row.open_recharge:
+		found = frappe.db.sql(
+			f"SELECT `status`, {as_text('amount')} FROM `tabRecharge` WHERE `name` = %s",
+			(row.open_recharge,),
+			as_dict=True,
+		)
+		if found:
+			pending = {
+				"recharge": row.open_recharge,
+				"status": found[0].status,
+				"amount": plain(exact(found[0].amount)),
+			}
+	return {
+		"account": row.name,
+		"currency": row.currency,
+		"status": row.status,
+		"balance": plain(exact(row.balance)),
+		"available": plain(exact(row.balance) + exact(row.overdraft_limit)),
+		"pending": pending,
+	}
+
+
+def statement(account: str, start: datetime | None, end: datetime | None, limit: int = LONGEST_STATEMENT) -> dict:
+	"""All movements from `start` (included) to `end` (left out) with the balances before and after.
+
+	Times in the site's zone. At most `limit` rows come, `truncated` says so; the sums count all rows.
+	"""
+	row = read_account(account)
+	start, end = start or datetime(2000, 1, 1), end or datetime(9999, 12, 31)
+	values = {"account": account, "start": start, "end": end, "limit": limit}
+	where = "`credit_account` = %(account)s AND `posted_at` >= %(start)s AND `posted_at` < %(end)s"
+	rows = frappe.db.sql(
+		"SELECT `name`, `sequence`, `posted_at`, `occurred_at`, `entry_type`, `category`, `team`, `user`, `note`, "
+		f"`idempotency_key`, `reference_type`, `reference_name`, {as_text('amount', 'balance_after', 'quantity')}"
+		f" FROM `tabCredit Ledger` WHERE {where} ORDER BY `sequence` LIMIT %(limit)s",
+		values,
+		as_dict=True,
+	)
+	sums = frappe.db.sql(
+		f"SELECT `entry_type`, CAST(SUM(`amount`) AS CHAR), COUNT(*) FROM `tabCredit Ledger` WHERE {where}"
+		" GROUP BY `entry_type`",
+		values,
+	)
+	before = frappe.db.sql(
+		"SELECT CAST(`balance_after` AS CHAR) FROM `tabCredit Ledger`"
+		" WHERE `credit_account` = %(account)s AND `posted_at` < %(start)s ORDER BY `sequence` DESC LIMIT 1",
+		values,
+	)
+	opening = exact(before[0][0]) if before else ZERO
+	moved = sum((exact(total) for _, total, _ in sums), Decimal(0))
+	for entry in rows:
+		for field in ("amount", "balance_after", "quantity"):
+			entry[field] = plain(exact(entry[field]))
+	return {
+		"account": account,
+		"currency": row.currency,
+		"opening_balance": plain(opening),
+		"closing_balance": plain(opening + moved),
+		"totals": {kind: {"amount": plain(exact(total)), "rows": count} for kind, total, count in sums},
+		"rows": rows,
+		"truncated": len(rows) == limit and sum(count for _, _, count in sums) > limit,
+	}

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2016
+# shellcheck shell=bash
 # The bench: which one, whose, and how this checkout gets into it. Sourced after common.sh.
 
 # is_bench PATH: looks like a bench that was built to its end.

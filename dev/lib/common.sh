@@ -1,8 +1,9 @@
-# shellcheck shell=bash disable=SC2034,SC2016
+# shellcheck shell=bash
 # What every command under dev/ shares: where things are, how a step is shown, who does what.
 # Sourced, never run.
 
 set -Eeuo pipefail
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 DEV="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 CHECKOUT="$(dirname "$DEV")"
@@ -50,6 +51,9 @@ no_bench() {
 	exit "$NO_BENCH"
 }
 
+# usage: the comment at the top of the command that is run.
+usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; }
+
 has() { command -v "$1" >/dev/null 2>&1; }
 
 # show_progress TITLE: prints a line every few seconds until it is killed or its command's shell is gone.
@@ -61,9 +65,8 @@ show_progress() {
 	done
 }
 
-# step TITLE COMMAND...: runs a long command with its output in the log. A failure ends everything, and says
-# which step it was, how the log ends, and (from HINT) what to do.
-step() {
+# attempt TITLE COMMAND...: runs a long command with its output in the log, and returns its status.
+attempt() {
 	local title="$1" status=0 started=$SECONDS ticker
 	shift
 	printf '\n== %s\n' "$title" >>"$LOG"
@@ -72,15 +75,37 @@ step() {
 	"$@" >>"$LOG" 2>&1 </dev/null || status=$?
 	kill "$ticker" 2>/dev/null || true
 	wait "$ticker" 2>/dev/null || true
-	if [ "$status" -ne 0 ]; then
-		warn "failed: $title (exit $status). The last lines of $LOG:"
-		tail -n 25 "$LOG" | tr '\r' '\n' | tail -n 25 | sed 's/^/   | /' >&2
-		[ -z "${HINT:-}" ] || warn "what to do: $HINT"
-		exit 1
-	fi
-	if [ $((SECONDS - started)) -ge 5 ]; then say "   $title: done in $((SECONDS - started)) s"; fi
-	printf '== %s: %s s\n' "$title" "$((SECONDS - started))" >>"$LOG"
+	printf '== %s: exit %s after %s s\n' "$title" "$status" "$((SECONDS - started))" >>"$LOG"
+	if [ "$status" -eq 0 ] && [ $((SECONDS - started)) -ge 5 ]; then say "   $title: done in $((SECONDS - started)) s"; fi
+	return "$status"
 }
+
+# step TITLE COMMAND...: an attempt whose failure ends everything, and says which step it was, how the log ends, and
+# (from HINT) what to do.
+step() {
+	local status=0
+	attempt "$@" || status=$?
+	if [ "$status" -eq 0 ]; then return; fi
+	warn "failed: $1 (exit $status). The last lines of $LOG:"
+	tail -n 25 "$LOG" | tr '\r' '\n' | tail -n 25 | sed 's/^/   | /' >&2
+	if [ -n "${HINT:-}" ]; then warn "what to do: $HINT"; fi
+	exit 1
+}
+
+# lock NAME SECONDS: one run at a time on what is named; returns 1 when it is still held after that time. Held on a
+# file descriptor until the shell ends or unlock, and not handed to what as_root and as_bench start.
+lock() {
+	local file
+	file="/tmp/$APP-$1-$(printf '%s' "$BENCH" | cksum | cut -d' ' -f1).lock"
+	[ -e "$file" ] || (umask 0 && : >"$file")
+	# Opened for reading: another user's file in /tmp may not be opened for writing.
+	exec 9<"$file"
+	if flock -n 9; then return; fi
+	if [ "$2" -gt 0 ]; then say "   waiting for another run ($1)"; fi
+	flock -w "$2" 9
+}
+
+unlock() { exec 9<&-; }
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
@@ -93,7 +118,7 @@ can_be_root() {
 }
 
 as_root() {
-	if is_root; then "$@"; else sudo -n "$@"; fi
+	if is_root; then "$@" 9<&-; else sudo -n "$@" 9<&-; fi
 }
 
 # as_bench COMMAND...: runs a command as the user the bench belongs to (bench refuses root), this checkout first
@@ -107,11 +132,11 @@ as_bench() {
 	environment+=("PATH=$(bench_path)" "PYTHONUNBUFFERED=1" "LC_ALL=C.UTF-8" "BENCH=${BENCH:-}")
 	if [ -n "${READABLE:-}" ]; then environment+=("PYTHONPATH=$READABLE"); fi
 	if [ "$(id -un)" = "$BENCH_USER" ]; then
-		env -i "${environment[@]}" "$@"
+		env -i "${environment[@]}" "$@" 9<&-
 	elif is_root; then
-		runuser -u "$BENCH_USER" -- env -i "${environment[@]}" "$@"
+		runuser -u "$BENCH_USER" -- env -i "${environment[@]}" "$@" 9<&-
 	else
-		sudo -n -u "$BENCH_USER" env -i "${environment[@]}" "$@"
+		sudo -n -u "$BENCH_USER" env -i "${environment[@]}" "$@" 9<&-
 	fi
 }
 

@@ -42,7 +42,9 @@ def unittest(text):
 		skipped = counted.get("skipped", 0)
 		if verdict.group(1) == "FAILED" and not failed:
 			raise ValueError("the run failed without naming a failed test")
-		totals = [total + new for total, new in zip(totals, (int(ran.group(1)) - failed - skipped, failed, skipped))]
+		totals = [
+			total + new for total, new in zip(totals, (int(ran.group(1)) - failed - skipped, failed, skipped))
+		]
 		blocks += 1
 	if not blocks:
 		raise ValueError("the runner reported no result: it ended before running the tests")
@@ -51,6 +53,10 @@ def unittest(text):
 
 if __name__ == "__main__":
 	try:
-		print(*{"junit": junit, "unittest": unittest}[sys.argv[1]](Path(sys.argv[2]).read_text(errors="replace")))
+		print(
+			*{"junit": junit, "unittest": unittest}[sys.argv[1]](
+				Path(sys.argv[2]).read_text(errors="replace")
+			)
+		)
 	except (OSError, ValueError, ElementTree.ParseError) as error:
 		sys.exit(f"no counts in {sys.argv[2]}: {error}")

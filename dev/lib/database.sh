@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2016
+# shellcheck shell=bash
 # MariaDB: running, in Unicode, with an admin login of these commands' own. Sourced after bench.sh.
 
 # The admin login lives with the bench's user, whoever types the command.

@@ -25,7 +25,11 @@ def requirements(checkout):
 def installer():
 	"""Return the command that installs packages into this Python."""
 	has_pip = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode == 0
-	return [sys.executable, "-m", "pip", "install"] if has_pip else ["uv", "pip", "install", "--python", sys.executable]
+	return (
+		[sys.executable, "-m", "pip", "install"]
+		if has_pip
+		else ["uv", "pip", "install", "--python", sys.executable]
+	)
 
 
 def is_installed(name):

@@ -14,11 +14,20 @@ from pathlib import Path
 import frappe
 import frappe.utils
 from frappe.installer import update_site_config
+from frappe.utils.scheduler import enable_scheduler
 
 import crm_recharge
 
 # Files that change what `migrate` does; code that is only imported is not among them.
-SCHEMA_FILES = ("**/*.json", "**/*.txt", "hooks.py", "*install.py", "setup/**/*.py", "patches/**/*.py", "**/constants*.py")
+SCHEMA_FILES = (
+	"**/*.json",
+	"**/*.txt",
+	"hooks.py",
+	"*install.py",
+	"setup/**/*.py",
+	"patches/**/*.py",
+	"**/constants*.py",
+)
 
 COMPANY = {
 	"company_name": "Acme Cloud",
@@ -68,8 +77,11 @@ def wizard(site):
 
 
 def configure(site, purpose):
-	"""Settings of the site: a test site may run tests; developer mode is off on each."""
+	"""Settings of the site: a test site may run tests, any other has its scheduler on; no developer mode."""
 	with connected(site):
+		if purpose != "test":
+			enable_scheduler()
+			frappe.db.commit()
 		update_site_config("developer_mode", 0, validate=False)
 		update_site_config("allow_tests", purpose == "test", validate=False)
 		update_site_config("host_name", "http://127.0.0.1:8000", validate=False)

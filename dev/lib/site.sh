@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2016
+# shellcheck shell=bash
 # The sites of these commands: made once, migrated when something they were built from changed. Sourced after
 # bench.sh and database.sh.
 

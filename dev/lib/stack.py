@@ -2,11 +2,13 @@
 
 Usage, from a bench's sites folder, with the bench's Python:
 
-	python stack.py --site SITE [--web] [--port N] [--host ADDRESS] [--workers N] [--scheduler] [--realtime] -- COMMAND...
+	python stack.py --site SITE [--web] [--port N] [--host ADDRESS] [--workers N] [--scheduler] [--realtime]
+		[--stay] -- COMMAND...
 
 The job queue is a Redis of this run's own: other workers on the bench take none of its jobs, it takes none of theirs,
 and a test may empty or kill it. The command finds CRM_RECHARGE_SITE and, with --web, CRM_RECHARGE_URL in its
-environment. Each service writes to its own file in the bench's logs folder. Exits with the command's status.
+environment. Each service writes to its own file in the bench's logs folder. With --stay the services go on after a
+command that succeeded, until interrupted. Exits with the command's status.
 """
 
 import argparse
@@ -86,17 +88,47 @@ class Stack:
 	def start_queue(self):
 		"""Start the run's own job queue."""
 		port = free_port()
-		command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", self.folder]
+		command = [
+			"redis-server",
+			"--bind",
+			"127.0.0.1",
+			"--port",
+			str(port),
+			"--save",
+			"",
+			"--dir",
+			self.folder,
+		]
 		self.environment["FRAPPE_REDIS_QUEUE"] = f"redis://127.0.0.1:{port}"
 		self.wait_until(self.start("queue", command), lambda: answers(port))
 
 	def start_web(self, host, port):
 		"""Start gunicorn for the site and wait for its ping."""
 		url = f"http://127.0.0.1:{port}"
-		subprocess.run([sys.executable, HERE / "site.py", "host", self.site, url], env=self.environment, check=True)
+		subprocess.run(
+			[sys.executable, HERE / "site.py", "host", self.site, url], env=self.environment, check=True
+		)
 		self.environment["CRM_RECHARGE_URL"] = url
-		command = [sys.executable, "-m", "gunicorn", "--bind", f"{host}:{port}", "--workers", "2", "--threads", "8"]
-		command += ["--timeout", "120", "--graceful-timeout", "5", "--pythonpath", str(HERE), "serve:application"]
+		command = [
+			sys.executable,
+			"-m",
+			"gunicorn",
+			"--bind",
+			f"{host}:{port}",
+			"--workers",
+			"2",
+			"--threads",
+			"8",
+		]
+		command += [
+			"--timeout",
+			"120",
+			"--graceful-timeout",
+			"5",
+			"--pythonpath",
+			str(HERE),
+			"serve:application",
+		]
 		self.wait_until(self.start("web", command), lambda: pings(url))
 
 	def start_workers(self, count):
@@ -153,7 +185,9 @@ def pings(url):
 
 def arguments():
 	"""Read the command line: options, then the command after `--`."""
-	parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+	parser = argparse.ArgumentParser(
+		description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+	)
 	parser.add_argument("--site", required=True)
 	parser.add_argument("--web", action="store_true")
 	parser.add_argument("--host", default="127.0.0.1")
@@ -161,6 +195,7 @@ def arguments():
 	parser.add_argument("--workers", type=int, default=0)
 	parser.add_argument("--scheduler", action="store_true")
 	parser.add_argument("--realtime", action="store_true")
+	parser.add_argument("--stay", action="store_true")
 	parser.add_argument("command", nargs="+")
 	return parser.parse_args()
 
@@ -194,6 +229,19 @@ def run(stack, command):
 			raise
 
 
+def stay(stack):
+	"""Keep the services until somebody interrupts, or one of them ends by itself."""
+	print(f"\nThe desk: {stack.environment['CRM_RECHARGE_URL']}/app   login: Administrator   password: admin")
+	print("Ctrl-C ends it.", flush=True)
+	try:
+		while all(child.poll() is None for child in stack.children):
+			time.sleep(1)
+	except KeyboardInterrupt:
+		return
+	ended = next(child for child in stack.children if child.poll() is not None)
+	raise NotUp(f"{ended.title} has ended; see {ended.log}")
+
+
 def main():
 	signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 	options = arguments()
@@ -201,6 +249,8 @@ def main():
 	try:
 		start(stack, options)
 		status = run(stack, options.command)
+		if status == 0 and options.stay:
+			stay(stack)
 	except NotUp as error:
 		status = f"error: {error}"
 	except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2016,SC2034
+# shellcheck shell=bash
 # The three tiers of tests. Each adds one line to TIER_LINES and its counts to the totals. Sourced after site.sh.
 
 TIER_LINES=()
@@ -36,34 +36,6 @@ tier_not_run() {
 tier_broke() {
 	TIER_LINES+=("$1: failed ($2; see $LOG)")
 	BROKEN=1
-}
-
-# find_python: a Python new enough for the app, with venv.
-find_python() {
-	local candidate
-	for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11 python3.10; do
-		if has "$candidate" && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
-			command -v "$candidate"
-			return
-		fi
-	done
-	return 1
-}
-
-# ensure_venv REQUIREMENT...: sets VENV to a virtual environment outside the checkout that holds these packages.
-ensure_venv() {
-	local python key
-	python="$(find_python)" || die "Python 3.10 or newer is needed" "install python3, or set PYTHON"
-	key="$(printf '%s\n' "$("$python" -VV)" "$@" | cksum | cut -d' ' -f1)"
-	VENV="$CACHE/venv-$key"
-	if [ -f "$VENV/.complete" ]; then return; fi
-	rm -rf "$VENV"
-	mkdir -p "$CACHE"
-	if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then ensure_packages python3-venv; fi
-	step "making a Python environment in $VENV" "$python" -m venv "$VENV"
-	HINT="see whether PyPI is in reach, then run the command again" \
-		step "installing $*" "$VENV/bin/python" -m pip install "$@"
-	touch "$VENV/.complete"
 }
 
 # show_failures: the part of a runner's output that tells what failed.
@@ -106,14 +78,18 @@ run_bench_tier() {
 	tier_done bench unittest "$output"
 }
 
+has_browser_tests() { compgen -G "$CHECKOUT/crm_recharge/tests/browser/browser_*.py" >/dev/null; }
+
 run_browser_tier() {
-	local output="$RESULTS/browser.txt" report
-	say "browser tier"
-	if ! compgen -G "$READABLE/crm_recharge/tests/browser/browser_*.py" >/dev/null; then
+	local output="$RESULTS/browser.txt" report="$BENCH/logs/$APP-browser.xml"
+	if ! has_browser_tests; then
 		tier_not_run browser "no browser tests"
 		return
+	elif ! ensure_chromium; then
+		tier_not_run browser "no chromium"
+		return
 	fi
-	report="$BENCH/logs/$APP-browser.xml"
+	say "browser tier"
 	as_bench rm -f "$report"
 	if ! run_logged "browser tests" "$output" in_sites ../env/bin/python "$READABLE/dev/lib/stack.py" --site "$TEST_SITE" \
 		--web --workers 1 -- env CHROMIUM="$CHROMIUM" PYTHONDONTWRITEBYTECODE=1 "$BENCH/env/bin/python" -m pytest \

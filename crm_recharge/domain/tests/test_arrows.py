@@ -9,7 +9,16 @@ import pytest
 APP = Path(__file__).resolve().parents[2]
 
 # A room imports from its own level and below. What ties rooms together (hooks, install) has no level.
-LEVELS = {"domain": 0, "gateway": 1, "credits": 1, "accounting": 2, "recharge": 2, "reorder": 2, "api": 3, "www": 3}
+LEVELS = {
+	"domain": 0,
+	"gateway": 1,
+	"credits": 1,
+	"accounting": 2,
+	"recharge": 2,
+	"reorder": 2,
+	"api": 3,
+	"www": 3,
+}
 
 
 def modules(room):

@@ -28,16 +28,17 @@ def charge(account: str, raw: dict) -> dict:
 	request = read_request(raw, now_datetime())
 	store = BookStore(account)
 	key = chain.request_key(store.book.account, USAGE, request.idempotency_key)
-	known = find_entries([key]).get(key)
-	if known:
-		return repeat(request, known)
-	_spend(store, request, key, {})
+	# No look-up first: the unique key finds a repeat, and only then is there something to read.
 	try:
+		_spend(store, request, key, {})
 		store.write()
 	except Exception as error:
-		if not frappe.db.is_duplicate_entry(error):
+		if not isinstance(error, RuleError) and not frappe.db.is_duplicate_entry(error):
 			raise
-		return repeat(request, find_entries([key], locking=True)[key])
+		known = find_entries([key], locking=True).get(key)
+		if not known:
+			raise
+		return repeat(request, known)
 	entry = store.book.entries[-1]
 	return answer(account, entry.name, entry.amount, entry.balance_after, store.recharge_started)
 

@@ -49,4 +49,4 @@ def request_hash(*content) -> str:
 
 def moment(value) -> str:
 	"""A time as the ledger stores it, to the microsecond."""
-	return value.strftime("%Y-%m-%d %H:%M:%S.%f")
+	return value.isoformat(" ", "microseconds")

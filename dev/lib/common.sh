@@ -32,6 +32,8 @@ PASSED_ON='^(https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY|all_proxy|ALL_PROXY|SSL
 PASSED_ON+='|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|GIT_SSL_CAINFO|PIP_.*|UV_.*|(npm_config|NPM_CONFIG|YARN)_.*|TERM|TZ|LANG'
 PASSED_ON+='|STRIPE_.*|CRM_RECHARGE_.*|HYPOTHESIS_.*|CHROMIUM)$'
 
+trap 'exit 130' INT TERM HUP
+
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s\n' "$*" >&2; }
 
@@ -121,23 +123,27 @@ as_root() {
 	if is_root; then "$@" 9<&-; else sudo -n "$@" 9<&-; fi
 }
 
-# as_bench COMMAND...: runs a command as the user the bench belongs to (bench refuses root), this checkout first
-# on Python's path, so that `import crm_recharge` is this checkout whatever the bench has linked.
-as_bench() {
-	local environment=() name
-	while IFS= read -r name; do
-		if [[ "$name" =~ $PASSED_ON ]]; then environment+=("$name=${!name}"); fi
-	done < <(compgen -e)
-	environment+=("HOME=$BENCH_HOME" "USER=$BENCH_USER" "LOGNAME=$BENCH_USER" "SHELL=/bin/bash")
-	environment+=("PATH=$(bench_path)" "PYTHONUNBUFFERED=1" "LC_ALL=C.UTF-8" "BENCH=${BENCH:-}")
-	if [ -n "${READABLE:-}" ]; then environment+=("PYTHONPATH=$READABLE"); fi
-	if [ "$(id -un)" = "$BENCH_USER" ]; then
-		env -i "${environment[@]}" "$@" 9<&-
-	elif is_root; then
-		runuser -u "$BENCH_USER" -- env -i "${environment[@]}" "$@" 9<&-
-	else
-		sudo -n -u "$BENCH_USER" env -i "${environment[@]}" "$@" 9<&-
+# become_bench: sets BECOME to the words that, before a command, run it as the user the bench belongs to (bench
+# refuses root), this checkout first on Python's path, so that `import crm_recharge` is this checkout whatever the
+# bench has linked.
+become_bench() {
+	local name
+	BECOME=(env -i)
+	if [ "$(id -un)" != "$BENCH_USER" ]; then
+		if is_root; then BECOME=(runuser -u "$BENCH_USER" -- env -i); else BECOME=(sudo -n -u "$BENCH_USER" env -i); fi
 	fi
+	while IFS= read -r name; do
+		if [[ "$name" =~ $PASSED_ON ]]; then BECOME+=("$name=${!name}"); fi
+	done < <(compgen -e)
+	BECOME+=("HOME=$BENCH_HOME" "USER=$BENCH_USER" "LOGNAME=$BENCH_USER" "SHELL=/bin/bash")
+	BECOME+=("PATH=$(bench_path)" "PYTHONUNBUFFERED=1" "LC_ALL=C.UTF-8" "BENCH=${BENCH:-}")
+	if [ -n "${READABLE:-}" ]; then BECOME+=("PYTHONPATH=$READABLE"); fi
+}
+
+as_bench() {
+	local BECOME
+	become_bench
+	"${BECOME[@]}" "$@" 9<&-
 }
 
 # bench_path: PATH of the bench's user, the tools of these commands first.
@@ -146,8 +152,17 @@ bench_path() {
 	printf '%s' "$tools/venv/bin:$tools/node/node_modules/.bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 }
 
-# in_sites COMMAND...: as_bench, from the bench's sites folder, where Frappe expects to be.
-in_sites() { as_bench bash -c 'cd "$1" && shift && exec "$@"' in_sites "$BENCH/sites" "$@"; }
+from_folder() { as_bench "${FROM_FOLDER[@]}" "$@"; }
+FROM_FOLDER=(bash -c 'cd "$1" && shift && exec "$@"' from_folder)
+
+# in_sites COMMAND...: from the bench's sites folder, where Frappe expects to be.
+in_sites() { from_folder "$BENCH/sites" "$@"; }
+
+# end_in_sites COMMAND...: in place of this shell, so that a signal to it reaches the command. Locks are kept.
+end_in_sites() {
+	become_bench
+	exec "${BECOME[@]}" "${FROM_FOLDER[@]}" "$BENCH/sites" "$@"
+}
 
 # frappe ARGUMENT...: what `bench ARGUMENT...` does inside a bench, without needing the bench command.
 frappe() { in_sites ../env/bin/python -m frappe.utils.bench_helper frappe "$@"; }

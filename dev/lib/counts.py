@@ -29,26 +29,23 @@ def junit(text):
 
 def unittest(text):
 	"""Return (passed, failed, skipped) of unittest's closing lines, added up over all blocks."""
-	totals, blocks = [0, 0, 0], 0
-	for ran in RAN.finditer(text):
-		verdict = VERDICT.search(text, ran.end())
-		if not verdict:
-			raise ValueError("the run ended before its result")
-		counted = {
-			name.strip(): int(number)
-			for name, number in re.findall(r"([a-z ]+)=(\d+)", verdict.group(2) or "")
-		}
-		failed = sum(counted.get(name, 0) for name in ("failures", "errors", "unexpected successes"))
-		skipped = counted.get("skipped", 0)
-		if verdict.group(1) == "FAILED" and not failed:
-			raise ValueError("the run failed without naming a failed test")
-		totals = [
-			total + new for total, new in zip(totals, (int(ran.group(1)) - failed - skipped, failed, skipped))
-		]
-		blocks += 1
+	blocks = [block_of(text, ran) for ran in RAN.finditer(text)]
 	if not blocks:
 		raise ValueError("the runner reported no result: it ended before running the tests")
-	return tuple(totals)
+	return tuple(sum(column) for column in zip(*blocks, strict=True))
+
+
+def block_of(text, ran):
+	"""Return (passed, failed, skipped) of the block that a `Ran N tests` line begins."""
+	verdict = VERDICT.search(text, ran.end())
+	if not verdict:
+		raise ValueError("the run ended before its result")
+	counted = {name.strip(): int(n) for name, n in re.findall(r"([a-z ]+)=(\d+)", verdict.group(2) or "")}
+	failed = sum(counted.get(name, 0) for name in ("failures", "errors", "unexpected successes"))
+	skipped = counted.get("skipped", 0)
+	if verdict.group(1) == "FAILED" and not failed:
+		raise ValueError("the run failed without naming a failed test")
+	return int(ran.group(1)) - failed - skipped, failed, skipped
 
 
 if __name__ == "__main__":

@@ -137,8 +137,6 @@ bench_branch() {
 	if [[ "$FRAPPE_BRANCH" == version-* ]] && [ -n "$major" ]; then echo "version-$major"; else echo "$FRAPPE_BRANCH"; fi
 }
 
-from_folder() { as_bench bash -c 'cd "$1" && shift && exec "$@"' from_folder "$@"; }
-
 answers() { timeout 3 bash -c 'exec 3<>"/dev/tcp/$1/$2"' _ "$1" "$2" 2>/dev/null; }
 
 # wait_for HOST PORT SECONDS

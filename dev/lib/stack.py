@@ -28,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 LOGS = Path("../logs").resolve()
 FRAPPE = [sys.executable, "-m", "frappe.utils.bench_helper", "frappe"]
 PR_SET_PDEATHSIG = 1
+PARENT = os.getppid()
 
 
 class NotUp(Exception):
@@ -220,13 +221,20 @@ def run(stack, command):
 	child = subprocess.Popen(command, env=stack.environment)
 	while True:
 		try:
-			return child.wait()
-		except KeyboardInterrupt:
-			continue  # the terminal has interrupted the command as well: it ends by itself
+			check_parent()
+			return child.wait(timeout=2)
+		except (subprocess.TimeoutExpired, KeyboardInterrupt):
+			continue  # on Ctrl-C the terminal has interrupted the command as well: it ends by itself
 		except SystemExit:
 			child.terminate()
 			child.wait()
 			raise
+
+
+def check_parent():
+	"""End when whoever started this is gone and nobody is left to interrupt it."""
+	if os.getppid() != PARENT:
+		sys.exit(143)
 
 
 def stay(stack):
@@ -235,6 +243,7 @@ def stay(stack):
 	print("Ctrl-C ends it.", flush=True)
 	try:
 		while all(child.poll() is None for child in stack.children):
+			check_parent()
 			time.sleep(1)
 	except KeyboardInterrupt:
 		return
@@ -243,7 +252,8 @@ def stay(stack):
 
 
 def main():
-	signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+	for number in (signal.SIGTERM, signal.SIGHUP):
+		signal.signal(number, lambda *_: sys.exit(143))
 	options = arguments()
 	stack = Stack(options.site)
 	try:
@@ -256,8 +266,8 @@ def main():
 	except KeyboardInterrupt:
 		status = 130
 	finally:
-		signal.signal(signal.SIGINT, signal.SIG_IGN)
-		signal.signal(signal.SIGTERM, signal.SIG_IGN)
+		for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+			signal.signal(number, signal.SIG_IGN)
 		stack.stop()
 	sys.exit(status if isinstance(status, str) or status >= 0 else 128 - status)
 

@@ -1,6 +1,6 @@
 """Amounts: exact decimals with nine places, as MariaDB's decimal(21,9) holds them."""
 
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
 from crm_recharge.domain.errors import InvalidRequest
 
@@ -15,18 +15,24 @@ EXACT = Context(prec=60)
 
 # ISO 4217 minor units where they are not two.
 EXPONENTS = {
-	**dict.fromkeys(
-		("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV")
-		+ ("XAF", "XOF", "XPF"),
-		0,
-	),
-	**dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+	**dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
+	**dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
 }
 
 
+# Coins that ISO 4217 counts and no card payment carries. Of three decimals the card networks take two
+# (https://docs.stripe.com/currencies), and the ariary has no hundredths.
+CHARGED_IN_WHOLE = ("MGA",)
+
+
 def exponent(currency: str) -> int:
-	"""Decimal places of `currency` (ISO 4217 code) in payments."""
+	"""Decimal places of `currency` (ISO 4217 code)."""
 	return EXPONENTS.get(currency.upper(), 2)
+
+
+def charged_places(currency: str) -> int:
+	"""Decimal places an amount of `currency` may have when a card is charged."""
+	return 0 if currency.upper() in CHARGED_IN_WHOLE else min(exponent(currency), 2)
 
 
 def parse(value, what: str = "amount") -> Decimal:
@@ -35,9 +41,10 @@ def parse(value, what: str = "amount") -> Decimal:
 	A float is taken by its shortest text, so that JSON's 0.1 is one tenth and 0.1 + 0.2 is refused for its
 	seventeen decimals. Raises InvalidRequest: not_a_number, not_finite, too_many_decimals, too_large.
 	"""
-	if isinstance(value, bool) or value is None or not isinstance(value, int | str | float | Decimal):
+	if isinstance(value, bool) or not isinstance(value, int | str | float | Decimal):
 		raise InvalidRequest("not_a_number", what=what, value=str(value)[:50])
-	text = value if isinstance(value, Decimal) else str(value).strip()
+	# An int goes in as it is: Python refuses to write one of thousands of digits as text.
+	text = value if isinstance(value, int | Decimal) else str(value).strip()
 	if isinstance(text, str) and (len(text) > 60 or "_" in text):
 		raise InvalidRequest("not_a_number", what=what, value=text[:50])
 	try:
@@ -45,9 +52,10 @@ def parse(value, what: str = "amount") -> Decimal:
 	except InvalidOperation:
 		raise InvalidRequest("not_a_number", what=what, value=str(text)[:50]) from None
 	if not number.is_finite():
-		raise InvalidRequest("not_finite", what=what, value=str(number))
-	if abs(number) >= LARGEST:
-		raise InvalidRequest("too_large", what=what, value=f"{number:.6g}", limit=str(LARGEST))
+		raise InvalidRequest("not_finite", what=what, value=str(number)[:50])
+	# Compared, not computed with: arithmetic on 1e9999999 overflows.
+	if number.copy_abs() >= LARGEST:
+		raise InvalidRequest("too_large", what=what, value=f"{number:.6g}", limit=plain(LARGEST))
 	if number != (rounded := quantise(number)):
 		raise InvalidRequest("too_many_decimals", what=what, value=str(number)[:50], places=PLACES)
 	return rounded
@@ -73,12 +81,21 @@ def multiply(quantity: Decimal, unit_price: Decimal) -> Decimal:
 
 def payable(amount: Decimal, currency: str) -> Decimal:
 	"""The smallest amount a card can be charged in `currency` that is not below `amount`."""
-	return amount.quantize(Decimal(1).scaleb(-exponent(currency)), rounding=ROUND_CEILING, context=EXACT)
+	return _in_coins(amount, currency, ROUND_CEILING)
+
+
+def payable_at_most(amount: Decimal, currency: str) -> Decimal:
+	"""The largest amount a card can be charged in `currency` that is not above `amount`."""
+	return _in_coins(amount, currency, ROUND_FLOOR)
+
+
+def _in_coins(amount: Decimal, currency: str, rounding: str) -> Decimal:
+	return amount.quantize(Decimal(1).scaleb(-charged_places(currency)), rounding=rounding, context=EXACT)
 
 
 def plain(number: Decimal) -> str:
-	"""`number` as plain digits without trailing zeros: 1.500000000 is 1.5, 1E+2 is 100."""
-	text = f"{number:f}"
+	"""`number` as plain digits without trailing zeros: 1.500000000 is 1.5, 1E+2 is 100, minus zero is 0."""
+	text = f"{number or ZERO:f}"
 	return text.rstrip("0").rstrip(".") if "." in text else text
 
 

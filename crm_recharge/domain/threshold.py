@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from crm_recharge.domain.errors import InvalidRequest
-from crm_recharge.domain.money import ZERO, payable, plain
+from crm_recharge.domain.money import ZERO, payable, payable_at_most, plain
 
 # Reason codes, kept on the account's timeline.
 CHARGED = "charged"
@@ -60,7 +60,7 @@ class View:
 	held_because: str | None = None
 	paused_because: str | None = None
 	usable_cards: int = 1
-	limits: Limits = Limits()
+	limits: Limits = field(default_factory=Limits)
 	caps: tuple[Cap, ...] = ()
 
 
@@ -107,7 +107,8 @@ def decide(view: View) -> Decision:
 
 def charge_amount(view: View) -> Decimal:
 	"""Gap up to the target, rounded up to what a card can be charged, at most one payment's maximum."""
-	return min(payable(view.recharge_up_to - view.balance, view.currency), view.limits.maximum)
+	gap = payable(view.recharge_up_to - view.balance, view.currency)
+	return min(gap, payable_at_most(view.limits.maximum, view.currency))
 
 
 def cap_figures(cap: Cap) -> dict:
@@ -122,7 +123,11 @@ def check_setting(falls_below: Decimal, recharge_up_to: Decimal, currency: str, 
 	Raises InvalidRequest: threshold_negative, target_not_above_threshold, gap_below_minimum,
 	gap_above_maximum.
 	"""
-	figures = {"falls_below": plain(falls_below), "recharge_up_to": plain(recharge_up_to), "currency": currency}
+	figures = {
+		"falls_below": plain(falls_below),
+		"recharge_up_to": plain(recharge_up_to),
+		"currency": currency,
+	}
 	if falls_below < ZERO:
 		raise InvalidRequest("threshold_negative", **figures)
 	if recharge_up_to <= falls_below:

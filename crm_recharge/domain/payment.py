@@ -5,11 +5,12 @@ commits: after a crash at any point the next run reads what was committed and go
 
 - Nothing moves on to another card before the intent of the one before is *proven* closed without money.
 - A time-out is not a decline: the same key is asked again, later, and no other card meanwhile.
+- A refused *request* proves nothing about an earlier one under the same key: that one is looked up first.
 - Every step locks account, then recharge, and goes on only while its lease is still its own.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -26,20 +27,30 @@ UNPAID = (DRAFT, PENDING_APPROVAL, QUEUED, CHARGING, ACTION_REQUIRED, FAILED, CA
 # Status of an attempt.
 CREATED, UNKNOWN, DECLINED, NEEDS_AUTHENTICATION = "Created", "Unknown", "Declined", "Needs Authentication"
 PAID, ERROR, SKIPPED, NEVER_HAPPENED = "Succeeded", "Error", "Skipped", "Never Happened"
-OPEN_ATTEMPT = (CREATED, UNKNOWN)
+REFUSED = "Refused"
+"""The request was refused (a key withdrawn, say). That proves nothing about an earlier ask under the same key,
+so it is looked up before it counts as an Error, which holds no money."""
+OPEN_ATTEMPT = (CREATED, UNKNOWN, REFUSED)
 
 AUTOMATIC = "Automatic"
 
-LEASE = timedelta(seconds=90)
-"""Longer than the slowest call to the gateway, shorter than the promise to recover within two minutes."""
+LEASE = timedelta(seconds=45)
+"""Longer than the slowest call to the gateway; with a sweep each minute a dead worker's recharge is taken up
+within two minutes."""
 REPLAY_WINDOW = timedelta(hours=23)
 """Stripe replays an idempotency key for 24 hours; after that only a look-up is safe."""
 ERRORS_BEFORE_GIVING_UP = 8
+ASKS_BEFORE_TELLING = 8
+"""An attempt that is undecided after so many asks (about 45 minutes) is told to a person, once."""
 ACTION_WINDOW = timedelta(days=3)
 """How long a payment waits for its card holder before it counts as failed."""
 
 # Notices.
 ALL_CARDS_FAILED, NEEDS_ACTION, GATEWAY_ERROR = "all_cards_failed", "needs_action", "gateway_error"
+UNDECIDED = "undecided"
+
+# Why an automatic recharge failed.
+NO_CARD_WORKED, GATEWAY_GAVE_ERRORS = "all_cards_failed", "gateway_errors"
 
 ACCOUNT_FOR = "account_for"
 CARRY_OUT = "carry_out"
@@ -105,7 +116,8 @@ def next_step(view: RechargeView, now: datetime) -> Step:
 		return Step("wait", until=errors[-1].next_ask_at)
 	if len(errors) >= ERRORS_BEFORE_GIVING_UP:
 		return Step("give_up", reason=FAILED)
-	tried = {a.card for a in view.attempts if a.status != ERROR}
+	# What was never charged says nothing about its card: it is that card's turn again, not the next one's.
+	tried = {a.card for a in view.attempts if a.status not in (ERROR, NEVER_HAPPENED)}
 	for card in view.cards:
 		if card.name in tried:
 			continue
@@ -116,7 +128,7 @@ def next_step(view: RechargeView, now: datetime) -> Step:
 
 
 def _ask(attempt: AttemptView, now: datetime) -> Step:
-	if now - attempt.created > REPLAY_WINDOW:
+	if attempt.status == REFUSED or now - attempt.created > REPLAY_WINDOW:
 		return _wait_or("look_up", attempt, now)
 	return _wait_or("ask", attempt, now)
 
@@ -151,6 +163,7 @@ def carry_out(account: str, recharge: str, worker: str) -> Machine:
 	claimed = yield from _claim(account, recharge, worker)
 	if claimed is not None:
 		return claimed
+	fresh = None
 	while True:
 		view, now = yield from _mine(account, recharge, worker)
 		if view is None:
@@ -160,7 +173,7 @@ def carry_out(account: str, recharge: str, worker: str) -> Machine:
 			case "skip":
 				yield from _skip(view, step.card, step.reason)
 			case "start":
-				yield from _start(view, step.card, now)
+				fresh = yield from _start(view, step.card, now)
 			case "wait":
 				return (yield from _release(view, step.until))
 			case "give_up":
@@ -168,6 +181,10 @@ def carry_out(account: str, recharge: str, worker: str) -> Machine:
 			case _:
 				yield effects.Commit()  # lets go of the locks: the gateway is slow
 				answer = yield _call(view, step)
+				if answer is not None and answer.outcome is Outcome.ERROR and step.kind != "close":
+					first = step.kind == "ask" and step.attempt.name == fresh
+					answer = answer if first else (yield from _beyond_the_error(view, step, answer))
+				fresh = None
 				ended = yield from _record(account, recharge, worker, step, answer)
 				if ended:
 					return ended
@@ -219,9 +236,11 @@ def _skip(view: RechargeView, card: Card, reason: str) -> Machine:
 
 
 def _start(view: RechargeView, card: Card, now: datetime) -> Machine:
+	"""Write the attempt down before the gateway is asked. Returns its name."""
 	number = len(view.attempts) + 1
+	name = attempt_name(view.name, number)
 	yield effects.InsertAttempt(
-		attempt_name(view.name, number),
+		name,
 		view.name,
 		number,
 		card.name,
@@ -229,6 +248,7 @@ def _start(view: RechargeView, card: Card, now: datetime) -> Machine:
 	)
 	yield effects.UpdateRecharge(view.name, {"lease_until": now + LEASE})
 	yield effects.Commit()
+	return name
 
 
 def _call(view: RechargeView, step: Step):
@@ -241,6 +261,20 @@ def _call(view: RechargeView, step: Step):
 		case "close":
 			return effects.Cancel(attempt.intent, f"{attempt.name}-cancel")
 	raise AssertionError(step.kind)
+
+
+def _beyond_the_error(view: RechargeView, step: Step, answer: Answer) -> Machine:
+	"""What is known of an attempt that may have been asked before, when asking again was refused.
+
+	A revoked key refuses the second request, whatever became of the first. Returns `answer` when the gateway
+	has nothing under that key, else what it has; UNKNOWN when it will not say.
+	"""
+	found = answer
+	if step.kind == "ask":
+		found = yield effects.LookUp(step.attempt.name, view.name, step.attempt.created)
+	if found is None:
+		return answer
+	return replace(found, outcome=Outcome.UNKNOWN) if found.outcome is Outcome.ERROR else found
 
 
 def _record(account: str, recharge: str, worker: str, step: Step, answer: Answer | None) -> Machine:
@@ -260,7 +294,7 @@ def _record(account: str, recharge: str, worker: str, step: Step, answer: Answer
 		yield effects.Rollback()
 		return "lost"
 	if step.kind == "close":
-		yield from _record_close(step, answer, now)
+		yield from _record_close(view, step, answer, now)
 	else:
 		yield from _record_ask(view, step, answer, now)
 	yield effects.UpdateRecharge(recharge, {"lease_until": now + LEASE})
@@ -268,37 +302,51 @@ def _record(account: str, recharge: str, worker: str, step: Step, answer: Answer
 	return None
 
 
-def _record_close(step: Step, answer: Answer, now: datetime) -> Machine:
+def _record_close(view: RechargeView, step: Step, answer: Answer, now: datetime) -> Machine:
 	gone = answer.outcome is Outcome.CANCELLED or (
 		answer.outcome is Outcome.ERROR and answer.code == "resource_missing"
 	)
-	values = {"intent_open": False, "next_ask_at": None} if gone else _later(step, answer, now)
+	if gone:
+		values = {"intent_open": False, "next_ask_at": None}
+	else:
+		values = yield from _later(view, step, answer, now)
 	yield effects.UpdateAttempt(step.attempt.name, values)
 
 
 def _record_ask(view: RechargeView, step: Step, answer: Answer | None, now: datetime) -> Machine:
 	attempt = step.attempt
 	if answer is None:
-		yield effects.UpdateAttempt(attempt.name, {"status": NEVER_HAPPENED, "next_ask_at": None})
+		yield effects.UpdateAttempt(attempt.name, _nothing_there(view, attempt, now))
 		return
 	values = _answered(step, answer, now)
 	match answer.outcome:
 		case Outcome.UNKNOWN:
-			values |= {"status": UNKNOWN} | _later(step, answer, now)
+			status = attempt.status if step.kind == "look_up" else UNKNOWN
+			values |= {"status": status} | _later(step, answer, now)
+		case Outcome.ERROR if step.kind == "look_up":
+			values |= {"status": attempt.status} | _later(step, answer, now)
 		case Outcome.ERROR:
-			values |= {"status": ERROR, "next_ask_at": now + backoff(len(view.attempts) + 2)}
-			if not any(a.status == ERROR for a in view.attempts):
+			values |= {"status": REFUSED, "next_ask_at": None}
+			if not any(a.status in (ERROR, REFUSED) for a in view.attempts):
 				yield effects.Notify(GATEWAY_ERROR, view.name, {"code": answer.code, "message": answer.message})
 		case Outcome.NEEDS_AUTHENTICATION:
-			values |= {"status": NEEDS_AUTHENTICATION, "intent_open": bool(answer.intent), "next_ask_at": None}
+			values |= {"status": NEEDS_AUTHENTICATION, "intent_open": bool(values["intent"]), "next_ask_at": None}
 		case Outcome.DECLINED:
-			values |= {"status": DECLINED, "intent_open": answer.intent_open, "next_ask_at": None}
+			values |= {"status": DECLINED, "intent_open": may_capture, "next_ask_at": None}
 			new_status = cards.status_after(answer.decline_class)
 			if new_status:
 				yield effects.UpdateCard(attempt.card, new_status, answer.code or "")
 		case Outcome.CANCELLED:
-			values |= {"status": NEVER_HAPPENED, "intent_open": False, "next_ask_at": None}
+			# Somebody closed it at the gateway: this card is not charged again for this recharge.
+			values |= {"status": DECLINED, "code": answer.code or "canceled", "next_ask_at": None}
 	yield effects.UpdateAttempt(attempt.name, values)
+
+
+def _nothing_there(view: RechargeView, attempt: AttemptView, now: datetime) -> dict:
+	"""The gateway has shown every intent and none is this attempt's."""
+	if attempt.status == REFUSED:
+		return {"status": ERROR, "next_ask_at": now + backoff(len(view.attempts) + 2)}
+	return {"status": NEVER_HAPPENED, "next_ask_at": None}
 
 
 def _answered(step: Step, answer: Answer, now: datetime) -> dict:
@@ -316,8 +364,12 @@ def _answered(step: Step, answer: Answer, now: datetime) -> dict:
 	}
 
 
-def _later(step: Step, answer: Answer, now: datetime) -> dict:
+def _later(view: RechargeView, step: Step, answer: Answer, now: datetime) -> Machine:
+	"""Ask again later. Returns what to write on the attempt; tells a person when this has gone on for long."""
 	asks = step.attempt.asks
+	if asks + 1 == ASKS_BEFORE_TELLING:
+		details = {"attempt": step.attempt.name, "code": answer.code, "message": answer.message}
+		yield effects.Notify(UNDECIDED, view.name, details)
 	return {"asks": asks + 1, "next_ask_at": now + backoff(asks, answer.retry_after)}
 
 
@@ -343,20 +395,30 @@ def _give_up(view: RechargeView, status: str, now: datetime) -> Machine:
 
 
 def _fail(view: RechargeView) -> Machine:
+	errors = sum(a.status == ERROR for a in view.attempts)
+	reason = GATEWAY_GAVE_ERRORS if errors >= ERRORS_BEFORE_GIVING_UP else NO_CARD_WORKED
 	yield effects.ClearOpenRecharge(view.account, view.name)
 	if view.trigger == AUTOMATIC:
-		yield effects.DisableAutoRecharge(view.account, "all_cards_failed", view.name)
-	yield effects.Notify(ALL_CARDS_FAILED, view.name)
+		yield effects.DisableAutoRecharge(view.account, reason, view.name)
+	yield effects.Notify(ALL_CARDS_FAILED, view.name, {"reason": reason})
 
 
 def expire_action(account: str, recharge: str) -> Machine:
-	"""Fail a recharge whose card holder never came. Returns its status."""
+	"""Fail a recharge whose card holder never came. Returns its status.
+
+	What the card holder began and did not finish is asked about and closed first: it may still capture.
+	"""
 	now = yield effects.Now()
 	yield effects.LockAccount(account)
 	view = yield effects.LockRecharge(recharge)
 	if view is None or view.status != ACTION_REQUIRED or not view.next_try_at or view.next_try_at > now:
 		yield effects.Rollback()
 		return view.status if view else "missing"
+	if any(a.status in OPEN_ATTEMPT or a.intent_open for a in view.attempts):
+		yield effects.UpdateRecharge(recharge, {"status": QUEUED, "next_try_at": None})
+		yield effects.EnqueueAfterCommit(CARRY_OUT, recharge)
+		yield effects.Commit()
+		return QUEUED
 	yield effects.UpdateRecharge(recharge, {"status": FAILED, "ended_at": now, "next_try_at": None})
 	yield from _fail(view)
 	yield effects.Commit()
@@ -369,6 +431,8 @@ def settle(view: RechargeView | None, answer: Answer, now: datetime) -> Machine:
 	For worker, webhook, page and sweeper alike. A second capture for the same recharge is money without a
 	purpose: it is written down to be refunded.
 	"""
+	if not answer.intent:
+		raise ValueError("a capture without an intent cannot be told from another")
 	if view is None:
 		return "no owner"
 	if view.settled_intent == answer.intent:

@@ -1,3 +1,5 @@
+"""The table of contents of everything that happens by itself."""
+
 app_name = "crm_recharge"
 app_title = "CRM Recharge"
 app_publisher = "crm_recharge maintainers"
@@ -5,3 +7,43 @@ app_description = "Prepaid credits, auto-recharge with fallback cards, spend con
 app_email = "maintainers@example.com"
 app_license = "gpl-3.0"
 required_apps = ["erpnext"]
+
+after_install = "crm_recharge.install.after_install"
+after_migrate = "crm_recharge.install.after_migrate"
+before_uninstall = "crm_recharge.uninstall.before_uninstall"
+
+# What happens when something is written.
+doc_events = {
+	"Credit Ledger": {
+		"after_insert": "crm_recharge.recharge.threshold.on_ledger_entry",
+	},
+}
+
+# What happens with time. Each is a sweeper: it finds in the database what is due.
+scheduler_events = {
+	"cron": {
+		"* * * * *": [
+			"crm_recharge.recharge.worker.sweep",
+		],
+	},
+}
+
+# Own masters, kept in fixtures/.
+fixtures = [
+	{"dt": "Role", "filters": [["name", "in", ["Credit Manager", "Credit User", "Credit API"]]]},
+	{
+		"dt": "Email Template",
+		"filters": [
+			[
+				"name",
+				"in",
+				[
+					"Auto-Recharge Failed",
+					"Recharge Needs Confirmation",
+					"Payment Gateway Error",
+					"Payment Captured Twice",
+				],
+			]
+		],
+	},
+]

@@ -35,8 +35,9 @@ ACCOUNT_FIELDS = (
 	"held_because",
 	"hold_usage",
 	"time_zone",
+	"auto_recharge",
 )
-ACCOUNT_MONEY = ("balance", "overdraft_limit", "recharge_threshold")
+ACCOUNT_MONEY = ("balance", "overdraft_limit")
 LOT_FIELDS = ("name", "sequence", "priority", "expires_at", "closed", "source_type", "source_key")
 LOT_MONEY = ("original", "remaining", "paid_value", "returned")
 

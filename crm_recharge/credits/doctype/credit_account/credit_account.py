@@ -10,7 +10,7 @@ BOOK_COLUMNS = (
 	"last_hash",
 	"open_lots",
 	"open_recharge",
-	"recharge_threshold",
+	"auto_recharge",
 	"held_because",
 )
 

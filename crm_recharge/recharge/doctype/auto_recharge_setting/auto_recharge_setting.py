@@ -1,5 +1,163 @@
+import json
+
+import frappe
+from frappe import _
 from frappe.model.document import Document
+from frappe.utils import now_datetime
+
+from crm_recharge.credits.errors import for_people
+from crm_recharge.credits.money import exact
+from crm_recharge.credits.store import lock_account
+from crm_recharge.domain import cards as card_rules
+from crm_recharge.domain.money import plain
+from crm_recharge.domain.threshold import check_setting
+from crm_recharge.recharge.limits import payment_limits
+from crm_recharge.recharge.threshold import check
+
+CAPS = ("amount_day", "amount_month", "count_hour", "count_day")
+LONGEST_CARD_LIST = 10
 
 
 class AutoRechargeSetting(Document):
-	pass
+	def check_if_latest(self):
+		# The account's row before this one, as the threshold check and the worker lock them.
+		self.lock_account()
+		super().check_if_latest()
+
+	def lock_account(self):
+		frappe.db.sql("SELECT `name` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", self.credit_account)
+
+	@for_people
+	def validate(self):
+		for field in ("falls_below", "recharge_up_to"):
+			if self.get(field) is None:
+				self.set(field, frappe.db.get_single_value("CRM Recharge Settings", f"default_{field}"))
+		check_setting(
+			exact(self.falls_below), exact(self.recharge_up_to), self.currency or "", payment_limits()
+		)
+		self.check_caps()
+		self.check_cards()
+		self.note_switch()
+
+	def check_caps(self):
+		gap = exact(self.recharge_up_to) - exact(self.falls_below)
+		for cap in ("cap_amount_day", "cap_amount_month"):
+			limit = exact(self.get(cap))
+			if limit and limit < gap:
+				frappe.throw(
+					_(
+						"{0} is {1}, less than one recharge of {2}: nothing would ever be charged. Raise it, or narrow the gap between Falls Below and Recharge Up To."
+					).format(self.meta.get_label(cap), plain(limit), plain(gap)),
+					title=_("Limit below one recharge"),
+				)
+
+	def check_cards(self):
+		if len(self.cards) > LONGEST_CARD_LIST:
+			frappe.throw(_("At most {0} cards can be listed.").format(LONGEST_CARD_LIST))
+		seen, usable = {}, 0
+		for row in self.cards:
+			card = frappe.db.get_value(
+				"Recharge Card",
+				row.card,
+				["name", "credit_account", "kind", "status", "exp_month", "exp_year", "fingerprint", "brand", "last4"],
+				as_dict=True,
+			)
+			self.check_card(row, card, seen)
+			row.brand, row.last4, row.card_status = card.brand, card.last4, card.status
+			reason = card_rules.why_unusable(
+				card_rules.Card(
+					card.name, status=card.status, kind=card.kind, exp_month=card.exp_month, exp_year=card.exp_year
+				),
+				now_datetime().date(),
+			)
+			usable += reason is None
+		if self.enabled and not usable:
+			frappe.throw(
+				_("Auto recharge needs at least one usable card. Add a card, or replace the expired ones."),
+				title=_("No usable card"),
+			)
+
+	def check_card(self, row, card, seen: dict):
+		if not card:
+			frappe.throw(_("Row {0}: there is no card {1}.").format(row.idx, row.card))
+		if card.kind != "card":
+			frappe.throw(
+				_(
+					"Row {0}: {1} is not a card but a {2}. Auto recharge takes cards only; bank accounts (ACH) settle too slowly."
+				).format(row.idx, row.card, card.kind),
+				title=_("Cards only"),
+			)
+		if card.credit_account != self.credit_account:
+			frappe.throw(
+				_("Row {0}: card •••• {1} belongs to another account. Choose one of {2}.").format(
+					row.idx, card.last4, self.credit_account
+				),
+				title=_("Card of another account"),
+			)
+		if card.status == card_rules.REMOVED:
+			frappe.throw(_("Row {0}: card •••• {1} has been removed. Take it off the list.").format(row.idx, card.last4))
+		for mark in filter(None, (card.name, card.fingerprint)):
+			if mark in seen:
+				frappe.throw(
+					_("Row {0}: card •••• {1} is already in row {2}. List each card once.").format(
+						row.idx, card.last4, seen[mark]
+					),
+					title=_("Card twice"),
+				)
+		seen.update({mark: row.idx for mark in (card.name, card.fingerprint) if mark})
+
+	def note_switch(self):
+		before = self.get_doc_before_save()
+		if not self.enabled or (before and before.enabled):
+			return
+		if getattr(frappe.local, "job", None):
+			frappe.throw(_("Only a person can switch auto recharge on."), frappe.PermissionError)
+		self.enabled_by, self.enabled_at = frappe.session.user, now_datetime()
+		self.disabled_reason = self.disabled_at = None
+
+	def on_update(self):
+		self.copy_to_account()
+		before = self.get_doc_before_save()
+		if self.enabled and not (before and before.enabled):
+			self.check_balance_now()
+
+	def copy_to_account(self):
+		"""Keep the account's own row able to decide without reading anything else."""
+		copy = {
+			"enabled": int(bool(self.enabled)),
+			"falls_below": plain(exact(self.falls_below)),
+			"recharge_up_to": plain(exact(self.recharge_up_to)),
+			"cards": len(self.cards),
+		} | {cap: plain(exact(self.get(f"cap_{cap}"))) for cap in CAPS}
+		self.lock_account()
+		frappe.db.sql(
+			"UPDATE `tabCredit Account` SET `auto_recharge` = %s WHERE `name` = %s",
+			(json.dumps(copy), self.credit_account),
+		)
+
+	def check_balance_now(self):
+		"""Switched on while the balance is already low: do not wait for the next usage."""
+
+		row, _lots = lock_account(self.credit_account)
+		check(row, json.loads(row.auto_recharge), exact(row.balance))
+
+	def on_trash(self):
+		self.lock_account()
+		frappe.db.sql(
+			"UPDATE `tabCredit Account` SET `auto_recharge` = NULL WHERE `name` = %s", self.credit_account
+		)
+
+
+def switch_off(account: str, reason: str) -> None:
+	"""Switch auto recharge of `account` off, with the reason. The caller holds the account's lock."""
+	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account})
+	if not name:
+		return
+	frappe.db.set_value(
+		"Auto-Recharge Setting",
+		name,
+		{"enabled": 0, "disabled_reason": reason, "disabled_at": now_datetime()},
+	)
+	doc = frappe.get_doc("Auto-Recharge Setting", name)
+	doc.copy_to_account()
+	doc.add_comment("Info", _("Auto recharge was switched off: {0}").format(reason))

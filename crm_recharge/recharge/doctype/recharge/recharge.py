@@ -1,5 +1,104 @@
+import frappe
+from frappe import _
 from frappe.model.document import Document
+from frappe.utils import now_datetime
+
+from crm_recharge.credits.errors import InvalidRequestError, for_people, messages, refuse
+from crm_recharge.credits.money import exact
+from crm_recharge.domain import payment
+from crm_recharge.domain.threshold import check_payment
+from crm_recharge.recharge.limits import payment_limits
+from crm_recharge.recharge.queue import enqueue_after_commit
 
 
 class Recharge(Document):
-	pass
+	"""One top-up, by hand or automatic. Submitted means authorised; the worker does the rest."""
+
+	def autoname(self):
+		# By chance, not by series: a series' row would be locked until the charge that started it commits,
+		# and a copy of this site must never meet this one's idempotency keys at the gateway.
+		self.name = "RC-" + frappe.generate_hash(length=12).upper()
+
+	@for_people
+	def validate(self):
+		account = frappe.db.get_value(
+			"Credit Account", self.credit_account, ["currency", "company", "customer", "status"], as_dict=True
+		)
+		self.currency, self.company, self.customer = account.currency, account.company, account.customer
+		self.requested_by = self.requested_by or frappe.session.user
+		check_payment(exact(self.amount), self.currency, payment_limits())
+		if account.status == "Disabled":
+			frappe.throw(messages()["account_disabled"].format(account=self.credit_account))
+		if self.card:
+			self.check_card()
+
+	def check_card(self):
+		card = frappe.db.get_value("Recharge Card", self.card, ["credit_account", "status", "last4"], as_dict=True)
+		if card.credit_account != self.credit_account:
+			frappe.throw(_("Card •••• {0} belongs to another account.").format(card.last4))
+		if card.status != "Active":
+			frappe.throw(_("Card •••• {0} cannot be charged: {1}.").format(card.last4, _(card.status)))
+
+	def before_submit(self):
+		account = self.flags.account_row or self.lock_account()
+		if account.open_recharge:
+			refuse(
+				InvalidRequestError,
+				"recharge_open",
+				messages()["recharge_open"].format(recharge=account.open_recharge),
+				{"recharge": account.open_recharge},
+			)
+		if not self.card and not frappe.db.exists(
+			"Auto-Recharge Card", {"parenttype": "Auto-Recharge Setting", "parent": f"ARS-{self.credit_account}"}
+		):
+			refuse(
+				InvalidRequestError,
+				"no_card",
+				messages()["no_card"].format(account=self.credit_account),
+				{"account": self.credit_account},
+			)
+		self.status = payment.QUEUED
+
+	def on_submit(self):
+		frappe.db.sql(
+			"UPDATE `tabCredit Account` SET `open_recharge` = %s WHERE `name` = %s", (self.name, self.credit_account)
+		)
+		enqueue_after_commit("carry_out", self.name)
+
+	def before_cancel(self):
+		self.lock_account()
+		status = frappe.db.get_value("Recharge", self.name, "status", for_update=True)
+		tried = frappe.db.exists("Recharge Attempt", {"recharge": self.name})
+		if status == payment.QUEUED and not tried:
+			return
+		if status in (payment.ACTION_REQUIRED, payment.FAILED):
+			return
+		frappe.throw(
+			_("A recharge that is {0} cannot be cancelled. Wait until it has ended; a paid one is refunded.").format(
+				_(status)
+			),
+			title=_("Too late to cancel"),
+		)
+
+	def on_cancel(self):
+		self.db_set({"status": payment.CANCELLED, "ended_at": now_datetime(), "next_try_at": None})
+		frappe.db.sql(
+			"UPDATE `tabCredit Account` SET `open_recharge` = NULL WHERE `name` = %s AND `open_recharge` = %s",
+			(self.credit_account, self.name),
+		)
+
+	def lock_account(self):
+		return frappe.db.sql(
+			"SELECT `name`, `open_recharge` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE",
+			self.credit_account,
+			as_dict=True,
+		)[0]
+
+	def on_trash(self):
+		if self.settled_intent:
+			frappe.throw(_("A paid recharge is kept."), frappe.PermissionError)
+
+
+def on_doctype_update():
+	frappe.db.add_index("Recharge", ["status", "next_try_at"])
+	frappe.db.add_index("Recharge", ["credit_account", "creation"])

@@ -1,5 +1,33 @@
+import re
+
+import frappe
+from frappe import _
 from frappe.model.document import Document
 
 
 class RechargeCard(Document):
-	pass
+	"""A card saved at Stripe. There is no number in it, ever."""
+
+	def validate(self):
+		if not re.fullmatch(r"(pm|card|src|ba)_[A-Za-z0-9_]+", self.payment_method or ""):
+			frappe.throw(
+				_("{0} is not the id of a Stripe payment method (pm_…). Card numbers are never kept here.").format(
+					_("Payment Method")
+				),
+				title=_("Not a payment method"),
+			)
+
+	def on_trash(self):
+		used = frappe.db.get_value("Auto-Recharge Card", {"card": self.name}, "parent")
+		if used:
+			frappe.throw(
+				_("Card •••• {0} is listed in {1}. Take it off that list first.").format(self.last4, used),
+				frappe.LinkExistsError,
+				title=_("Card in use"),
+			)
+		if frappe.db.exists("Recharge Attempt", {"card": self.name}):
+			frappe.throw(
+				_("Card •••• {0} has been charged; its record stays. Remove the card instead.").format(self.last4),
+				frappe.LinkExistsError,
+				title=_("Card has a history"),
+			)

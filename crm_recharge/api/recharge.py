@@ -1,0 +1,161 @@
+"""Recharging over REST: start one by hand, follow it, save and remove cards, auto-recharge settings."""
+
+import frappe
+from frappe import _
+
+from crm_recharge.credits.money import exact
+from crm_recharge.domain.money import plain
+from crm_recharge.recharge import by_hand, cards, threshold
+from crm_recharge.recharge.notices import attempts_of
+
+CAP_FIELDS = ("cap_amount_day", "cap_amount_month", "cap_count_hour", "cap_count_day")
+
+
+def _check(account: str, doctype: str, ptype: str) -> None:
+	frappe.has_permission(doctype, ptype, throw=True)
+	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
+
+
+@frappe.whitelist(methods=["POST"])
+def start(account: str, amount: str | int | float, idempotency_key: str, card: str | None = None) -> dict:
+	"""Charge a saved card now and credit it once it is paid. Returns recharge, status, amount.
+
+	The payment is made in the background: follow it with `status`. Errors: 409 for a key used with other
+	content, 422 for an amount outside the limits, no card, or a recharge that is still under way.
+	"""
+	_check(account, "Recharge", "create")
+	roles = frappe.get_roles()
+	origin = "API" if "Credit API" in roles and "Credit Manager" not in roles else "Desk"
+	return by_hand.start(account, amount, idempotency_key, card, origin)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def status(recharge: str) -> dict:
+	"""How far a recharge has come: status, amount, new balance, payment id, attempts with reasons."""
+	doc = frappe.get_doc("Recharge", recharge)
+	doc.check_permission("read")
+	money = frappe.db.sql(
+		"SELECT CAST(r.`amount` AS CHAR), CAST(a.`balance` AS CHAR), CAST(r.`balance_after` AS CHAR)"
+		" FROM `tabRecharge` r JOIN `tabCredit Account` a ON a.`name` = r.`credit_account` WHERE r.`name` = %s",
+		recharge,
+	)[0]
+	return {
+		"recharge": doc.name,
+		"account": doc.credit_account,
+		"status": doc.status,
+		"ended": doc.status not in ("Draft", "Pending Approval", "Queued", "Charging"),
+		"amount": plain(exact(money[0])),
+		"currency": doc.currency,
+		"balance": plain(exact(money[1])),
+		"balance_after": plain(exact(money[2])) if doc.settled_intent else None,
+		"payment": doc.settled_intent,
+		"failure_reason": doc.failure_reason,
+		"attempts": [
+			{key: attempt[key] for key in ("number", "status", "brand", "last4", "reason")}
+			for attempt in attempts_of(recharge)
+		],
+	}
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def saved_cards(account: str) -> list[dict]:
+	"""The account's saved cards, those of the auto-recharge setting first and in its order."""
+	_check(account, "Recharge Card", "read")
+	listed = frappe.get_all(
+		"Auto-Recharge Card", {"parent": f"ARS-{account}"}, pluck="card", order_by="idx", ignore_permissions=True
+	)
+	found = frappe.get_all(
+		"Recharge Card",
+		{"credit_account": account, "status": ["!=", "Removed"]},
+		["name", "brand", "last4", "exp_month", "exp_year", "status"],
+		order_by="creation",
+	)
+	return sorted(found, key=lambda c: listed.index(c.name) if c.name in listed else len(listed))
+
+
+@frappe.whitelist(methods=["POST"])
+def start_card_setup(account: str) -> dict:
+	"""Begin saving a card: a SetupIntent's client secret for Stripe's own form. No number comes here."""
+	_check(account, "Recharge Card", "create")
+	return cards.start_setup(account)
+
+
+@frappe.whitelist(methods=["POST"])
+def finish_card_setup(account: str, setup_intent: str) -> dict:
+	"""Save the card of a completed SetupIntent. Returns its Recharge Card."""
+	_check(account, "Recharge Card", "create")
+	return {"card": cards.finish_setup(account, setup_intent)}
+
+
+@frappe.whitelist(methods=["POST"])
+def save_card(account: str, payment_method: str) -> dict:
+	"""Save a Stripe PaymentMethod (pm_…) that belongs to the account's customer. Returns its Recharge Card."""
+	_check(account, "Recharge Card", "create")
+	return {"card": cards.save(account, payment_method)}
+
+
+@frappe.whitelist(methods=["POST"])
+def remove_card(card: str) -> dict:
+	"""Take a card out of use, here and at Stripe."""
+	doc = frappe.get_doc("Recharge Card", card)
+	doc.check_permission("write")
+	cards.remove(card)
+	return {"card": card, "status": "Removed"}
+
+
+@frappe.whitelist(methods=["POST"])
+def set_auto_recharge(
+	account: str,
+	enabled: bool | int | None = None,
+	falls_below: str | int | float | None = None,
+	recharge_up_to: str | int | float | None = None,
+	cards: list | str | None = None,
+	caps: dict | str | None = None,
+) -> dict:
+	"""Create or change the auto-recharge setting; what is left out stays as it is.
+
+	`cards` is a list of Recharge Cards in the order they are tried, `caps` an object with cap_amount_day,
+	cap_amount_month, cap_count_hour, cap_count_day. Amounts in the account's currency.
+	"""
+	name = frappe.db.exists("Auto-Recharge Setting", {"credit_account": account})
+	_check(account, "Auto-Recharge Setting", "write" if name else "create")
+	doc = (
+		frappe.get_doc("Auto-Recharge Setting", name)
+		if name
+		else frappe.new_doc("Auto-Recharge Setting", credit_account=account)
+	)
+	given = {"enabled": enabled, "falls_below": falls_below, "recharge_up_to": recharge_up_to}
+	doc.update({key: value for key, value in given.items() if value is not None})
+	if cards is not None:
+		doc.set("cards", [{"card": card} for card in frappe.parse_json(cards)])
+	if caps is not None:
+		caps = frappe.parse_json(caps)
+		unknown = sorted(set(caps) - set(CAP_FIELDS))
+		if unknown:
+			frappe.throw(_("Unknown limits: {0}. Known are: {1}.").format(", ".join(unknown), ", ".join(CAP_FIELDS)))
+		doc.update(caps)
+	doc.save()
+	return auto_recharge(account)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def auto_recharge(account: str) -> dict:
+	"""The auto-recharge setting of an account, and what it would decide at the balance of now."""
+	_check(account, "Auto-Recharge Setting", "read")
+	name = frappe.db.exists("Auto-Recharge Setting", {"credit_account": account})
+	if not name:
+		return {"account": account, "exists": False}
+	doc = frappe.get_doc("Auto-Recharge Setting", name)
+	doc.check_permission("read")
+	return {
+		"account": account,
+		"exists": True,
+		"setting": name,
+		"enabled": bool(doc.enabled),
+		"falls_below": plain(exact(doc.falls_below)),
+		"recharge_up_to": plain(exact(doc.recharge_up_to)),
+		"cards": [row.card for row in doc.cards],
+		"caps": {field: plain(exact(doc.get(field))) for field in CAP_FIELDS},
+		"disabled_reason": doc.disabled_reason,
+		"now": threshold.explain(account),
+	}

@@ -1,0 +1,119 @@
+"""Saving cards: from a Stripe payment method to a Recharge Card. No number ever comes here."""
+
+import frappe
+from frappe import _
+from frappe.utils import now_datetime
+
+from crm_recharge.domain.answers import SavedCard
+from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.gateway.stripe_gateway import connect
+
+
+def stripe_customer(account: str) -> str:
+	"""The account's customer at Stripe; made there when there is none yet. Raises frappe.ValidationError."""
+	doc = frappe.get_doc("Credit Account", account)
+	if doc.stripe_customer:
+		return doc.stripe_customer
+	created = _ask(
+		lambda gateway: gateway.create_customer(
+			key=f"customer-{frappe.local.site}-{account}-{doc.creation}",
+			name=doc.customer_name or doc.customer,
+			email=frappe.db.get_value("User", doc.account_owner, "email") if doc.account_owner else None,
+			metadata={"account": account, "site": frappe.local.site},
+		)
+	)
+	frappe.db.set_value("Credit Account", account, "stripe_customer", created, update_modified=False)
+	return created
+
+
+def start_setup(account: str) -> dict:
+	"""A SetupIntent for a new card: its id and the client secret for Stripe's own form. Stores nothing."""
+	customer = stripe_customer(account)
+	setup_intent, secret = _ask(
+		lambda gateway: gateway.create_setup_intent(customer, key=f"setup-{frappe.generate_hash(length=20)}")
+	)
+	return {"setup_intent": setup_intent, "client_secret": secret}
+
+
+def finish_setup(account: str, setup_intent: str) -> str:
+	"""Save the card of a completed SetupIntent. Returns the Recharge Card's name.
+
+	Raises frappe.ValidationError when it is not completed, or not this account's.
+	"""
+	answer = _ask(lambda gateway: gateway.retrieve_setup_intent(setup_intent))
+	if not answer.succeeded or not answer.payment_method:
+		frappe.throw(
+			_("The card was not confirmed ({0}). Enter it again.").format(answer.status), title=_("Card not saved")
+		)
+	return save(account, answer.payment_method)
+
+
+def save(account: str, payment_method: str) -> str:
+	"""Save `payment_method` (pm_…) as a Recharge Card of `account`, once. Returns its name.
+
+	It must be a card and belong to the account's customer at Stripe; one without a customer is attached.
+	Raises frappe.ValidationError.
+	"""
+	known = frappe.db.get_value("Recharge Card", {"payment_method": payment_method}, ["name", "credit_account"])
+	if known and known[1] == account:
+		return known[0]
+	customer = stripe_customer(account)
+	card = _ask(lambda gateway: gateway.retrieve_card(payment_method))
+	if card.kind != "card":
+		frappe.throw(
+			_("This is not a card but a {0}. Only cards can be charged automatically.").format(card.kind),
+			title=_("Cards only"),
+		)
+	if known or (card.customer and card.customer != customer):
+		frappe.throw(_("This card belongs to another customer."), frappe.PermissionError, title=_("Card not saved"))
+	if not card.customer:
+		card = _ask(lambda gateway: gateway.attach(payment_method, customer))
+	return _insert(account, card)
+
+
+def _insert(account: str, card: SavedCard) -> str:
+	doc = frappe.get_doc(
+		{
+			"doctype": "Recharge Card",
+			"credit_account": account,
+			"status": "Active",
+			"kind": card.kind,
+			"brand": card.brand,
+			"last4": card.last4,
+			"exp_month": card.exp_month,
+			"exp_year": card.exp_year,
+			"funding": card.funding,
+			"country": card.country,
+			"fingerprint": card.fingerprint,
+			"payment_method": card.payment_method,
+			"saved_by": frappe.session.user,
+			"saved_at": now_datetime(),
+		}
+	)
+	return doc.insert(ignore_permissions=True).name
+
+
+def remove(card: str) -> None:
+	"""Take a card out of use: off every list here, and detached at Stripe.
+
+	Raises frappe.ValidationError when it is the last usable card of an enabled setting.
+	"""
+	doc = frappe.get_doc("Recharge Card", card)
+	for setting in frappe.get_all("Auto-Recharge Card", {"card": card}, pluck="parent"):
+		parent = frappe.get_doc("Auto-Recharge Setting", setting)
+		parent.set("cards", [row for row in parent.cards if row.card != card])
+		parent.save(ignore_permissions=True)
+	doc.db_set({"status": "Removed", "status_reason": _("Removed by {0}").format(frappe.session.user)})
+	_ask(lambda gateway: gateway.detach(doc.payment_method))
+
+
+def _ask(call):
+	try:
+		return call(connect())
+	except GatewayError as error:
+		frappe.throw(
+			_("The payment gateway does not answer. Try again in a minute.")
+			if error.retryable
+			else _("The payment gateway refused: {0}").format(error.message),
+			title=_("Payment gateway"),
+		)

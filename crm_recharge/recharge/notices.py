@@ -1,0 +1,155 @@
+"""Telling people: mails by Email Template and desk notifications, as rows of the same transaction.
+
+A mail that cannot be queued (no outgoing account, say) never holds up the money: it leaves an Error Log, and
+the desk notification stays.
+"""
+
+
+import frappe
+from frappe import _
+from frappe.utils import fmt_money, get_url, get_url_to_form
+
+from crm_recharge.recharge.reasons import sentence
+
+TEMPLATES = {
+	"all_cards_failed": "Auto-Recharge Failed",
+	"needs_action": "Recharge Needs Confirmation",
+	"gateway_error": "Payment Gateway Error",
+	"duplicate_capture": "Payment Captured Twice",
+}
+FOR_CUSTOMER = ("all_cards_failed", "needs_action")
+
+
+def send(kind: str, recharge: str, details: dict | None = None) -> None:
+	"""Tell the right people of `kind` (a key of TEMPLATES) about `recharge`."""
+	context = context_of(recharge) | {"details": details or {}}
+	account = context["account"]
+	people = owners(account) if kind in FOR_CUSTOMER else []
+	addresses = customer_addresses(account) if kind in FOR_CUSTOMER else admin_addresses()
+	subject, message = _render(TEMPLATES[kind], context)
+	_notify_desk(subject, message, recharge, {*people, *managers()})
+	_mail(addresses or admin_addresses(), subject, message, recharge)
+
+
+def _render(template: str, context: dict) -> tuple[str, str]:
+	doc = frappe.get_cached_doc("Email Template", template)
+	formatted = doc.get_formatted_email(context)
+	return formatted["subject"], formatted["message"]
+
+
+def _mail(addresses: list[str], subject: str, message: str, recharge: str) -> None:
+	if not addresses:
+		return
+	frappe.db.savepoint("crm_recharge_mail")
+	try:
+		frappe.sendmail(
+			recipients=addresses,
+			subject=subject,
+			message=message,
+			sender=frappe.db.get_single_value("CRM Recharge Settings", "sender") or None,
+			reference_doctype="Recharge",
+			reference_name=recharge,
+			delayed=True,
+		)
+	except Exception:
+		frappe.db.rollback(save_point="crm_recharge_mail")
+		frappe.clear_messages()
+		frappe.log_error(
+			title=_("Mail about {0} was not queued").format(recharge),
+			reference_doctype="Recharge",
+			reference_name=recharge,
+		)
+
+
+def _notify_desk(subject: str, message: str, recharge: str, users: set[str]) -> None:
+	for user in users:
+		frappe.get_doc(
+			{
+				"doctype": "Notification Log",
+				"for_user": user,
+				"type": "Alert",
+				"subject": subject[:140],
+				"email_content": message,
+				"document_type": "Recharge",
+				"document_name": recharge,
+			}
+		).insert(ignore_permissions=True)
+
+
+# -- who ---------------------------------------------------------------------------------------------------
+
+
+def owners(account) -> list[str]:
+	"""Users who own `account`."""
+	return [account.account_owner] if account.account_owner else []
+
+
+def customer_addresses(account) -> list[str]:
+	"""Addresses for mails to the customer: the owner, the alert recipients, else the customer's own."""
+	found = [frappe.db.get_value("User", user, "email") for user in owners(account)]
+	found += [a.strip(",;") for a in (account.alert_recipients or "").split()]
+	if not any(found):
+		found = [frappe.db.get_value("Customer", account.customer, "email_id")]
+	return list(dict.fromkeys(filter(None, found)))
+
+
+def admin_addresses() -> list[str]:
+	"""Addresses for alerts to the company's own people."""
+	named = (frappe.db.get_single_value("CRM Recharge Settings", "admin_recipients") or "").split()
+	if named:
+		return [address.strip(",;") for address in named]
+	return [frappe.db.get_value("User", user, "email") for user in managers()]
+
+
+def managers() -> list[str]:
+	"""Enabled users with the role Credit Manager, Administrator aside."""
+	users = frappe.get_all("Has Role", {"role": "Credit Manager", "parenttype": "User"}, pluck="parent")
+	if not users:
+		return []
+	return frappe.get_all("User", {"name": ["in", users], "enabled": 1, "user_type": "System User"}, pluck="name")
+
+
+# -- what --------------------------------------------------------------------------------------------------
+
+
+def context_of(recharge: str) -> dict:
+	"""What an Email Template may use: recharge, account, attempts (with a reason for people), link."""
+	doc = frappe.get_doc("Recharge", recharge)
+	account = frappe.get_doc("Credit Account", doc.credit_account)
+	return {
+		"doc": doc,
+		"recharge": doc,
+		"account": account,
+		"amount": fmt_money(doc.amount, currency=doc.currency),
+		"balance": fmt_money(account.balance, currency=account.currency),
+		"attempts": attempts_of(recharge),
+		"link": fix_link(account),
+	}
+
+
+def attempts_of(recharge: str) -> list[dict]:
+	"""The attempts in order, each with `reason`, a sentence for the card holder."""
+	attempts = frappe.get_all(
+		"Recharge Attempt",
+		{"recharge": recharge},
+		["number", "status", "brand", "last4", "code", "message", "decline_class", "card"],
+		order_by="number",
+	)
+	for attempt in attempts:
+		attempt.reason = sentence(attempt)
+	return attempts
+
+
+def failure_reason(recharge: str) -> str:
+	"""One line: each card tried, with its last four digits and why it failed."""
+	parts = [f"{(a.brand or _('Card')).title()} •••• {a.last4 or '????'}: {a.reason}" for a in attempts_of(recharge)]
+	return "; ".join(parts) or _("No card is listed.")
+
+
+def fix_link(account) -> str:
+	"""Where the account's owner mends the cards: the desk for staff, else the portal."""
+	setting = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account.name})
+	owner_type = frappe.db.get_value("User", account.account_owner, "user_type") if account.account_owner else None
+	if owner_type == "System User" and setting:
+		return get_url_to_form("Auto-Recharge Setting", setting)
+	return get_url(f"/credits?account={account.name}")

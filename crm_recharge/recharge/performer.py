@@ -1,0 +1,246 @@
+"""Performs the payment machine's effects on Frappe: rows, commits, calls to the gateway.
+
+The rules are in domain/payment.py; here is only how each effect is done.
+"""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import frappe
+from frappe.utils import get_system_timezone, now_datetime
+
+from crm_recharge.credits import ledger
+from crm_recharge.credits.money import exact
+from crm_recharge.domain import effects, payment
+from crm_recharge.domain.answers import Answer, Outcome
+from crm_recharge.domain.cards import NETWORK_WINDOW, Card
+from crm_recharge.domain.payment import AttemptView, RechargeView
+from crm_recharge.gateway import stripe_gateway
+from crm_recharge.recharge import notices
+from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import switch_off
+from crm_recharge.recharge.queue import enqueue_after_commit
+
+# Where a row's column has another name than the machine's.
+RECHARGE_COLUMNS = (
+	"`name`, `credit_account`, `status`, `currency`, `origin`, `card`, `lease_owner`, `lease_until`, `next_try_at`, "
+	"`settled_intent`, CAST(`amount` AS CHAR) AS `amount`"
+)
+
+
+def perform(machine):
+	"""Run `machine` (a generator of effects) to its end; returns what it returns.
+
+	An error ends the run with a rollback of what was not committed; the sweeper takes the recharge up again.
+	"""
+	performer = Performer()
+	result = None
+	try:
+		while True:
+			result = performer.do(machine.send(result))
+	except StopIteration as end:
+		return end.value
+	except BaseException:
+		frappe.db.rollback()
+		raise
+
+
+class Performer:
+	"""One run of the machine on this site's database."""
+
+	def __init__(self):
+		# What this connection has read before must not answer for what is committed now.
+		frappe.db.rollback()
+		self._handlers = {
+			effects.Now: lambda e: now_datetime(),
+			effects.Commit: lambda e: frappe.db.commit(),
+			effects.Rollback: lambda e: frappe.db.rollback(),
+			effects.LockAccount: self.lock_account,
+			effects.LockRecharge: self.lock_recharge,
+			effects.UpdateRecharge: self.update_recharge,
+			effects.InsertAttempt: self.insert_attempt,
+			effects.UpdateAttempt: self.update_attempt,
+			effects.UpdateCard: self.update_card,
+			effects.Charge: self.charge,
+			effects.Cancel: self.cancel,
+			effects.LookUp: self.look_up,
+			effects.PostCredits: self.post_credits,
+			effects.ClearOpenRecharge: self.clear_open_recharge,
+			effects.DisableAutoRecharge: self.disable_auto_recharge,
+			effects.Notify: lambda e: notices.send(e.kind, e.recharge, e.details),
+			effects.RefundDuplicate: self.refund_duplicate,
+			effects.EnqueueAfterCommit: lambda e: enqueue_after_commit(e.job, e.recharge),
+		}
+
+	def do(self, effect):
+		return self._handlers[type(effect)](effect)
+
+	# -- rows --------------------------------------------------------------------------------------------
+
+	def lock_account(self, effect: effects.LockAccount) -> None:
+		frappe.db.sql("SELECT `name` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", effect.account)
+
+	def lock_recharge(self, effect: effects.LockRecharge) -> RechargeView | None:
+		rows = frappe.db.sql(
+			f"SELECT {RECHARGE_COLUMNS} FROM `tabRecharge` WHERE `name` = %s FOR UPDATE",
+			effect.recharge,
+			as_dict=True,
+		)
+		return view_of(rows[0]) if rows else None
+
+	def update_recharge(self, effect: effects.UpdateRecharge) -> None:
+		values = dict(effect.values)
+		if values.get("status") == payment.FAILED:
+			values["failure_reason"] = notices.failure_reason(effect.recharge)
+		frappe.db.set_value("Recharge", effect.recharge, values)
+
+	def insert_attempt(self, effect: effects.InsertAttempt) -> None:
+		card = frappe.db.get_value("Recharge Card", effect.card, ["brand", "last4", "fingerprint"], as_dict=True)
+		attempt = frappe.new_doc("Recharge Attempt")
+		attempt.update({"recharge": effect.recharge, "number": effect.number, "card": effect.card})
+		attempt.update(card or {})
+		attempt.update({key: _plain(value) for key, value in effect.values.items()})
+		attempt.created_at = attempt.created_at or now_datetime()
+		attempt.flags.by_machine = True
+		attempt.insert(ignore_permissions=True, set_name=effect.name)
+
+	def update_attempt(self, effect: effects.UpdateAttempt) -> None:
+		values = dict(effect.values)
+		if values.get("message"):
+			values["message"] = values["message"][:500]
+		frappe.db.set_value("Recharge Attempt", effect.name, values)
+
+	def update_card(self, effect: effects.UpdateCard) -> None:
+		frappe.db.set_value(
+			"Recharge Card", effect.card, {"status": effect.status, "status_reason": effect.reason}
+		)
+		frappe.db.set_value("Auto-Recharge Card", {"card": effect.card}, "card_status", effect.status)
+
+	def clear_open_recharge(self, effect: effects.ClearOpenRecharge) -> None:
+		frappe.db.sql(
+			"UPDATE `tabCredit Account` SET `open_recharge` = NULL WHERE `name` = %s AND `open_recharge` = %s",
+			(effect.account, effect.recharge),
+		)
+
+	def disable_auto_recharge(self, effect: effects.DisableAutoRecharge) -> None:
+		switch_off(effect.account, notices.failure_reason(effect.recharge))
+
+	def post_credits(self, effect: effects.PostCredits) -> str:
+		entry, balance_after = ledger.post_payment(
+			effect.account, effect.recharge, effect.intent, effect.amount
+		)
+		frappe.db.set_value(
+			"Recharge",
+			effect.recharge,
+			{"ledger_entry": entry, "balance_after": str(balance_after), "accounting_status": "Pending"},
+		)
+		return entry
+
+	def refund_duplicate(self, effect: effects.RefundDuplicate) -> None:
+		notices.send("duplicate_capture", effect.recharge, {"intent": effect.answer.intent})
+
+	# -- the gateway: never inside a transaction -------------------------------------------------------------
+
+	def charge(self, effect: effects.Charge) -> Answer:
+		recharge = frappe.db.get_value("Recharge", effect.recharge, ["credit_account", "customer"], as_dict=True)
+		customer = self._stripe_customer(recharge.credit_account)
+		method = frappe.db.get_value("Recharge Card", effect.card, "payment_method")
+		return self._ask(
+			lambda gateway: gateway.charge(
+				key=effect.key,
+				amount=effect.amount,
+				currency=effect.currency,
+				customer=customer,
+				payment_method=method,
+				description=frappe._("Prepaid credits for {0}").format(recharge.customer),
+				metadata={
+					"recharge": effect.recharge,
+					"account": recharge.credit_account,
+					"site": frappe.local.site,
+				},
+				off_session=True,
+			)
+		)
+
+	def cancel(self, effect: effects.Cancel) -> Answer:
+		return self._ask(lambda gateway: gateway.cancel(effect.intent, key=effect.key))
+
+	def look_up(self, effect: effects.LookUp) -> Answer | None:
+		account = frappe.db.get_value("Recharge", effect.recharge, "credit_account")
+		customer = self._stripe_customer(account)
+		since = (effect.since - timedelta(minutes=10)).replace(tzinfo=ZoneInfo(get_system_timezone()))
+		return self._ask(lambda gateway: gateway.find_by_attempt(effect.key, customer, since))
+
+	def _stripe_customer(self, account: str) -> str | None:
+		return frappe.db.get_value("Credit Account", account, "stripe_customer")
+
+	def _ask(self, call) -> Answer | None:
+		"""Call the gateway with the transaction that read the parameters ended: it may take seconds.
+
+		A gateway that is not set up, or a request that cannot be made, is an answer too: nothing was asked.
+		"""
+		try:
+			gateway = stripe_gateway.connect()
+		except frappe.ValidationError as error:
+			return Answer(Outcome.ERROR, code="gateway_not_set_up", message=str(error))
+		finally:
+			frappe.db.rollback()
+		try:
+			return call(gateway)
+		except (TypeError, ValueError) as error:
+			return Answer(Outcome.ERROR, code="request_not_possible", message=str(error))
+
+
+def view_of(row) -> RechargeView:
+	"""A locked Recharge row with its attempts and cards, as the machine sees it."""
+	attempts = frappe.db.sql(
+		"SELECT `name`, `number`, `card`, `status`, `created_at` AS `created`, `intent`, `intent_open`, `asks`,"
+		" `next_ask_at` FROM `tabRecharge Attempt` WHERE `recharge` = %s ORDER BY `number`",
+		row.name,
+		as_dict=True,
+	)
+	return RechargeView(
+		name=row.name,
+		account=row.credit_account,
+		status=row.status,
+		amount=exact(row.amount),
+		currency=row.currency,
+		trigger=row.origin,
+		cards=cards_of(row.credit_account, row.card),
+		attempts=tuple(AttemptView(**(a | {"intent_open": bool(a.intent_open)})) for a in attempts),
+		lease_owner=row.lease_owner,
+		lease_until=row.lease_until,
+		next_try_at=row.next_try_at,
+		settled_intent=row.settled_intent,
+	)
+
+
+def cards_of(account: str, chosen: str | None = None) -> tuple[Card, ...]:
+	"""The cards a recharge may charge, in order: the chosen one, or those of the setting."""
+	if chosen:
+		names = [chosen]
+	else:
+		names = frappe.get_all(
+			"Auto-Recharge Card",
+			{"parent": f"ARS-{account}", "parenttype": "Auto-Recharge Setting"},
+			pluck="card",
+			order_by="idx",
+		)
+	if not names:
+		return ()
+	fields = ["name", "payment_method", "status", "kind", "exp_month", "exp_year", "fingerprint"]
+	rows = {c.name: c for c in frappe.get_all("Recharge Card", {"name": ["in", names]}, fields)}
+	return tuple(_card(rows[name]) for name in names if name in rows)
+
+
+def _card(row) -> Card:
+	fingerprint = row.pop("fingerprint")
+	mark = {"fingerprint": fingerprint} if fingerprint else {"card": row.name}
+	declines = frappe.db.count(
+		"Recharge Attempt",
+		mark | {"status": payment.DECLINED, "created_at": [">", now_datetime() - NETWORK_WINDOW]},
+	)
+	return Card(**row, declines_30d=declines)
+
+
+def _plain(value):
+	return str(value) if hasattr(value, "as_tuple") else value

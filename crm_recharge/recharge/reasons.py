@@ -1,0 +1,45 @@
+"""Why a card brought no money, in a sentence for the card holder."""
+
+from frappe import _
+
+from crm_recharge.domain import cards
+from crm_recharge.gateway.declines import for_customer
+
+OPEN = ("Created", "Unknown", "Refused")
+
+
+def texts() -> dict[str, str]:
+	"""Sentence by code: Stripe's decline and error codes, and this app's own reasons for passing a card over."""
+	return {
+		cards.PAST_EXPIRY: _("the card has expired"),
+		cards.NOT_ACTIVE: _("the card can no longer be used"),
+		cards.AT_NETWORK_LIMIT: _("the card was declined too often in the last 30 days"),
+		cards.NOT_A_CARD: _("it is not a card"),
+		"expired_card": _("the card has expired"),
+		"insufficient_funds": _("there is not enough money on the card"),
+		"authentication_required": _("the bank wants the card holder to confirm the payment"),
+		"card_velocity_exceeded": _("the card's limit is used up"),
+		"withdrawal_count_limit_exceeded": _("the card's limit is used up"),
+		"incorrect_cvc": _("the security code is wrong"),
+		"invalid_cvc": _("the security code is wrong"),
+		"incorrect_number": _("the card number is wrong"),
+		"invalid_number": _("the card number is wrong"),
+		"card_not_supported": _("the card does not support this kind of payment"),
+		"currency_not_supported": _("the card does not support this currency"),
+		"processing_error": _("the bank could not process the payment"),
+		"issuer_not_available": _("the bank could not be reached"),
+		"resource_missing": _("the card is no longer saved"),
+	}
+
+
+def sentence(attempt) -> str:
+	"""Why `attempt` (status, code) brought no money; confidential reasons are told as a plain decline."""
+	if attempt.status == "Succeeded":
+		return _("paid")
+	if attempt.status in OPEN:
+		return _("no answer from the bank yet")
+	if attempt.status == "Needs Authentication":
+		return texts()["authentication_required"]
+	known = texts()
+	code = attempt.code if attempt.code in known else for_customer(attempt.code)
+	return known.get(code, _("the bank declined the card"))

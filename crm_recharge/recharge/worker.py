@@ -1,0 +1,52 @@
+"""Background jobs of this room: carrying a recharge out, and the sweeper that takes up what was left."""
+
+import frappe
+from frappe.utils import now_datetime
+
+from crm_recharge.domain import payment
+from crm_recharge.recharge.performer import perform
+from crm_recharge.recharge.queue import try_enqueue
+
+SWEEP_LIMIT = 200
+
+
+def carry_out(recharge: str) -> str:
+	"""Work on one recharge until it is paid, has failed or must wait. Returns a word for the log.
+
+	Harmless to run twice or at once: the lease lets one run work, the keys make a repeat the same request.
+	"""
+	frappe.set_user("Administrator")
+	account = frappe.db.get_value("Recharge", recharge, "credit_account")
+	if not account:
+		return "missing"
+	return perform(payment.carry_out(account, recharge, worker=frappe.generate_hash(length=16)))
+
+
+def sweep() -> int:
+	"""Enqueue every recharge that is due and that nobody holds; each minute. Returns how many.
+
+	A killed worker, an emptied Redis, a time-out to be asked again: all end here.
+	"""
+	now = now_datetime()
+	due = frappe.db.sql(
+		"SELECT `name` FROM `tabRecharge` WHERE `status` IN %s"
+		" AND (`lease_until` IS NULL OR `lease_until` < %s) AND (`next_try_at` IS NULL OR `next_try_at` <= %s)"
+		" ORDER BY `creation` LIMIT %s",
+		(payment.WORKABLE, now, now, SWEEP_LIMIT),
+		pluck=True,
+	)
+	for name in due:
+		try_enqueue("carry_out", name, again=True)
+	_expire_actions(now)
+	return len(due)
+
+
+def _expire_actions(now) -> None:
+	rows = frappe.get_all(
+		"Recharge",
+		{"status": payment.ACTION_REQUIRED, "next_try_at": ["<=", now]},
+		["name", "credit_account"],
+		limit=SWEEP_LIMIT,
+	)
+	for row in rows:
+		perform(payment.expire_action(row.credit_account, row.name))

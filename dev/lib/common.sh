@@ -60,8 +60,10 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 # show_progress TITLE: prints a line every few seconds until it is killed or its command's shell is gone.
 show_progress() {
-	local started=$SECONDS last
-	while sleep 5 && kill -0 $$ 2>/dev/null; do
+	local started=$SECONDS idle last
+	# Waits on a pipe nobody writes to: a sleep would outlive this function and keep the terminal's pipe open.
+	exec {idle}<> <(:) 9<&-
+	while ! read -r -t 5 -u "$idle" && kill -0 $$ 2>/dev/null; do
 		last="$(tail -c 2000 "$LOG" | tr '\r' '\n' | grep -av '^[[:space:]]*$' | tail -n 1 | cut -c 1-90 || true)"
 		say "   ... $1: $((SECONDS - started)) s   $last"
 	done

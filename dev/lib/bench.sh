@@ -44,7 +44,7 @@ can_be_bench_user() {
 
 # common_config KEY [DEFAULT]: a value of the bench's common_site_config.json.
 common_config() {
-	as_bench python3 -c '
+	as_bench "$BENCH/env/bin/python" -c '
 import json, sys
 path, key, default = sys.argv[1:]
 print(json.load(open(path)).get(key) or default)' "$BENCH/sites/common_site_config.json" "$1" "${2:-}"

@@ -25,7 +25,7 @@ tier_done() {
 	FAILED=$((FAILED + failed))
 }
 
-counts() { "$(find_python)" "$DEV/lib/counts.py" "$1" "$2" 2> >(tee -a "$LOG" >&2); }
+counts() { "$PYTHON" "$DEV/lib/counts.py" "$1" "$2" 2> >(tee -a "$LOG" >&2); }
 
 # tier_not_run TIER REASON: this machine does not allow it; with --strict that is a failure.
 tier_not_run() {

@@ -10,7 +10,7 @@ commits: after a crash at any point the next run reads what was committed and go
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -163,7 +163,6 @@ def carry_out(account: str, recharge: str, worker: str) -> Machine:
 	claimed = yield from _claim(account, recharge, worker)
 	if claimed is not None:
 		return claimed
-	fresh = None
 	while True:
 		view, now = yield from _mine(account, recharge, worker)
 		if view is None:
@@ -173,7 +172,7 @@ def carry_out(account: str, recharge: str, worker: str) -> Machine:
 			case "skip":
 				yield from _skip(view, step.card, step.reason)
 			case "start":
-				fresh = yield from _start(view, step.card, now)
+				yield from _start(view, step.card, now)
 			case "wait":
 				return (yield from _release(view, step.until))
 			case "give_up":
@@ -181,10 +180,6 @@ def carry_out(account: str, recharge: str, worker: str) -> Machine:
 			case _:
 				yield effects.Commit()  # lets go of the locks: the gateway is slow
 				answer = yield _call(view, step)
-				if answer is not None and answer.outcome is Outcome.ERROR and step.kind != "close":
-					first = step.kind == "ask" and step.attempt.name == fresh
-					answer = answer if first else (yield from _beyond_the_error(view, step, answer))
-				fresh = None
 				ended = yield from _record(account, recharge, worker, step, answer)
 				if ended:
 					return ended
@@ -236,11 +231,10 @@ def _skip(view: RechargeView, card: Card, reason: str) -> Machine:
 
 
 def _start(view: RechargeView, card: Card, now: datetime) -> Machine:
-	"""Write the attempt down before the gateway is asked. Returns its name."""
+	"""Write the attempt down before the gateway hears of it."""
 	number = len(view.attempts) + 1
-	name = attempt_name(view.name, number)
 	yield effects.InsertAttempt(
-		name,
+		attempt_name(view.name, number),
 		view.name,
 		number,
 		card.name,
@@ -248,7 +242,6 @@ def _start(view: RechargeView, card: Card, now: datetime) -> Machine:
 	)
 	yield effects.UpdateRecharge(view.name, {"lease_until": now + LEASE})
 	yield effects.Commit()
-	return name
 
 
 def _call(view: RechargeView, step: Step):
@@ -261,20 +254,6 @@ def _call(view: RechargeView, step: Step):
 		case "close":
 			return effects.Cancel(attempt.intent, f"{attempt.name}-cancel")
 	raise AssertionError(step.kind)
-
-
-def _beyond_the_error(view: RechargeView, step: Step, answer: Answer) -> Machine:
-	"""What is known of an attempt that may have been asked before, when asking again was refused.
-
-	A revoked key refuses the second request, whatever became of the first. Returns `answer` when the gateway
-	has nothing under that key, else what it has; UNKNOWN when it will not say.
-	"""
-	found = answer
-	if step.kind == "ask":
-		found = yield effects.LookUp(step.attempt.name, view.name, step.attempt.created)
-	if found is None:
-		return answer
-	return replace(found, outcome=Outcome.UNKNOWN) if found.outcome is Outcome.ERROR else found
 
 
 def _record(account: str, recharge: str, worker: str, step: Step, answer: Answer | None) -> Machine:
@@ -322,16 +301,23 @@ def _record_ask(view: RechargeView, step: Step, answer: Answer | None, now: date
 	match answer.outcome:
 		case Outcome.UNKNOWN:
 			status = attempt.status if step.kind == "look_up" else UNKNOWN
-			values |= {"status": status} | _later(step, answer, now)
+			values |= {"status": status} | (yield from _later(view, step, answer, now))
 		case Outcome.ERROR if step.kind == "look_up":
-			values |= {"status": attempt.status} | _later(step, answer, now)
+			values |= {"status": attempt.status} | (yield from _later(view, step, answer, now))
 		case Outcome.ERROR:
 			values |= {"status": REFUSED, "next_ask_at": None}
 			if not any(a.status in (ERROR, REFUSED) for a in view.attempts):
-				yield effects.Notify(GATEWAY_ERROR, view.name, {"code": answer.code, "message": answer.message})
+				yield effects.Notify(
+					GATEWAY_ERROR, view.name, {"code": answer.code, "message": answer.message}
+				)
 		case Outcome.NEEDS_AUTHENTICATION:
-			values |= {"status": NEEDS_AUTHENTICATION, "intent_open": bool(values["intent"]), "next_ask_at": None}
+			values |= {
+				"status": NEEDS_AUTHENTICATION,
+				"intent_open": bool(values["intent"]),
+				"next_ask_at": None,
+			}
 		case Outcome.DECLINED:
+			may_capture = bool(values["intent"]) and answer.intent_open
 			values |= {"status": DECLINED, "intent_open": may_capture, "next_ask_at": None}
 			new_status = cards.status_after(answer.decline_class)
 			if new_status:
@@ -374,9 +360,7 @@ def _later(view: RechargeView, step: Step, answer: Answer, now: datetime) -> Mac
 
 
 def _release(view: RechargeView, until: datetime) -> Machine:
-	yield effects.UpdateRecharge(
-		view.name, {"lease_owner": None, "lease_until": None, "next_try_at": until}
-	)
+	yield effects.UpdateRecharge(view.name, {"lease_owner": None, "lease_until": None, "next_try_at": until})
 	yield effects.Commit()
 	return "waiting"
 

@@ -47,7 +47,6 @@ ACTION_WINDOW = timedelta(days=3)
 
 # Notices.
 ALL_CARDS_FAILED, NEEDS_ACTION, GATEWAY_ERROR = "all_cards_failed", "needs_action", "gateway_error"
-UNDECIDED = "undecided"
 
 # Why an automatic recharge failed.
 NO_CARD_WORKED, GATEWAY_GAVE_ERRORS = "all_cards_failed", "gateway_errors"
@@ -355,7 +354,7 @@ def _later(view: RechargeView, step: Step, answer: Answer, now: datetime) -> Mac
 	asks = step.attempt.asks
 	if asks + 1 == ASKS_BEFORE_TELLING:
 		details = {"attempt": step.attempt.name, "code": answer.code, "message": answer.message}
-		yield effects.Notify(UNDECIDED, view.name, details)
+		yield effects.Notify(GATEWAY_ERROR, view.name, details)
 	return {"asks": asks + 1, "next_ask_at": now + backoff(asks, answer.retry_after)}
 
 

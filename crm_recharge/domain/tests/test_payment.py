@@ -402,7 +402,7 @@ def test_an_attempt_undecided_for_long_is_told_once():
 		hand = asking(attempt(status=payment.UNKNOWN, asks=asks), answer=TIMED_OUT)
 		if isinstance(hand.effect, effects.Notify):
 			told.append(asks)
-			hand.does(effects.Notify, kind=payment.UNDECIDED, recharge="R")
+			hand.does(effects.Notify, kind=payment.GATEWAY_ERROR, recharge="R")
 		hand.does(effects.UpdateAttempt)
 	assert told == [payment.ASKS_BEFORE_TELLING - 1]
 

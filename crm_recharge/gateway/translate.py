@@ -58,8 +58,7 @@ def plain(obj) -> dict:
 	"""A Stripe metadata object as a dictionary of strings."""
 	if obj is None:
 		return {}
-	to_dict = getattr(obj, "to_dict", None)
-	return dict(to_dict() if callable(to_dict) else obj)
+	return dict(obj) if isinstance(obj, dict) else obj.to_dict()
 
 
 def intent_answer(intent, milliseconds: int = 0) -> Answer:
@@ -190,12 +189,13 @@ def _still_open(intent) -> bool:
 
 
 def _is_transient(error, status, code) -> bool:
-	if code in ("rate_limit", "lock_timeout", "idempotency_key_in_use"):
+	"""Whether nothing is proven: all but a refusal in Stripe's own words (a proxy's page is none)."""
+	if code in ("rate_limit", "lock_timeout", "idempotency_key_in_use") or status is None:
 		return True
-	if status is None or status == 409 or status == 429 or status >= 500:
+	if status in (409, 429) or status >= 500:
 		return True
-	# a 2xx whose body could not be read: it happened, but what?
-	return isinstance(error, stripe.APIConnectionError | stripe.RateLimitError) or status < 400
+	refusals = (stripe.InvalidRequestError, stripe.AuthenticationError, stripe.PermissionError)
+	return not isinstance(error, refusals)
 
 
 def _transient_code(error, status, code) -> str:

@@ -1069,7 +1069,7 @@ class StandIn:
 
 		return StripeGateway(key, api_base=self.api_base, timeout=timeout)
 
-	def control(self, name: str, **arguments):
+	def control(self, name: str, /, **arguments):
 		"""Ask for one of Controls. Raises RuntimeError with the stand-in's own words."""
 		url = urlsplit(self.api_base)
 		connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)

@@ -10,7 +10,8 @@ is_bench() {
 # Stands beside a bench while it is being built: a bench with this mark is ours to throw away.
 unfinished_mark() { printf '%s' "$(dirname "$1")/.$(basename "$1").$APP-unfinished"; }
 
-home_of() { getent passwd "$1" | cut -d: -f6; }
+# home_of USER: nothing where there is no such user yet.
+home_of() { getent passwd "$1" | cut -d: -f6 || true; }
 
 # find_bench: sets BENCH, BENCH_USER and BENCH_HOME: an existing bench, or where one is to be made.
 find_bench() {

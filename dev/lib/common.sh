@@ -33,6 +33,7 @@ PASSED_ON+='|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|GIT_SSL_CAINFO|PIP_.*|UV_.*|(npm_
 PASSED_ON+='|STRIPE_.*|CRM_RECHARGE_.*|HYPOTHESIS_.*|CHROMIUM)$'
 
 trap 'exit 130' INT TERM HUP
+trap 'warn "error: ${BASH_SOURCE[0]}, line $LINENO: exit $? from: $BASH_COMMAND (log: $LOG)"' ERR
 
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s\n' "$*" >&2; }

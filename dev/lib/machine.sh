@@ -43,15 +43,17 @@ ensure_machine() {
 
 # check_sources: ends the command where no bench can be built, before anything large is installed.
 check_sources() {
-	local repository status
+	local repository status run=()
 	ensure_commands git:git
+	if id "$BENCH_USER" >/dev/null 2>&1; then run=(as_bench); fi
 	for repository in "$FRAPPE_REPO" "$ERPNEXT_REPO"; do
 		status=0
-		GIT_TERMINAL_PROMPT=0 timeout 60 git ls-remote --exit-code "$repository" "$FRAPPE_BRANCH" >>"$LOG" 2>&1 </dev/null || status=$?
+		"${run[@]}" env GIT_TERMINAL_PROMPT=0 timeout 60 git ls-remote --exit-code "$repository" "$FRAPPE_BRANCH" \
+			>>"$LOG" 2>&1 </dev/null || status=$?
 		case "$status" in
 		0) ;;
 		2) die "$repository has no branch $FRAPPE_BRANCH" "set FRAPPE_BRANCH to a branch that both repositories have" ;;
-		*) no_bench "none at $BENCH, and $repository cannot be reached to build one: set BENCH to an existing bench, or FRAPPE_REPO and ERPNEXT_REPO to repositories in reach" ;;
+		*) no_bench "none at $BENCH, and $repository is out of reach; set BENCH to an existing bench, or FRAPPE_REPO and ERPNEXT_REPO to repositories in reach" ;;
 		esac
 	done
 }

@@ -5,8 +5,8 @@ Usage, from a bench's sites folder, with the bench's Python:
 	python stack.py --site SITE [--web] [--port N] [--host ADDRESS] [--workers N] [--scheduler] [--realtime]
 		[--stay] -- COMMAND...
 
-The job queue is a Redis of this run's own: other workers on the bench take none of its jobs, it takes none of theirs,
-and a test may empty or kill it. The command finds CRM_RECHARGE_SITE and, with --web, CRM_RECHARGE_URL in its
+Job queue and cache are two Redis of this run's own: other workers on the bench take none of its jobs, it takes none of
+theirs, hooks cached from another checkout are not seen, and a test may empty or kill either. The command finds CRM_RECHARGE_SITE and, with --web, CRM_RECHARGE_URL in its
 environment. Each service writes to its own file in the bench's logs folder. With --stay the services go on after a
 command that succeeded, until interrupted. Exits with the command's status.
 """
@@ -86,8 +86,8 @@ class Stack:
 				raise NotUp(f"{child.title} did not come up; the end of {child.log}:\n{tail}")
 			time.sleep(0.1)
 
-	def start_queue(self):
-		"""Start the run's own job queue."""
+	def start_redis(self, name):
+		"""Start a Redis of this run's own as Frappe's `cache` or `queue`."""
 		port = free_port()
 		command = [
 			"redis-server",
@@ -100,8 +100,8 @@ class Stack:
 			"--dir",
 			self.folder,
 		]
-		self.environment["FRAPPE_REDIS_QUEUE"] = f"redis://127.0.0.1:{port}"
-		self.wait_until(self.start("queue", command), lambda: answers(port))
+		self.environment[f"FRAPPE_REDIS_{name.upper()}"] = f"redis://127.0.0.1:{port}"
+		self.wait_until(self.start(name, command), lambda: answers(port))
 
 	def start_web(self, host, port):
 		"""Start gunicorn for the site and wait for its ping."""
@@ -203,7 +203,8 @@ def arguments():
 
 def start(stack, options):
 	"""Start what the options ask for."""
-	stack.start_queue()
+	stack.start_redis("cache")
+	stack.start_redis("queue")
 	if options.realtime:
 		stack.start_realtime()
 	if options.web:

@@ -29,8 +29,9 @@ DEFAULT_PRIORITY = 10
 class Lot:
 	"""What one payment or grant bought. Amounts in the account's currency.
 
-	`returned` is what refunds and chargebacks have taken back for the payment, used or not; a `closed` lot
-	takes nothing in any more. Usage takes the lowest priority number first, then the earliest expiry, then age.
+	`returned` is what refunds, chargebacks and reversals have taken back for the payment, used or not; what
+	remains never exceeds `original` less that, so that no payment can be given back twice. A `closed` lot takes
+	nothing in any more. Usage takes the lowest priority number first, then the earliest expiry, then age.
 	"""
 
 	name: str
@@ -50,6 +51,11 @@ class Lot:
 	@property
 	def order(self):
 		return (self.priority, self.expires_at is None, self.expires_at or datetime.max, self.sequence)
+
+	@property
+	def room(self) -> Decimal:
+		"""How much usage that was undone may come back."""
+		return ZERO if self.closed else max(ZERO, self.original - self.returned - self.remaining)
 
 	def add(self, amount: Decimal) -> None:
 		self.remaining += amount
@@ -156,8 +162,13 @@ class Book:
 		self.lots[lot.name] = lot
 		return self._post(entry_type, amount, now, self._fill(lot, amount), **details)
 
-	def take(self, entry_type: str, amount: Decimal, now: datetime, lot: Lot | None = None, **details) -> Entry:
-		"""Take `amount` (> 0) away: what `lot` still holds first, then the others; the rest becomes debt."""
+	def take(
+		self, entry_type: str, amount: Decimal, now: datetime, lot: Lot | None = None, **details
+	) -> Entry:
+		"""Take `amount` (> 0) away: what `lot` still holds first, then the others; the rest becomes debt.
+
+		With a `lot`, `amount` is counted as taken back from its payment: what that bought is the most there is.
+		"""
 		if amount <= 0:
 			raise InvalidRequest("not_positive", what="amount", value=plain(amount))
 		if lot is not None:
@@ -166,7 +177,11 @@ class Book:
 		return self._post(entry_type, -amount, now, self._draw(amount, first=lot), **details)
 
 	def reinstate(self, lot: Lot, amount: Decimal, now: datetime, **details) -> Entry:
-		"""Give back what `take` took for `lot`; a debt is paid first."""
+		"""Give back what `take` took for `lot`; a debt is paid first. Raises InvalidRequest more_than_taken."""
+		if not 0 < amount <= lot.returned:
+			raise InvalidRequest(
+				"more_than_taken", lot=lot.name, amount=plain(amount), taken=plain(lot.returned)
+			)
 		lot.returned -= amount
 		lot.closed = False
 		return self._post(REINSTATEMENT, amount, now, self._fill(lot, amount), **details)
@@ -175,12 +190,15 @@ class Book:
 		"""Undo `entry` by a row of its own: usage returns to the lots it came from, a credit is taken back."""
 		if entry.amount > 0:
 			filled = next((self.lots[name] for name, _ in entry.lots if name in self.lots), None)
+			if filled is not None and filled.source_key == entry.request_key:
+				filled.returned += entry.amount
+				filled.changed = True
 			return self._post(REVERSAL, -entry.amount, now, self._draw(entry.amount, first=filled), **details)
 		moves, left = [], self._after_debt(-entry.amount)
 		for name, drawn in entry.lots:
 			lot = self.lots.get(name)
-			back = min(-drawn, left)
-			if lot is None or lot.closed or back <= 0:
+			back = min(-drawn, left, lot.room) if lot else ZERO
+			if back <= 0:
 				continue
 			lot.add(back)
 			left -= back

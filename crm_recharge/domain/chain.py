@@ -5,6 +5,7 @@ SHA-256 over the fields in a fixed order and form, joined by the unit separator 
 
 import hashlib
 
+from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import ZERO, stored
 
 SEPARATOR = "\x1f"
@@ -12,7 +13,10 @@ GENESIS = ""
 
 
 def link(account: str, entry) -> str:
-	"""Hash of `entry` (a book.Entry, or anything with its fields) on top of `entry.previous_hash`."""
+	"""Hash of `entry` (a book.Entry, or anything with its fields) on top of `entry.previous_hash`.
+
+	Raises InvalidRequest separator_in_text: a field with the separator could pass for two others.
+	"""
 	fields = (
 		entry.previous_hash,
 		account,
@@ -33,7 +37,10 @@ def link(account: str, entry) -> str:
 		entry.reference_name or "",
 		entry.gateway_reference or "",
 	)
-	return hashlib.sha256(SEPARATOR.join(fields).encode()).hexdigest()
+	text = SEPARATOR.join(fields)
+	if text.count(SEPARATOR) != len(fields) - 1:
+		raise InvalidRequest("separator_in_text", entry=entry.name)
+	return hashlib.sha256(text.encode()).hexdigest()
 
 
 def request_key(account: str, entry_type: str, idempotency_key: str) -> str:

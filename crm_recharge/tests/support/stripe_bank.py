@@ -498,6 +498,9 @@ class Bank:
 		if card.code:
 			self._refuse(intent, charge, method, card)
 		charge |= {"status": "succeeded", "paid": True}
+		if intent["setup_future_usage"] and intent["customer"] and not method["customer"]:
+			method |= {"customer": intent["customer"], "_setup": True}
+			self.emit("payment_method.attached", self.put(method))
 		if intent["capture_method"] == "manual":
 			intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
 			self.put(charge)
@@ -971,8 +974,6 @@ class Bank:
 			session["payment_intent"] = intent["id"]
 			self.put(session)
 			method = self.make_method("card", number)
-			if intent["customer"] and intent["setup_future_usage"]:
-				method["customer"] = intent["customer"]
 			self._try_to_pay(intent, method, False, 3600 if delayed else None)
 			if intent["status"] == "requires_action":
 				return session

@@ -618,7 +618,12 @@ class Controls:
 		self.server, self.bank = server, server.bank
 
 	def make_card(
-		self, customer: str, number: str, exp_month: int = 12, exp_year: int = 2034, setup: bool = False
+		self,
+		customer: str,
+		number: str = "4242424242424242",
+		exp_month: int = 12,
+		exp_year: int = 2034,
+		setup: bool = False,
 	):
 		"""A card saved for a customer without asking its bank: one that was good then, and is what it is now."""
 		self.bank.get("customer", customer)
@@ -661,6 +666,13 @@ class Controls:
 		if setup["status"] == "requires_action":
 			setup = self.bank.authenticate_setup(setup_intent, success)
 		return setup
+
+	def create_checkout(self, amount: int, currency: str, customer: str, success_url: str):
+		"""A Checkout session over one amount, in minor units."""
+		price = {"currency": currency, "unit_amount": amount, "product_data": {"name": "Test"}}
+		line = {"quantity": 1, "price_data": price}
+		params = {"mode": "payment", "customer": customer, "success_url": success_url, "line_items": [line]}
+		return self.bank.create_session(params, self.server.base)
 
 	def complete_checkout(self, session: str, number: str = "4242424242424242", delayed: bool = False):
 		"""The customer pays on the hosted page."""

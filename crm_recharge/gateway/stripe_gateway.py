@@ -22,6 +22,7 @@ from crm_recharge.domain.answers import (
 )
 from crm_recharge.gateway import translate
 from crm_recharge.gateway.errors import GatewayError, GatewayUnavailable
+from crm_recharge.gateway.masking import mask
 from crm_recharge.gateway.minor_units import normal_currency, to_minor
 
 API_VERSION = "2024-06-20"
@@ -190,10 +191,9 @@ class StripeGateway:
 		under a key could be a refusal that no longer holds.
 		"""
 		started = time.monotonic()
+		_required(intent, "intent")
 		answer, _ = self._payment(
-			lambda: self._stripe.payment_intents.cancel(
-				_required(intent, "intent"), params={"expand": INTENT_PARTS}
-			)
+			lambda: self._stripe.payment_intents.cancel(intent, params={"expand": INTENT_PARTS})
 		)
 		if answer.outcome is Outcome.ERROR and answer.code in (
 			"payment_intent_unexpected_state",
@@ -205,10 +205,9 @@ class StripeGateway:
 	def retrieve(self, intent: str) -> Answer:
 		"""An intent as it is now. ERROR with code `resource_missing` when there is none."""
 		started = time.monotonic()
+		_required(intent, "intent")
 		answer, _ = self._payment(
-			lambda: self._stripe.payment_intents.retrieve(
-				_required(intent, "intent"), params={"expand": INTENT_PARTS}
-			)
+			lambda: self._stripe.payment_intents.retrieve(intent, params={"expand": INTENT_PARTS})
 		)
 		return _timed(answer, started)
 
@@ -216,7 +215,8 @@ class StripeGateway:
 		"""The secret with which the customer's own browser may complete `intent`. Never store or log it.
 
 		Raises GatewayError."""
-		return self._ask(lambda: self._stripe.payment_intents.retrieve(intent)).client_secret
+		_required(intent, "intent")
+		return self._ask(lambda: self._stripe.payment_intents.retrieve(intent).client_secret)
 
 	def find_by_attempt(self, key: str, customer: str, since: datetime) -> Answer | None:
 		"""The intent that carries `metadata["attempt"] == key`, among those of `customer` made at or after
@@ -233,10 +233,9 @@ class StripeGateway:
 			"expand": [f"data.{part}" for part in INTENT_PARTS],
 		}
 		try:
-			for intent in self._pages(self._stripe.payment_intents.list, params):
-				if translate.plain(translate.read(intent, "metadata")).get("attempt") != key:
+			for answer in self._pages(self._stripe.payment_intents.list, params, translate.intent_answer):
+				if answer.metadata.get("attempt") != key:
 					continue
-				answer = translate.intent_answer(intent)
 				if answer.outcome is Outcome.SUCCEEDED:
 					return _timed(answer, started)
 				found = found or answer
@@ -257,8 +256,7 @@ class StripeGateway:
 		when Stripe cannot be asked to the end."""
 		created = {"gte": _timestamp(start)} | ({"lt": _timestamp(end)} if end else {})
 		params = {"created": created, "expand": [f"data.{part}" for part in INTENT_PARTS]}
-		for intent in self._pages(self._stripe.payment_intents.list, params):
-			yield translate.intent_answer(intent)
+		yield from self._pages(self._stripe.payment_intents.list, params, translate.intent_answer)
 
 	# -- refunds and disputes ------------------------------------------------------------------------------
 
@@ -314,32 +312,26 @@ class StripeGateway:
 	def retrieve_refund(self, refund: str) -> RefundAnswer:
 		"""A refund as it is now."""
 		started = time.monotonic()
-		answer, _ = self._refund(lambda: self._stripe.refunds.retrieve(_required(refund, "refund")))
+		_required(refund, "refund")
+		answer, _ = self._refund(lambda: self._stripe.refunds.retrieve(refund))
 		return _timed(answer, started)
 
 	def list_refunds(self, intent: str) -> list[RefundAnswer]:
 		"""Every refund of a payment, newest first. Raises GatewayError."""
 		params = {"payment_intent": _required(intent, "intent")}
-		return [translate.refund_answer(refund) for refund in self._pages(self._stripe.refunds.list, params)]
+		return list(self._pages(self._stripe.refunds.list, params, translate.refund_answer))
 
 	def retrieve_dispute(self, dispute: str) -> DisputeAnswer:
 		"""A dispute as it is now. Raises GatewayError."""
-		return self._ask(
-			lambda: translate.dispute_answer(self._stripe.disputes.retrieve(_required(dispute, "dispute")))
-		)
+		_required(dispute, "dispute")
+		return self._ask(lambda: translate.dispute_answer(self._stripe.disputes.retrieve(dispute)))
 
 	def balance_fee(self, charge: str) -> tuple[Decimal, str] | None:
 		"""What Stripe kept of a captured charge: (fee, currency of the balance), or None while Stripe has not
 		worked it out yet. Raises GatewayError."""
-		found = self._ask(
-			lambda: self._stripe.charges.retrieve(
-				_required(charge, "charge"), params={"expand": ["balance_transaction"]}
-			)
-		)
-		transaction = translate.read(found, "balance_transaction")
-		if transaction is None or isinstance(transaction, str):
-			return None
-		return translate.money(transaction.fee, transaction.currency)
+		_required(charge, "charge")
+		params = {"expand": ["balance_transaction"]}
+		return self._ask(lambda: translate.fee(self._stripe.charges.retrieve(charge, params=params)))
 
 	# -- customers and cards -------------------------------------------------------------------------------
 
@@ -350,9 +342,8 @@ class StripeGateway:
 		params = {"name": _required(name, "name"), "metadata": _metadata(metadata)}
 		if email:
 			params["email"] = email
-		return self._ask(
-			lambda: self._stripe.customers.create(params=params, options={"idempotency_key": key})
-		).id
+		options = {"idempotency_key": _required(key, "key")}
+		return self._ask(lambda: self._stripe.customers.create(params=params, options=options).id)
 
 	def create_setup_intent(
 		self, customer: str, *, key: str, metadata: dict | None = None
@@ -360,55 +351,46 @@ class StripeGateway:
 		"""Begin saving a card for charges without the card holder: (id, client secret for the browser).
 
 		Cards only: a bank account cannot be saved through it. Raises GatewayError."""
-		intent = self._ask(
-			lambda: self._stripe.setup_intents.create(
-				params={
-					"customer": _required(customer, "customer"),
-					"usage": "off_session",
-					"payment_method_types": ["card"],
-					"metadata": _metadata(metadata),
-				},
-				options={"idempotency_key": _required(key, "key")},
-			)
-		)
-		return intent.id, intent.client_secret
+		params = {
+			"customer": _required(customer, "customer"),
+			"usage": "off_session",
+			"payment_method_types": ["card"],
+			"metadata": _metadata(metadata),
+		}
+		options = {"idempotency_key": _required(key, "key")}
+
+		def create():
+			intent = self._stripe.setup_intents.create(params=params, options=options)
+			return intent.id, intent.client_secret
+
+		return self._ask(create)
 
 	def retrieve_setup_intent(self, setup_intent: str) -> translate.SetupAnswer:
 		"""How far saving a card has come. Raises GatewayError."""
-		return self._ask(
-			lambda: translate.setup_answer(
-				self._stripe.setup_intents.retrieve(_required(setup_intent, "setup_intent"))
-			)
-		)
+		_required(setup_intent, "setup_intent")
+		return self._ask(lambda: translate.setup_answer(self._stripe.setup_intents.retrieve(setup_intent)))
 
 	def retrieve_card(self, payment_method: str) -> SavedCard:
 		"""A payment method as Stripe keeps it; `kind` tells cards from the rest. Raises GatewayError."""
-		return self._ask(
-			lambda: translate.saved_card(
-				self._stripe.payment_methods.retrieve(_required(payment_method, "payment_method"))
-			)
-		)
+		_required(payment_method, "payment_method")
+		return self._ask(lambda: translate.saved_card(self._stripe.payment_methods.retrieve(payment_method)))
 
 	def attach(self, payment_method: str, customer: str) -> SavedCard:
 		"""Give a payment method to a customer. The answer names the one to keep: Stripe makes a new one of its
 		shared test methods. Raises GatewayError, with the decline code when the bank refuses the card."""
+		_required(payment_method, "payment_method")
+		params = {"customer": _required(customer, "customer")}
 		return self._ask(
-			lambda: translate.saved_card(
-				self._stripe.payment_methods.attach(
-					_required(payment_method, "payment_method"),
-					params={"customer": _required(customer, "customer")},
-				)
-			)
+			lambda: translate.saved_card(self._stripe.payment_methods.attach(payment_method, params=params))
 		)
 
 	def detach(self, payment_method: str) -> SavedCard:
 		"""Take a payment method away from its customer; it can never be charged again. Detaching one that is
 		detached already is no error. Raises GatewayError."""
+		_required(payment_method, "payment_method")
 		try:
 			return self._ask(
-				lambda: translate.saved_card(
-					self._stripe.payment_methods.detach(_required(payment_method, "payment_method"))
-				)
+				lambda: translate.saved_card(self._stripe.payment_methods.detach(payment_method))
 			)
 		except GatewayUnavailable:
 			raise
@@ -421,36 +403,32 @@ class StripeGateway:
 	def list_cards(self, customer: str) -> list[SavedCard]:
 		"""Every card of a customer, newest first. Raises GatewayError."""
 		params = {"customer": _required(customer, "customer"), "type": "card"}
-		return [
-			translate.saved_card(method) for method in self._pages(self._stripe.payment_methods.list, params)
-		]
+		return list(self._pages(self._stripe.payment_methods.list, params, translate.saved_card))
 
 	# -- how a call is made --------------------------------------------------------------------------------
 
 	def _payment(self, call, payment_method: str | None = None) -> tuple[Answer, bool]:
 		"""Make `call`, which returns a PaymentIntent. Returns the answer, and whether Stripe only repeated it."""
-		try:
-			intent = call()
-		except stripe.StripeError as error:
-			return translate.error_answer(error, payment_method=payment_method), translate.was_replayed(error)
-		try:
-			return translate.intent_answer(intent), translate.was_replayed(
-				translate.read(intent, "last_response")
-			)
-		except (AttributeError, KeyError, TypeError, ValueError) as error:
-			return _unreadable(Answer, Outcome.UNKNOWN, error), False
+		return _answered(
+			call,
+			translate.intent_answer,
+			lambda error: translate.error_answer(error, payment_method=payment_method),
+			lambda problem: Answer(
+				Outcome.UNKNOWN,
+				code="unreadable_answer",
+				message=problem,
+				intent_open=True,
+				payment_method=payment_method,
+			),
+		)
 
 	def _refund(self, call) -> tuple[RefundAnswer, bool]:
-		try:
-			refund = call()
-		except stripe.StripeError as error:
-			return translate.refund_error(error), translate.was_replayed(error)
-		try:
-			return translate.refund_answer(refund), translate.was_replayed(
-				translate.read(refund, "last_response")
-			)
-		except (AttributeError, KeyError, TypeError, ValueError) as error:
-			return _unreadable(RefundAnswer, RefundOutcome.UNKNOWN, error), False
+		return _answered(
+			call,
+			translate.refund_answer,
+			translate.refund_error,
+			lambda problem: RefundAnswer(RefundOutcome.UNKNOWN, code="unreadable_answer", message=problem),
+		)
 
 	def _ask(self, call):
 		"""Make `call`, which moves no money, and turn what goes wrong into GatewayError."""
@@ -458,31 +436,47 @@ class StripeGateway:
 			return call()
 		except stripe.StripeError as error:
 			raise translate.management_error(error) from None
-		except (AttributeError, KeyError) as error:
-			raise GatewayUnavailable(
-				"unreadable_answer", f"Stripe's answer could not be read: {error}"
-			) from None
+		except Exception as error:
+			raise GatewayUnavailable("unreadable_answer", _unreadable(error)) from None
 
-	def _pages(self, list_call, params: dict) -> Iterator:
-		"""Every object of a list, page by page."""
+	def _pages(self, list_call, params: dict, translate_object) -> Iterator:
+		"""Every object of a list, translated, page by page."""
 		after = {}
 		while True:
-			page = self._ask(lambda after=after: _page(list_call(params=params | {"limit": PAGE} | after)))
-			yield from page.data
-			if not page.has_more:
+
+			def read(after=after):
+				page = list_call(params=params | {"limit": PAGE} | after)
+				# a cut-off list must never pass for a short one
+				if not isinstance(page.data, list) or (page.has_more and not page.data):
+					raise AttributeError("not a list")
+				last = page.data[-1].id if page.has_more else None
+				return [translate_object(each) for each in page.data], last
+
+			found, last = self._ask(read)
+			yield from found
+			if last is None:
 				return
-			after = {"starting_after": page.data[-1].id}
+			after = {"starting_after": last}
 
 
-def _page(page):
-	"""`page`, once it is certain to be a whole one: a cut-off list must never pass for a short one."""
-	if not isinstance(page.data, list) or (page.has_more and not page.data):
-		raise AttributeError("not a list")
-	return page
+def _answered(call, translate_object, translate_error, make_unreadable):
+	"""(answer, whether Stripe only repeated it). Whatever goes wrong once the call is out is an answer too: the
+	SDK itself stumbles over some bodies, and an object may lack what it must have."""
+	replayed = False
+	try:
+		try:
+			found = call()
+		except stripe.StripeError as error:
+			replayed = translate.was_replayed(error)
+			return translate_error(error), replayed
+		replayed = translate.was_replayed(translate.read(found, "last_response"))
+		return translate_object(found), replayed
+	except Exception as error:
+		return make_unreadable(_unreadable(error)), replayed
 
 
-def _unreadable(kind, outcome, error: Exception):
-	return kind(outcome, code="unreadable_answer", message=f"Stripe's answer could not be read: {error}")
+def _unreadable(error: Exception) -> str:
+	return mask(f"Stripe's answer could not be read ({type(error).__name__}: {error}).")
 
 
 def _with(answer, **changes):

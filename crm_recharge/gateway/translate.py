@@ -293,6 +293,14 @@ def money(minor: int, currency: str) -> tuple[Decimal, str]:
 	return from_minor(minor, currency), currency.upper()
 
 
+def fee(charge) -> tuple[Decimal, str] | None:
+	"""What Stripe kept of a charge whose balance transaction is expanded, or None while there is none yet."""
+	transaction = read(charge, "balance_transaction")
+	if transaction is None or isinstance(transaction, str):
+		return None
+	return money(transaction.fee, transaction.currency)
+
+
 _REFUND_STATUS = {
 	"succeeded": RefundOutcome.SUCCEEDED,
 	"pending": RefundOutcome.PENDING,

@@ -248,6 +248,11 @@ class TestUnknown(OnStandIn, unittest.TestCase):
 				},
 			),
 			(200, []),
+			(200, "null"),
+			(200, '"text"'),
+			(400, []),
+			(400, {"error": "invalid_request"}),
+			(402, {"error": {"type": "card_error", "payment_intent": {"id": "pi_1", "status": "succeeded"}}}),
 			(502, "<html>bad gateway</html>"),
 			(402, {"error": {"type": "card_error", "code": "card_declined", "message": "declined"}}),
 			(402, {"error": {"type": "card_error", "code": "card_declined", "payment_intent": "pi_1"}}),
@@ -593,6 +598,12 @@ class TestCards(OnStandIn, unittest.TestCase):
 		self.stripe.faults.respond(200, {}, "GET /v1/payment_methods/*")
 		with self.assertRaises(GatewayUnavailable):
 			self.gateway.retrieve_card(card)
+		with self.assertRaises(ValueError):
+			self.gateway.retrieve_card("")
+		for body in ({"object": "list", "has_more": False, "data": [{}]}, {"error": "text"}):
+			self.stripe.faults.respond(200 if "data" in body else 400, body, "GET /v1/payment_methods")
+			with self.assertRaises(GatewayUnavailable):
+				self.gateway.list_cards(self.customer)
 		self.stripe.faults.respond(200, "<html>", "POST /v1/customers")
 		with self.assertRaises(GatewayUnavailable):
 			self.gateway.create_customer(key=self.new_key(), name="X")

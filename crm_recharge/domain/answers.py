@@ -46,7 +46,8 @@ class Answer:
 
 	`amount` is in major units of `currency` (an ISO 4217 code in capitals); `milliseconds` is how long the
 	call took. `intent_open` says that the intent could still capture later, so it must be cancelled before
-	another card is charged. `code` is the machine-readable reason (Stripe's decline or error code).
+	another card is charged. `code` is the machine-readable reason (Stripe's decline or error code). `created`
+	is when the intent was made, in Unix seconds.
 	"""
 
 	outcome: Outcome
@@ -62,6 +63,7 @@ class Answer:
 	risk_level: str | None = None
 	retry_after: float | None = None
 	milliseconds: int = 0
+	created: int | None = None
 	metadata: dict = field(default_factory=dict)
 
 

@@ -74,6 +74,7 @@ def intent_answer(intent, milliseconds: int = 0) -> Answer:
 		or reference(read(error, "payment_method")),
 		"risk_level": read(charge, "outcome", "risk_level") if not isinstance(charge, str) else None,
 		"milliseconds": milliseconds,
+		"created": read(intent, "created"),
 		"metadata": plain(read(intent, "metadata")),
 	}
 	if status == "succeeded":

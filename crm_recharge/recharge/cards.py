@@ -107,6 +107,60 @@ def remove(card: str) -> None:
 	_ask(lambda gateway: gateway.detach(doc.payment_method))
 
 
+def follow_setup(setup_intent: str) -> str:
+	"""A SetupIntent succeeded at Stripe: save its card, should the page that asked for it have died.
+
+	Returns a word for the event's outcome.
+	"""
+	answer = connect().retrieve_setup_intent(setup_intent)
+	account = frappe.db.get_value("Credit Account", {"stripe_customer": answer.customer or "-"})
+	if not account:
+		return "not ours"
+	if not answer.succeeded or not answer.payment_method:
+		return answer.status
+	if frappe.db.exists("Recharge Card", {"payment_method": answer.payment_method}):
+		return "known"
+	return save(account, answer.payment_method)
+
+
+def follow_card(payment_method: str) -> str:
+	"""A saved card changed at Stripe (new expiry, new number) or was detached: take over what it is now."""
+	name = frappe.db.get_value("Recharge Card", {"payment_method": payment_method})
+	if not name:
+		return "not ours"
+	try:
+		card = connect().retrieve_card(payment_method)
+	except GatewayError as error:
+		if error.retryable:
+			raise
+		return _detached(name)
+	if not card.customer:
+		return _detached(name)
+	doc = frappe.get_doc("Recharge Card", name)
+	renewed = (card.exp_year, card.exp_month) > (doc.exp_year, doc.exp_month) or card.last4 != doc.last4
+	values = {
+		"brand": card.brand,
+		"last4": card.last4,
+		"exp_month": card.exp_month,
+		"exp_year": card.exp_year,
+		"fingerprint": card.fingerprint,
+		"funding": card.funding,
+	}
+	if renewed and doc.status in ("Expired", "Permanently Declined"):
+		values |= {"status": "Active", "status_reason": _("The bank has sent new details")}
+	doc.db_set(values)
+	listed = {"brand": card.brand, "last4": card.last4, "card_status": values.get("status", doc.status)}
+	frappe.db.set_value("Auto-Recharge Card", {"card": name}, listed)
+	return "updated"
+
+
+def _detached(name: str) -> str:
+	if frappe.db.get_value("Recharge Card", name, "status") != "Removed":
+		frappe.db.set_value("Recharge Card", name, {"status": "Removed", "status_reason": _("Removed at Stripe")})
+		frappe.db.set_value("Auto-Recharge Card", {"card": name}, "card_status", "Removed")
+	return "removed"
+
+
 def _ask(call):
 	try:
 		return call(connect())

@@ -1,5 +1,25 @@
+import frappe
+from frappe import _
 from frappe.model.document import Document
+from frappe.query_builder import Interval
+from frappe.query_builder.functions import Now
 
 
 class StripeEvent(Document):
-	pass
+	"""One webhook, named by the event's id: kept when it arrives, worked on in the background."""
+
+	def validate(self):
+		if self.is_new():
+			frappe.throw(_("Events are written by the webhook alone."), frappe.PermissionError)
+
+	@staticmethod
+	def clear_old_logs(days: int = 90):
+		"""Called by Frappe's log settings: drop what is done with and older than `days`."""
+		table = frappe.qb.DocType("Stripe Event")
+		frappe.db.delete(
+			table, filters=(table.creation < (Now() - Interval(days=days))) & (table.status.isin(["Processed", "Ignored"]))
+		)
+
+
+def on_doctype_update():
+	frappe.db.add_index("Stripe Event", ["status", "next_try_at"])

@@ -1,0 +1,39 @@
+"""Stripe's webhook: verify, keep, say thanks. The work is done in the background."""
+
+import frappe
+from frappe import _
+
+from crm_recharge.gateway import inbox
+from crm_recharge.gateway.webhooks import WebhookError
+from crm_recharge.recharge import events
+
+
+@frappe.whitelist(allow_guest=True, methods=["POST"])
+def webhook() -> dict:
+	"""Take one event of Stripe: 200 when it is kept (or was before), 400 when it is not Stripe's."""
+	try:
+		event, is_new = inbox.receive(
+			frappe.request.get_data(cache=True), frappe.get_request_header("Stripe-Signature")
+		)
+	except WebhookError as error:
+		frappe.logger("crm_recharge").warning(f"webhook refused: {error.code}")
+		frappe.local.response.http_status_code = 400
+		return {"received": False, "error": error.code}
+	# Kept before anything else can fail.
+	frappe.db.commit()
+	if is_new:
+		events.try_enqueue(event)
+	return {"received": True}
+
+
+@frappe.whitelist(methods=["POST"])
+def replay(event: str) -> dict:
+	"""Work on an event again, from the desk. For Credit Managers."""
+	frappe.only_for(("Credit Manager", "System Manager"))
+	doc = frappe.get_doc("Stripe Event", event)
+	doc.check_permission("read")
+	events.reset(event)
+	frappe.db.commit()
+	if not events.try_enqueue(event, again=True):
+		frappe.msgprint(_("The queue is away; the event is taken up within a minute of its return."))
+	return {"event": event, "status": "Received"}

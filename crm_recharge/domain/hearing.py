@@ -1,0 +1,47 @@
+"""News about a payment that nobody here asked for just now: a webhook, the return page, the reconciler.
+
+The news is the intent as it stands now, so the order in which it arrives does not matter.
+"""
+
+from crm_recharge.domain import effects, payment
+from crm_recharge.domain.answers import Answer, Outcome
+
+
+def hear(account: str, recharge: str, attempt: str | None, answer: Answer) -> payment.Machine:
+	"""Settle `answer` if it is a capture; else wake the worker that waits for it. Returns a word.
+
+	`attempt` names the attempt the intent belongs to, when it is known.
+	"""
+	now = yield effects.Now()
+	yield effects.LockAccount(account)
+	view = yield effects.LockRecharge(recharge)
+	known = next((a for a in view.attempts if a.name == attempt), None) if view else None
+	if answer.outcome is Outcome.SUCCEEDED:
+		if known and known.status != payment.PAID:
+			yield effects.UpdateAttempt(known.name, _paid(answer, now))
+		word = yield from payment.settle(view, answer, now)
+		yield effects.Commit()
+		return word
+	if view is None or view.status not in payment.WORKABLE or known is None:
+		yield effects.Rollback()
+		return "nothing to do"
+	if known.status not in payment.OPEN_ATTEMPT and not known.intent_open:
+		yield effects.Rollback()
+		return "known"
+	yield effects.UpdateAttempt(known.name, {"next_ask_at": None})
+	yield effects.UpdateRecharge(recharge, {"next_try_at": None})
+	yield effects.EnqueueAfterCommit(payment.CARRY_OUT, recharge)
+	yield effects.Commit()
+	return "woken"
+
+
+def _paid(answer: Answer, now) -> dict:
+	return {
+		"status": payment.PAID,
+		"intent": answer.intent,
+		"intent_open": False,
+		"charge": answer.charge,
+		"risk_level": answer.risk_level,
+		"answered_at": now,
+		"next_ask_at": None,
+	}

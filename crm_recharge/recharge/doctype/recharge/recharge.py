@@ -10,6 +10,18 @@ from crm_recharge.domain.threshold import check_payment
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.queue import enqueue_after_commit
 
+# Read-only in forms, but known by whoever starts a recharge.
+GIVEN_AT_INSERT = (
+	"requested_by",
+	"idempotency_key",
+	"request_key",
+	"decision",
+	"decision_figures",
+	"triggered_by",
+	"balance_before",
+	"amended_from",
+)
+
 
 class Recharge(Document):
 	"""One top-up, by hand or automatic. Submitted means authorised; the worker does the rest."""
@@ -21,6 +33,7 @@ class Recharge(Document):
 
 	@for_people
 	def validate(self):
+		self.keep_what_the_worker_writes()
 		account = frappe.db.get_value(
 			"Credit Account", self.credit_account, ["currency", "company", "customer", "status"], as_dict=True
 		)
@@ -31,6 +44,13 @@ class Recharge(Document):
 			frappe.throw(messages()["account_disabled"].format(account=self.credit_account))
 		if self.card:
 			self.check_card()
+
+	def keep_what_the_worker_writes(self):
+		"""Neither a form nor a request sets status, payment or credits."""
+		before = self.get_doc_before_save()
+		for df in self.meta.get("fields", {"read_only": 1, "no_copy": 1}):
+			if before or df.fieldname not in GIVEN_AT_INSERT:
+				self.set(df.fieldname, before.get(df.fieldname) if before else df.default)
 
 	def check_card(self):
 		card = frappe.db.get_value("Recharge Card", self.card, ["credit_account", "status", "last4"], as_dict=True)

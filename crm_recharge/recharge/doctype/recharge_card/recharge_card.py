@@ -5,10 +5,21 @@ from frappe import _
 from frappe.model.document import Document
 
 
+BRANDS = {
+	"amex": "American Express",
+	"diners": "Diners Club",
+	"jcb": "JCB",
+	"unionpay": "UnionPay",
+	"us_bank_account": "Bank Account",
+}
+
+
 class RechargeCard(Document):
 	"""A card saved at Stripe. There is no number in it, ever."""
 
 	def validate(self):
+		brand = self.brand or self.kind or "card"
+		self.card_label = f"{BRANDS.get(brand, brand.title())} •••• {self.last4 or '????'}"
 		if not re.fullmatch(r"(pm|card|src|ba)_[A-Za-z0-9_]+", self.payment_method or ""):
 			frappe.throw(
 				_("{0} is not the id of a Stripe payment method (pm_…). Card numbers are never kept here.").format(

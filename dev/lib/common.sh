@@ -92,7 +92,7 @@ step() {
 	attempt "$@" || status=$?
 	if [ "$status" -eq 0 ]; then return; fi
 	warn "failed: $1 (exit $status). The last lines of $LOG:"
-	tail -n 25 "$LOG" | tr '\r' '\n' | tail -n 25 | sed 's/^/   | /' >&2
+	tail -n 25 "$LOG" | tr '\r' '\n' | tail -n 25 | cut -c 1-240 | sed 's/^/   | /' >&2
 	if [ -n "${HINT:-}" ]; then warn "what to do: $HINT"; fi
 	exit 1
 }

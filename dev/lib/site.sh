@@ -2,39 +2,47 @@
 # The sites of these commands: made once, migrated when something they were built from changed. Sourced after
 # bench.sh and database.sh.
 
-# site_tool COMMAND SITE [ARGUMENT...]: see site.py.
-site_tool() { in_sites ../env/bin/python "$READABLE/dev/lib/site.py" "$@"; }
+# site_tool COMMAND SITE [ARGUMENT...]: see bench_site.py.
+site_tool() { in_sites ../env/bin/python "$READABLE/dev/lib/bench_site.py" "$@"; }
 
 # with_login COMMAND...: a bench command that needs the database's admin login; the password is read from its file
 # by with_login.py, so that it stands in no process list.
 with_login() { in_sites ../env/bin/python "$READABLE/dev/lib/with_login.py" "$(login_file)" "$@"; }
 
-# is_ready SITE: made to the end by an earlier run.
-is_ready() { as_bench test -f "$BENCH/sites/$1/.$APP-ready"; }
+# mark SITE STAGE [TEXT]: how far an earlier run has come: "base" with ERPNext set up, "app" with the app on it.
+mark() { as_bench bash -c 'printf "%s\n" "$2" >"$1"' _ "$(mark_file "$1" "$2")" "${3:-}"; }
+marked() { as_bench test -f "$(mark_file "$1" "$2")"; }
+mark_file() { printf '%s' "$BENCH/sites/$1/.$APP-$2"; }
 
-make_site() {
-	local site="$1"
+# make_base SITE: Frappe and ERPNext with its set-up wizard done.
+make_base() {
 	ensure_login
+	as_bench rm -f "$(mark_file "$1" base)" "$(mark_file "$1" app)"
 	HINT="run the command again: a half-made site is made anew" \
-		step "making the site $site (Frappe, ERPNext)" with_login new-site "$site" --force \
-		--admin-password admin --install-app erpnext
-	step "ERPNext's set-up wizard on $site" site_tool wizard "$site"
-	step "installing $APP on $site" frappe --site "$site" install-app "$APP"
-	site_tool configure "$site" "$2" >>"$LOG"
-	as_bench bash -c 'printf "%s\n" "$2" >"$1"' _ "$BENCH/sites/$site/.$APP-ready" "$(site_tool fingerprint "$site")"
+		step "making the site $1 (Frappe, ERPNext)" with_login new-site "$1" --force --admin-password admin --install-app erpnext
+	step "ERPNext's set-up wizard on $1" site_tool wizard "$1"
+	mark "$1" base
+}
+
+add_app() {
+	HINT="the lines above say what failed in the app; then run the command again" \
+		step "installing $APP on $1" frappe --site "$1" --force install-app "$APP"
+	site_tool configure "$1" "$2" >>"$LOG"
+	mark "$1" app "$(site_tool fingerprint "$1")"
 }
 
 migrate_site() {
-	local site="$1" now
-	now="$(site_tool fingerprint "$site")"
-	if [ "$(as_bench cat "$BENCH/sites/$site/.$APP-ready")" = "$now" ]; then return; fi
-	HINT="the end of the log names the DocType or patch; to start anew: rm -r $BENCH/sites/$site" \
-		step "migrating $site" frappe --site "$site" migrate --skip-search-index
-	as_bench bash -c 'printf "%s\n" "$2" >"$1"' _ "$BENCH/sites/$site/.$APP-ready" "$now"
+	local now
+	now="$(site_tool fingerprint "$1")"
+	if [ "$(as_bench cat "$(mark_file "$1" app)")" = "$now" ]; then return; fi
+	HINT="the lines above name the DocType or patch; to make the site anew: rm -r $BENCH/sites/$1" \
+		step "migrating $1" frappe --site "$1" migrate --skip-search-index
+	mark "$1" app "$now"
 }
 
 # ensure_site SITE PURPOSE: made, or brought up to date. PURPOSE is "test" or "use".
 ensure_site() {
-	if is_ready "$1" && site_tool alive "$1" >>"$LOG" 2>&1; then migrate_site "$1"; else make_site "$1" "$2"; fi
+	if ! marked "$1" base || ! site_tool alive "$1" >>"$LOG" 2>&1; then make_base "$1"; fi
+	if marked "$1" app; then migrate_site "$1"; else add_app "$1" "$2"; fi
 	say "   site: $1"
 }

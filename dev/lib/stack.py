@@ -24,6 +24,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+import bench_site
+
 HERE = Path(__file__).resolve().parent
 LOGS = Path("../logs").resolve()
 FRAPPE = [sys.executable, "-m", "frappe.utils.bench_helper", "frappe"]
@@ -54,6 +56,7 @@ class Stack:
 	def __init__(self, site):
 		self.site = site
 		self.children = []
+		self.host_before = None
 		self.folder = tempfile.mkdtemp(prefix="crm_recharge-")
 		self.environment = {**os.environ, "CRM_RECHARGE_SITE": site, "FRAPPE_SITE": site}
 
@@ -89,43 +92,22 @@ class Stack:
 	def start_redis(self, name):
 		"""Start a Redis of this run's own as Frappe's `cache` or `queue`."""
 		port = free_port()
-		command = [
-			"redis-server",
-			"--bind",
-			"127.0.0.1",
-			"--port",
-			str(port),
-			"--save",
-			"",
-			"--dir",
-			self.folder,
-		]
+		command = f"redis-server --bind 127.0.0.1 --port {port} --dir {self.folder}".split()
+		command += ["--save", ""]
 		self.environment[f"FRAPPE_REDIS_{name.upper()}"] = f"redis://127.0.0.1:{port}"
 		self.wait_until(self.start(name, command), lambda: answers(port))
 
 	def start_web(self, host, port):
 		"""Start gunicorn for the site and wait for its ping."""
 		url = f"http://127.0.0.1:{port}"
-		subprocess.run(
-			[sys.executable, HERE / "site.py", "host", self.site, url], env=self.environment, check=True
-		)
+		self.host_before = bench_site.set_host(self.site, url)
 		self.environment["CRM_RECHARGE_URL"] = url
+		options = f"--bind {host}:{port} --workers 2 --threads 8 --timeout 120 --graceful-timeout 5"
 		command = [
 			sys.executable,
 			"-m",
 			"gunicorn",
-			"--bind",
-			f"{host}:{port}",
-			"--workers",
-			"2",
-			"--threads",
-			"8",
-		]
-		command += [
-			"--timeout",
-			"120",
-			"--graceful-timeout",
-			"5",
+			*options.split(),
 			"--pythonpath",
 			str(HERE),
 			"serve:application",
@@ -157,6 +139,8 @@ class Stack:
 			signal_group(child, signal.SIGKILL)
 			child.wait()
 		shutil.rmtree(self.folder, ignore_errors=True)
+		if self.host_before:
+			bench_site.set_host(self.site, self.host_before)
 
 
 def signal_group(child, number):

@@ -69,10 +69,11 @@ run_domain_tier() {
 	tier_done domain junit "$RESULTS/domain.xml"
 }
 
+# A web server runs beside the bench tier: PDFs fetch their styles from it. Workers are the tests' own.
 run_bench_tier() {
 	local output="$RESULTS/bench.txt"
 	say "bench tier"
-	run_logged "bench tests" "$output" in_sites ../env/bin/python "$READABLE/dev/lib/stack.py" --site "$TEST_SITE" -- \
+	run_logged "bench tests" "$output" in_sites ../env/bin/python "$READABLE/dev/lib/stack.py" --site "$TEST_SITE" --web -- \
 		"$BENCH/env/bin/python" -m frappe.utils.bench_helper frappe --site "$TEST_SITE" run-tests --app "$APP" || true
 	if ! counts unittest "$output" >/dev/null || grep -aq '^FAILED' "$output"; then show_failures "$output"; fi
 	tier_done bench unittest "$output"

@@ -1,6 +1,6 @@
 """What dev/up does inside a site: set-up wizard, settings, and a fingerprint of what the site was built from.
 
-Usage, from a bench's sites folder:  python site.py alive|wizard|configure|fingerprint|host SITE [ARGUMENT]
+Usage, from a bench's sites folder:  python bench_site.py alive|wizard|configure|fingerprint SITE [PURPOSE]
 """
 
 import hashlib
@@ -58,10 +58,10 @@ def connected(site):
 
 
 def alive(site):
-	"""Fail unless the site's database answers and has the app."""
+	"""Fail unless the site's database answers and has ERPNext."""
 	with connected(site):
-		if "crm_recharge" not in frappe.get_installed_apps():
-			sys.exit(f"{site} does not have crm_recharge")
+		if "erpnext" not in frappe.get_installed_apps():
+			sys.exit(f"{site} does not have ERPNext")
 
 
 def wizard(site):
@@ -84,14 +84,21 @@ def configure(site, purpose):
 			frappe.db.commit()
 		update_site_config("developer_mode", 0, validate=False)
 		update_site_config("allow_tests", purpose == "test", validate=False)
-		update_site_config("host_name", "http://127.0.0.1:8000", validate=False)
+		update_site_config(
+			"host_name", f"http://127.0.0.1:{frappe.conf.webserver_port or 8000}", validate=False
+		)
 
 
-def host(site, address):
-	"""Set the address under which this machine itself reaches the site (PDFs and links use it)."""
+def set_host(site, address):
+	"""Set the address under which this machine itself reaches the site (PDFs and links use it).
+
+	Returns the address that was set before.
+	"""
 	frappe.init(site=site, sites_path=".")
-	if frappe.conf.host_name != address:
-		update_site_config("host_name", address, validate=False)
+	before = frappe.conf.host_name
+	update_site_config("host_name", address, validate=False)
+	frappe.destroy()
+	return before
 
 
 def commit_of(app_folder):
@@ -120,4 +127,4 @@ def fingerprint(site):
 
 
 if __name__ == "__main__":
-	{f.__name__: f for f in (alive, wizard, configure, fingerprint, host)}[sys.argv[1]](*sys.argv[2:])
+	{f.__name__: f for f in (alive, wizard, configure, fingerprint)}[sys.argv[1]](*sys.argv[2:])

@@ -24,8 +24,15 @@ scheduler_events = {
 	"cron": {
 		"* * * * *": [
 			"crm_recharge.recharge.worker.sweep",
+			"crm_recharge.recharge.events.sweep",
+			"crm_recharge.recharge.decisions.sweep",
 		],
+		# Within Stripe's 24 hours in which a key can be asked again.
+		"17 * * * *": ["crm_recharge.recharge.reconcile.reconcile_recent"],
 	},
+	"daily": [
+		"crm_recharge.recharge.spikes.refresh_daily_usage",
+	],
 }
 
 # Own masters, kept in fixtures/.
@@ -42,6 +49,7 @@ fixtures = [
 					"Recharge Needs Confirmation",
 					"Payment Gateway Error",
 					"Payment Captured Twice",
+					"Auto-Recharge Stopped",
 				],
 			]
 		],

@@ -100,6 +100,10 @@ def messages() -> dict[str, str]:
 		"gap_above_maximum": _(
 			"Recharge Up To is {recharge_up_to} {currency}, but one payment takes at most {maximum}: an empty account could not be refilled. Lower it, or raise the limit in CRM Recharge Settings."
 		),
+		"cap_negative": _("A limit cannot be below zero."),
+		"cap_below_target": _(
+			"The limit ({cap}) is {limit} {currency}, less than Recharge Up To ({recharge_up_to}): an empty account could not be refilled. Raise the limit, or lower Recharge Up To."
+		),
 		"payment_below_minimum": _("{amount} {currency} is too little: a payment takes at least {minimum}."),
 		"payment_above_maximum": _(
 			"{amount} {currency} is too much at once: a payment takes at most {maximum} without approval."
@@ -120,8 +124,13 @@ def text_of(error: errors.RuleError) -> str:
 	template = messages().get(error.code)
 	if template is None:
 		return str(error)
-	figures = {key: frappe.utils.escape_html(str(value)) for key, value in error.figures.items()}
-	return template.format(**figures)
+	return template.format(**{key: _shown(value) for key, value in error.figures.items()})
+
+
+def _shown(value) -> str:
+	if isinstance(value, dict):
+		value = ", ".join(f"{key} {part}" for key, part in value.items() if part is not None)
+	return frappe.utils.escape_html(str(value))
 
 
 def raise_for_people(error: errors.RuleError) -> NoReturn:

@@ -36,8 +36,10 @@ ACCOUNT_FIELDS = (
 	"hold_usage",
 	"time_zone",
 	"auto_recharge",
+	"last_decision",
+	"daily_usage",
 )
-ACCOUNT_MONEY = ("balance", "overdraft_limit")
+ACCOUNT_MONEY = ("balance", "overdraft_limit", "cap_amount_day", "cap_amount_month")
 LOT_FIELDS = ("name", "sequence", "priority", "expires_at", "closed", "source_type", "source_key")
 LOT_MONEY = ("original", "remaining", "paid_value", "returned")
 

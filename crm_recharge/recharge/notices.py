@@ -4,7 +4,6 @@ A mail that cannot be queued (no outgoing account, say) never holds up the money
 the desk notification stays.
 """
 
-
 import frappe
 from frappe import _
 from frappe.utils import fmt_money, get_url, get_url_to_form
@@ -16,6 +15,7 @@ TEMPLATES = {
 	"needs_action": "Recharge Needs Confirmation",
 	"gateway_error": "Payment Gateway Error",
 	"duplicate_capture": "Payment Captured Twice",
+	"auto_recharge_stopped": "Auto-Recharge Stopped",
 }
 FOR_CUSTOMER = ("all_cards_failed", "needs_action")
 
@@ -31,13 +31,30 @@ def send(kind: str, recharge: str, details: dict | None = None) -> None:
 	_mail(addresses or admin_addresses(), subject, message, recharge)
 
 
+def send_about_account(kind: str, account: str, details: dict | None = None) -> None:
+	"""Tell owner and managers of something that concerns an account, not one recharge."""
+	doc = frappe.get_doc("Credit Account", account)
+	context = {
+		"account": doc,
+		"balance": fmt_money(doc.balance, currency=doc.currency),
+		"link": fix_link(doc),
+		"details": details or {},
+	}
+	subject, message = _render(TEMPLATES[kind], context)
+	_notify_desk(subject, message, account, {*owners(doc), *managers()}, "Credit Account")
+	addresses = dict.fromkeys([*customer_addresses(doc), *admin_addresses()])
+	_mail(list(addresses), subject, message, account, "Credit Account")
+
+
 def _render(template: str, context: dict) -> tuple[str, str]:
 	doc = frappe.get_cached_doc("Email Template", template)
 	formatted = doc.get_formatted_email(context)
 	return formatted["subject"], formatted["message"]
 
 
-def _mail(addresses: list[str], subject: str, message: str, recharge: str) -> None:
+def _mail(
+	addresses: list[str], subject: str, message: str, name: str, doctype: str = "Recharge"
+) -> None:
 	if not addresses:
 		return
 	frappe.db.savepoint("crm_recharge_mail")
@@ -47,21 +64,23 @@ def _mail(addresses: list[str], subject: str, message: str, recharge: str) -> No
 			subject=subject,
 			message=message,
 			sender=frappe.db.get_single_value("CRM Recharge Settings", "sender") or None,
-			reference_doctype="Recharge",
-			reference_name=recharge,
+			reference_doctype=doctype,
+			reference_name=name,
 			delayed=True,
 		)
 	except Exception:
 		frappe.db.rollback(save_point="crm_recharge_mail")
 		frappe.clear_messages()
 		frappe.log_error(
-			title=_("Mail about {0} was not queued").format(recharge),
-			reference_doctype="Recharge",
-			reference_name=recharge,
+			title=_("Mail about {0} was not queued").format(name),
+			reference_doctype=doctype,
+			reference_name=name,
 		)
 
 
-def _notify_desk(subject: str, message: str, recharge: str, users: set[str]) -> None:
+def _notify_desk(
+	subject: str, message: str, name: str, users: set[str], doctype: str = "Recharge"
+) -> None:
 	for user in users:
 		frappe.get_doc(
 			{
@@ -70,8 +89,8 @@ def _notify_desk(subject: str, message: str, recharge: str, users: set[str]) -> 
 				"type": "Alert",
 				"subject": subject[:140],
 				"email_content": message,
-				"document_type": "Recharge",
-				"document_name": recharge,
+				"document_type": doctype,
+				"document_name": name,
 			}
 		).insert(ignore_permissions=True)
 

@@ -11,6 +11,8 @@ BOOK_COLUMNS = (
 	"open_lots",
 	"open_recharge",
 	"auto_recharge",
+	"last_decision",
+	"daily_usage",
 	"held_because",
 )
 

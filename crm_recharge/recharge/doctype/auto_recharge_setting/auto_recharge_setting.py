@@ -9,12 +9,13 @@ from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import lock_account
 from crm_recharge.domain import cards as card_rules
+from crm_recharge.domain.caps import CapLimits, check_caps
 from crm_recharge.domain.money import plain
 from crm_recharge.domain.threshold import check_setting
+from crm_recharge.recharge.caps import SETTING_CAPS
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.threshold import check
 
-CAPS = ("amount_day", "amount_month", "count_hour", "count_day")
 LONGEST_CARD_LIST = 10
 
 
@@ -40,16 +41,8 @@ class AutoRechargeSetting(Document):
 		self.note_switch()
 
 	def check_caps(self):
-		gap = exact(self.recharge_up_to) - exact(self.falls_below)
-		for cap in ("cap_amount_day", "cap_amount_month"):
-			limit = exact(self.get(cap))
-			if limit and limit < gap:
-				frappe.throw(
-					_(
-						"{0} is {1}, less than one recharge of {2}: nothing would ever be charged. Raise it, or narrow the gap between Falls Below and Recharge Up To."
-					).format(self.meta.get_label(cap), plain(limit), plain(gap)),
-					title=_("Limit below one recharge"),
-				)
+		limits = CapLimits(**{cap: exact(self.get(f"cap_{cap}")) for cap in SETTING_CAPS})
+		check_caps(limits, exact(self.recharge_up_to), self.currency or "")
 
 	def check_cards(self):
 		if len(self.cards) > LONGEST_CARD_LIST:
@@ -114,6 +107,7 @@ class AutoRechargeSetting(Document):
 			frappe.throw(_("Only a person can switch auto recharge on."), frappe.PermissionError)
 		self.enabled_by, self.enabled_at = frappe.session.user, now_datetime()
 		self.disabled_reason = self.disabled_at = None
+		self.paused_because = self.paused_at = None
 
 	def on_update(self):
 		self.copy_to_account()
@@ -128,7 +122,9 @@ class AutoRechargeSetting(Document):
 			"falls_below": plain(exact(self.falls_below)),
 			"recharge_up_to": plain(exact(self.recharge_up_to)),
 			"cards": len(self.cards),
-		} | {cap: plain(exact(self.get(f"cap_{cap}"))) for cap in CAPS}
+			"anomaly_factor": plain(exact(self.anomaly_factor)),
+			"paused_because": self.paused_because or None,
+		} | {cap: plain(exact(self.get(f"cap_{cap}"))) for cap in SETTING_CAPS}
 		self.lock_account()
 		frappe.db.sql(
 			"UPDATE `tabCredit Account` SET `auto_recharge` = %s WHERE `name` = %s",
@@ -139,13 +135,35 @@ class AutoRechargeSetting(Document):
 		"""Switched on while the balance is already low: do not wait for the next usage."""
 
 		row, _lots = lock_account(self.credit_account)
-		check(row, json.loads(row.auto_recharge), exact(row.balance))
+		if exact(row.balance) <= exact(self.falls_below):
+			check(row, json.loads(row.auto_recharge), exact(row.balance))
 
 	def on_trash(self):
 		self.lock_account()
 		frappe.db.sql(
 			"UPDATE `tabCredit Account` SET `auto_recharge` = NULL WHERE `name` = %s", self.credit_account
 		)
+
+
+def resume(account: str) -> None:
+	"""End a pause, or a hold after a clawback: a person has looked. Checks the balance at once.
+
+	The caller has checked the permission and commits.
+	"""
+	row, _lots = lock_account(account)
+	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account})
+	frappe.db.sql("UPDATE `tabCredit Account` SET `held_because` = NULL WHERE `name` = %s", account)
+	row.held_because = None
+	if not name:
+		return
+	frappe.db.set_value("Auto-Recharge Setting", name, {"paused_because": None, "paused_at": None})
+	doc = frappe.get_doc("Auto-Recharge Setting", name)
+	doc.copy_to_account()
+	doc.add_comment("Info", _("Resumed by {0}").format(frappe.session.user))
+	row, _lots = lock_account(account)
+	balance = exact(row.balance)
+	if balance <= exact(doc.falls_below):
+		check(row, json.loads(row.auto_recharge), balance)
 
 
 def switch_off(account: str, reason: str) -> None:

@@ -1,0 +1,146 @@
+"""Why auto-recharge charged, or did not: kept each time the balance is at or below the threshold (B9).
+
+A run of the same answer is one row that counts. People are told by a job of its own, never under the lock.
+"""
+
+import json
+from decimal import Decimal
+
+import frappe
+from frappe import _
+from frappe.utils import now_datetime
+
+from crm_recharge.domain import threshold as rules
+from crm_recharge.domain.threshold import Decision
+from crm_recharge.recharge import notices
+
+TELL = (rules.CAPPED, rules.PAUSED, rules.NO_USABLE_CARD)
+"""What a person has to know of at once; a failed card has a mail of its own."""
+
+
+def keep(account, decision: Decision, balance: Decimal, recharge: str | None, entry: str | None) -> None:
+	"""Write `decision` down. The caller holds the account's lock; `account` is the locked row."""
+	last = json.loads(account.last_decision or "{}")
+	now = now_datetime()
+	if last.get("code") == decision.code and not recharge and _same_matter(last, decision):
+		frappe.db.sql(
+			"UPDATE `tabRecharge Decision` SET `times` = `times` + 1, `last_at` = %s, `balance` = %s WHERE `name` = %s",
+			(now, str(balance), last["name"]),
+		)
+		return
+	doc = frappe.new_doc("Recharge Decision")
+	doc.update(
+		{
+			"credit_account": account.name,
+			"code": decision.code,
+			"explanation": explain(decision.code, decision.figures),
+			"balance": str(balance),
+			"currency": account.currency,
+			"first_at": now,
+			"last_at": now,
+			"times": 1,
+			"recharge": recharge,
+			"ledger_entry": entry,
+			"figures": json.dumps(decision.figures, indent=1),
+			"tell": int(decision.code in TELL),
+		}
+	)
+	doc.set_new_name()
+	doc.set_user_and_timestamp()
+	doc.db_insert()
+	account.last_decision = json.dumps({"name": doc.name, "code": decision.code, "mark": _mark(decision)})
+	frappe.db.sql(
+		"UPDATE `tabCredit Account` SET `last_decision` = %s WHERE `name` = %s", (account.last_decision, account.name)
+	)
+	if decision.code in TELL:
+		frappe.db.after_commit.add(lambda: try_enqueue(doc.name))
+
+
+def _same_matter(last: dict, decision: Decision) -> bool:
+	return last.get("mark") == _mark(decision)
+
+
+def _mark(decision: Decision) -> str:
+	"""What makes two decisions of one code the same matter: the cap and when it frees, the open recharge."""
+	figures = decision.figures
+	return "|".join(str(figures.get(key, "")) for key in ("cap", "frees_at", "open_recharge", "because"))
+
+
+# -- telling people ------------------------------------------------------------------------------------------
+
+
+def try_enqueue(decision: str) -> None:
+	"""Tell of `decision` in the background; the sweeper finds it when Redis is away."""
+	try:
+		frappe.enqueue("crm_recharge.recharge.decisions.tell", queue="short", decision=decision)
+	except Exception:
+		frappe.logger("crm_recharge").warning(f"decision {decision} was not enqueued", exc_info=True)
+
+
+def tell(decision: str) -> bool:
+	"""Mail and notify the owner of one decision, once. Returns whether it did."""
+	frappe.set_user("Administrator")
+	frappe.db.rollback()
+	row = frappe.db.get_value(
+		"Recharge Decision",
+		decision,
+		["name", "credit_account", "code", "explanation", "told_at"],
+		as_dict=True,
+		for_update=True,
+	)
+	if not row or row.told_at:
+		frappe.db.rollback()
+		return False
+	notices.send_about_account("auto_recharge_stopped", row.credit_account, {"explanation": row.explanation})
+	frappe.db.set_value("Recharge Decision", decision, "told_at", now_datetime())
+	frappe.db.commit()
+	return True
+
+
+def sweep() -> int:
+	"""Tell of what nobody has been told yet. Returns how many."""
+	waiting = frappe.get_all(
+		"Recharge Decision", {"tell": 1, "told_at": ["is", "not set"]}, pluck="name", order_by="creation", limit=100
+	)
+	return sum(tell(name) for name in waiting)
+
+
+# -- in words ------------------------------------------------------------------------------------------------
+
+
+def explain(code: str, figures: dict) -> str:
+	"""A decision in one sentence."""
+	texts = {
+		rules.CHARGED: _("The balance {balance} is at or below {falls_below}: {amount} is charged to reach {recharge_up_to}."),
+		rules.ABOVE_THRESHOLD: _("The balance {balance} is above {falls_below}: nothing to do."),
+		rules.DISABLED: _("The balance {balance} is at or below {falls_below}, but auto recharge is switched off."),
+		rules.NO_SETTING: _("There is no auto-recharge setting."),
+		rules.OPEN_RECHARGE: _("The balance is {balance}; recharge {open_recharge} is still under way."),
+		rules.CAPPED: _(
+			"The balance is {balance}, but charging {amount} would go past the limit {cap} of {limit} ({used} used). It frees at {frees_at}."
+		),
+		rules.PAUSED: _("The balance is {balance}, but auto recharge is paused: {because}. A person has to resume it."),
+		rules.HELD: _("The balance is {balance}, but auto recharge is held: {because}. A person has to lift it."),
+		rules.NO_USABLE_CARD: _("The balance is {balance}, but no card is listed."),
+		rules.BELOW_MINIMUM: _("The gap is {amount}, less than the smallest payment of {minimum}."),
+	}
+	shown = {key: frappe.utils.escape_html(str(value)) for key, value in figures.items()}
+	shown["cap"] = cap_label(figures.get("cap"))
+	return texts[code].format_map(_Figures(shown))
+
+
+class _Figures(dict):
+	def __missing__(self, key):
+		return "—"
+
+
+def cap_label(cap: str | None) -> str:
+	"""A cap's name for people."""
+	return {
+		"amount_day": _("amount a day"),
+		"amount_month": _("amount a month"),
+		"count_hour": _("recharges an hour"),
+		"count_day": _("recharges a day"),
+		"account_amount_day": _("amount a day, all recharges of the account"),
+		"account_amount_month": _("amount a month, all recharges of the account"),
+	}.get(cap or "", cap or "")

@@ -30,7 +30,14 @@ scheduler_events = {
 		# Within Stripe's 24 hours in which a key can be asked again.
 		"17 * * * *": ["crm_recharge.recharge.reconcile.reconcile_recent"],
 	},
+	"hourly": [
+		"crm_recharge.credits.expiry.post_due",
+	],
 	"daily": [
+		"crm_recharge.credits.proof.make_checkpoints",
+	],
+	"daily_long": [
+		"crm_recharge.recharge.audit.check_all",
 		"crm_recharge.recharge.spikes.refresh_daily_usage",
 	],
 }

@@ -4,9 +4,11 @@ Amounts go in and come out as text (numbers are taken too), in the account's cur
 `exc_type`, a text, and `error` with a code and its figures.
 """
 
+import re
+
 import frappe
 
-from crm_recharge.credits import ledger, queries, usage
+from crm_recharge.credits import expiry, ledger, proof, queries, usage
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.usage import read_time
 
@@ -103,8 +105,34 @@ def grant(
 	frappe.only_for(("Credit Manager", "System Manager"))
 	_check(account, "create")
 	return ledger.grant(
-		account, amount, idempotency_key, note, for_people(read_time)(expires_at, "expires_at"), priority
+		account, amount, idempotency_key, note, for_people(_read_expiry)(account, expires_at), priority
 	)
+
+
+def _read_expiry(account: str, value: str | None):
+	"""A date means: to the end of that day in the account's time zone. A time is taken as it is."""
+	if value and re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value).strip()):
+		read_time(value, "expires_at")
+		zone = frappe.db.get_value("Credit Account", account, "time_zone")
+		return expiry.end_of(str(value).strip(), zone)
+	return read_time(value, "expires_at")
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def verify(account: str) -> dict:
+	"""Prove an account: recompute balance, lots and hash chain, and say where they break.
+
+	Returns holds, rows, balance, last_hash, checkpoints, breaks.
+	"""
+	_check(account, "read")
+	return proof.verify(account)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def export(account: str) -> dict:
+	"""The whole ledger with its hashes, for a proof elsewhere: `python -m crm_recharge.domain.proof FILE`."""
+	_check(account, "read")
+	return proof.export(account)
 
 
 @frappe.whitelist(methods=["POST"])

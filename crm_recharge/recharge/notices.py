@@ -46,6 +46,13 @@ def send_about_account(kind: str, account: str, details: dict | None = None) -> 
 	_mail(list(addresses), subject, message, account, "Credit Account")
 
 
+def alert(subject: str, text: str, account: str) -> None:
+	"""Tell the company's own people, at once, of something that must not be."""
+	message = f"<pre>{frappe.utils.escape_html(text[:5000])}</pre>"
+	_notify_desk(subject, message, account, set(managers()), "Credit Account")
+	_mail(admin_addresses(), subject, message, account, "Credit Account")
+
+
 def _render(template: str, context: dict) -> tuple[str, str]:
 	doc = frappe.get_cached_doc("Email Template", template)
 	formatted = doc.get_formatted_email(context)

@@ -1,0 +1,33 @@
+"""A spike is far above the account's own history, and above any day in it."""
+
+from decimal import Decimal
+
+import pytest
+
+from crm_recharge.domain.anomaly import is_spike, usual_day
+
+FLAT = [Decimal(10)] * 28
+
+
+@pytest.mark.parametrize(
+	("last", "days", "factor", "spike"),
+	[
+		(51, FLAT, 5, True),
+		(50, FLAT, 5, False),
+		(1000, FLAT, 0, False),
+		(1000, FLAT[:6], 5, False),
+		(1000, [Decimal(0)] * 28, 5, False),
+		# One busy day a week is this account's habit.
+		(100, [Decimal(100) if n % 7 == 0 else Decimal(0) for n in range(28)], 5, False),
+		(101, [Decimal(100) if n % 7 == 0 else Decimal(0) for n in range(28)], 5, True),
+		# What is older than the window no longer counts.
+		(51, [Decimal(1000)] * 10 + FLAT, 5, True),
+	],
+)
+def test_spike(last, days, factor, spike):
+	assert is_spike(Decimal(last), days, Decimal(factor)) is spike
+
+
+def test_usual_day_needs_a_week():
+	assert usual_day(FLAT[:6]) is None
+	assert usual_day([Decimal(0)] * 6 + [Decimal(7)]) == 1

@@ -1,0 +1,81 @@
+"""The daily check of the rules that hold always (house plan, 4), on all accounts; the first breach alerts."""
+
+import frappe
+from frappe import _
+
+from crm_recharge.credits.proof import verify
+from crm_recharge.recharge import notices
+
+# Each query returns account and what is wrong, in words; nothing when the rule holds.
+RULES = {
+	"ledger = balance": """
+		SELECT a.`name`, CONCAT('the ledger adds up to ', CAST(COALESCE(SUM(l.`amount`), 0) AS CHAR),
+			', the balance is ', CAST(a.`balance` AS CHAR))
+		FROM `tabCredit Account` a LEFT JOIN `tabCredit Ledger` l ON l.`credit_account` = a.`name`
+		GROUP BY a.`name` HAVING COALESCE(SUM(l.`amount`), 0) <> MAX(a.`balance`)""",
+	"lots = balance": """
+		SELECT a.`name`, CONCAT('the lots hold ', CAST(COALESCE(SUM(l.`remaining`), 0) AS CHAR),
+			', the balance is ', CAST(a.`balance` AS CHAR))
+		FROM `tabCredit Account` a LEFT JOIN `tabCredit Lot` l ON l.`credit_account` = a.`name`
+		GROUP BY a.`name` HAVING COALESCE(SUM(l.`remaining`), 0) <> GREATEST(MAX(a.`balance`), 0)""",
+	"no lot below zero": """
+		SELECT `credit_account`, CONCAT('lot ', `name`, ' holds ', CAST(`remaining` AS CHAR))
+		FROM `tabCredit Lot` WHERE `remaining` < 0""",
+	"one capture a recharge": """
+		SELECT r.`credit_account`, CONCAT('recharge ', r.`name`, ' is paid, with ', COUNT(l.`name`), ' ledger rows')
+		FROM `tabRecharge` r LEFT JOIN `tabCredit Ledger` l
+			ON l.`reference_name` = r.`name` AND l.`entry_type` = 'Recharge'
+		WHERE r.`settled_intent` IS NOT NULL GROUP BY r.`name` HAVING COUNT(l.`name`) <> 1""",
+	"no credit without a capture": """
+		SELECT l.`credit_account`, CONCAT('row ', l.`name`, ' credits a recharge that is not paid')
+		FROM `tabCredit Ledger` l LEFT JOIN `tabRecharge` r ON r.`name` = l.`reference_name`
+		WHERE l.`entry_type` = 'Recharge' AND (r.`name` IS NULL OR r.`settled_intent` IS NULL
+			OR r.`settled_intent` <> l.`gateway_reference`)""",
+	"one open recharge": """
+		SELECT `credit_account`, CONCAT(COUNT(*), ' recharges are under way at once')
+		FROM `tabRecharge` WHERE `status` IN ('Queued', 'Charging', 'Action Required')
+		GROUP BY `credit_account` HAVING COUNT(*) > 1""",
+	"the open recharge is open": """
+		SELECT a.`name`, CONCAT('open recharge ', a.`open_recharge`, ' is ', COALESCE(r.`status`, 'gone'))
+		FROM `tabCredit Account` a LEFT JOIN `tabRecharge` r ON r.`name` = a.`open_recharge`
+		WHERE a.`open_recharge` IS NOT NULL
+			AND COALESCE(r.`status`, '') NOT IN ('Queued', 'Charging', 'Action Required')""",
+}
+
+
+def check_all(prove_chains: bool = True) -> list[dict]:
+	"""Daily: check every rule on all accounts. Breaches are returned, logged, and told to the managers.
+
+	With `prove_chains` each account that moved since yesterday is proved row by row as well.
+	"""
+	frappe.set_user("Administrator")
+	frappe.db.rollback()
+	breaches = []
+	for rule, query in RULES.items():
+		breaches += [{"rule": rule, "account": account, "what": what} for account, what in frappe.db.sql(query)]
+	if prove_chains:
+		breaches += _broken_chains()
+	if breaches:
+		_alert(breaches)
+	return breaches
+
+
+def _broken_chains() -> list[dict]:
+	moved = frappe.db.sql(
+		"SELECT DISTINCT `credit_account` FROM `tabCredit Ledger` WHERE `posted_at` > NOW() - INTERVAL 2 DAY", pluck=True
+	)
+	found = []
+	for account in moved:
+		proof = verify(account)
+		if not proof["holds"]:
+			first = proof["breaks"][0]
+			found.append({"rule": "hash chain", "account": account, "what": f"row {first['row']}: {first['what']}"})
+	return found
+
+
+def _alert(breaches: list[dict]) -> None:
+	text = "\n".join(f"{b['account']}: {b['rule']}: {b['what']}" for b in breaches)
+	frappe.db.rollback()
+	frappe.log_error(title=_("The books do not hold: {0} breaches").format(len(breaches)), message=text)
+	notices.alert(_("The credit books do not hold"), text, breaches[0]["account"])
+	frappe.db.commit()

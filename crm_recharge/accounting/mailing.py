@@ -1,0 +1,261 @@
+"""The invoice by mail: made after the books are written, in a transaction of its own, once.
+
+The PDF is rendered before anything is locked. Then, under the lock of the Recharge row, the mail goes into the
+Email Queue and `invoice_mailed_at` is set, in one commit: twice is once. A failure leaves the invoice as it is.
+"""
+
+import base64
+import mimetypes
+import os
+from urllib.parse import unquote, urlparse
+
+import frappe
+from bs4 import BeautifulSoup
+from frappe import _
+from frappe.utils import (
+	cint,
+	fmt_money,
+	format_date,
+	get_url,
+	now_datetime,
+	split_emails,
+	validate_email_address,
+)
+
+from crm_recharge.accounting.errors import AccountingError
+from crm_recharge.credits.contention import retry_on_contention
+
+TEMPLATE = "Recharge Invoice"
+
+PRINT_FORMAT = "Recharge Invoice"
+
+TRIES = 8
+"""Some three days. After that it waits for a person: an address that is missing stays missing."""
+
+SUBJECT = "Invoice {{ invoice.name }}: {{ amount }} of credits"
+BODY = """<p>Hello {{ customer_name }},</p>
+<p>thank you. We have received {{ amount }} on {{ date }} and added it to your credits.
+The invoice {{ invoice.name }} is attached; it is paid, there is nothing left to do.</p>
+<p>Payment reference: {{ recharge.settled_intent }}</p>
+<p>{{ company }}</p>
+"""
+
+
+def make_email_template() -> None:
+	"""Create the template if there is none; a changed one stays as it is."""
+	if frappe.db.exists("Email Template", TEMPLATE):
+		return
+	template = frappe.new_doc("Email Template")
+	template.update({"name": TEMPLATE, "subject": SUBJECT, "use_html": 1, "response_html": BODY})
+	template.insert(ignore_permissions=True)
+
+
+def mail_invoice(recharge: str) -> bool:
+	"""Queue the invoice of an accounted recharge as a PDF, unless that has been done. Whether it was queued now.
+
+	Owns its transactions. A failure is written on the Recharge and tried again by the sweeper.
+	"""
+	frappe.db.rollback()
+	try:
+		return _mail(recharge)
+	except frappe.DoesNotExistError:
+		frappe.db.rollback()
+		raise
+	except Exception as error:
+		trace = frappe.get_traceback()
+		frappe.db.rollback()
+		_record_failure(recharge, error, trace)
+		return False
+
+
+@retry_on_contention
+def _mail(recharge: str) -> bool:
+	from crm_recharge.accounting.posting import DONE, read
+
+	row = read(recharge)
+	if row.accounting_status != DONE or not row.sales_invoice or row.invoice_mailed_at:
+		return False
+	if not cint(frappe.db.get_single_value("CRM Recharge Settings", "mail_invoices")):
+		frappe.db.set_value("Recharge", recharge, "accounting_next_try_at", None)
+		frappe.db.commit()
+		return False
+	invoice = frappe.get_doc("Sales Invoice", row.sales_invoice)
+	recipients = recipients_of(row.credit_account, row.customer)
+	if not recipients:
+		raise AccountingError(
+			_(
+				"No e-mail address: give {0} an Account Owner, or {1} a billing contact with an address."
+			).format(row.credit_account, row.customer)
+		)
+	subject, message = _render(row, invoice)
+	pdf = make_pdf(invoice)
+	frappe.db.rollback()
+
+	row = read(recharge, lock=True)
+	if row.accounting_status != DONE or row.sales_invoice != invoice.name or row.invoice_mailed_at:
+		frappe.db.rollback()
+		return False
+	about = {"reference_doctype": "Sales Invoice", "reference_name": invoice.name}
+	before = frappe.db.count("Email Queue", about)
+	frappe.sendmail(
+		recipients=recipients,
+		sender=frappe.db.get_single_value("CRM Recharge Settings", "sender") or None,
+		subject=subject,
+		message=message,
+		attachments=[pdf],
+		**about,
+	)
+	if frappe.db.count("Email Queue", about) == before:
+		raise AccountingError(
+			_("Nothing was queued for {0}: addresses that are not valid, or that have unsubscribed.").format(
+				", ".join(recipients)
+			)
+		)
+	frappe.db.set_value(
+		"Recharge",
+		recharge,
+		{
+			"invoice_mailed_at": now_datetime(),
+			"accounting_error": None,
+			"accounting_tries": 0,
+			"accounting_next_try_at": None,
+		},
+	)
+	frappe.db.commit()
+	return True
+
+
+def make_pdf(invoice) -> dict:
+	"""The print of `invoice` in the customer's language, as an attachment (fname, fcontent).
+
+	In the site's default print format for Sales Invoice if one is set, else in this app's.
+
+	wkhtmltopdf fetches style sheets and images from the site's own address, which a worker may not reach; and
+	then it fails. So they are put into the page first.
+	"""
+	language = frappe.db.get_value("Customer", invoice.customer, "language") or frappe.local.lang
+	print_format = frappe.get_meta("Sales Invoice").default_print_format or PRINT_FORMAT
+	before = frappe.local.lang
+	try:
+		frappe.local.lang, frappe.local.jenv = language, None
+		html = frappe.get_print("Sales Invoice", invoice.name, print_format, doc=invoice)
+	finally:
+		frappe.local.lang, frappe.local.jenv = before, None
+	return frappe.attach_print(
+		"Sales Invoice", invoice.name, doc=invoice, html=self_contained(html), lang=language
+	)
+
+
+def self_contained(html: str) -> str:
+	"""`html` with its style sheets and images from this site in place of links to them."""
+	page = BeautifulSoup(html, "html5lib")
+	# As data, not as <style>: Frappe parses every <style> with cssutils, seconds for its own print style.
+	for tag, attribute in [
+		*((link, "href") for link in page.find_all("link", rel="stylesheet", href=True)),
+		*((image, "src") for image in page.find_all("img", src=True)),
+	]:
+		if (content := _local_file(tag[attribute])) is not None:
+			kind = mimetypes.guess_type(urlparse(tag[attribute]).path)[0] or "application/octet-stream"
+			tag[attribute] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+	return str(page)
+
+
+def _local_file(url: str) -> bytes | None:
+	"""What this site serves under `url`; None for another site's, and for what is not there."""
+	parts, own = urlparse(url), urlparse(get_url())
+	if parts.scheme == "data" or (parts.netloc and parts.netloc != own.netloc):
+		return None
+	path = unquote(parts.path)
+	if path.startswith("/assets/"):
+		base = os.path.realpath(os.path.join(frappe.local.sites_path, "assets"))
+		# Below assets each app is a symbolic link to its public folder: compare before links are followed.
+		file = os.path.normpath(os.path.join(base, path.removeprefix("/assets/")))
+	elif path.startswith("/files/"):
+		base = os.path.realpath(frappe.get_site_path("public", "files"))
+		file = os.path.realpath(os.path.join(base, path.removeprefix("/files/")))
+	elif path.startswith("/private/files/"):
+		base = os.path.realpath(frappe.get_site_path("private", "files"))
+		file = os.path.realpath(os.path.join(base, path.removeprefix("/private/files/")))
+	else:
+		return None
+	if not file.startswith(base + os.sep) or not os.path.isfile(file):
+		return None
+	with open(file, "rb") as opened:
+		return opened.read()
+
+
+def recipients_of(credit_account: str, customer: str) -> list[str]:
+	"""Addresses of the account owner and the customer's billing contacts; failing these, the customer's own."""
+	found = []
+	owner = frappe.db.get_value("Credit Account", credit_account, "account_owner")
+	if owner:
+		user = frappe.db.get_value("User", owner, ["email", "enabled"], as_dict=True)
+		if user and user.enabled:
+			found.append(user.email)
+
+	link, contact = frappe.qb.DocType("Dynamic Link"), frappe.qb.DocType("Contact")
+	found += (
+		frappe.qb.from_(contact)
+		.join(link)
+		.on((link.parent == contact.name) & (link.parenttype == "Contact"))
+		.select(contact.email_id)
+		.where((link.link_doctype == "Customer") & (link.link_name == customer))
+		.where(contact.is_billing_contact == 1)
+		.orderby(contact.creation)
+	).run(pluck=True)
+	if not any(found):
+		found += _customers_own(customer)
+	addresses = {}
+	for text in found:
+		for address in split_emails(text or ""):
+			if validate_email_address(address):
+				addresses.setdefault(address.lower(), address)
+	return list(addresses.values())
+
+
+def _customers_own(customer: str) -> list[str]:
+	row = frappe.db.get_value("Customer", customer, ["customer_primary_contact", "email_id"], as_dict=True)
+	if not row:
+		return []
+	contact = row.customer_primary_contact
+	return [frappe.db.get_value("Contact", contact, "email_id") if contact else None, row.email_id]
+
+
+def _render(row, invoice) -> tuple[str, str]:
+	if not frappe.db.exists("Email Template", TEMPLATE):
+		make_email_template()
+		frappe.db.commit()
+	template = frappe.get_doc("Email Template", TEMPLATE)
+	context = {
+		"invoice": invoice.as_dict(),
+		"recharge": row,
+		"customer_name": invoice.customer_name,
+		"company": invoice.company,
+		"amount": fmt_money(invoice.grand_total, currency=invoice.currency),
+		"date": format_date(invoice.posting_date),
+	}
+	body = template.response_html if template.use_html else template.response
+	return frappe.render_template(template.subject, context), frappe.render_template(body, context)
+
+
+@retry_on_contention
+def _record_failure(recharge: str, error: Exception, trace: str) -> None:
+	from crm_recharge.accounting.posting import explain, log_failure, next_try, read
+
+	row = read(recharge, lock=True)
+	if row.invoice_mailed_at:
+		frappe.db.rollback()
+		return
+	tries = cint(row.accounting_tries) + 1
+	again = tries < TRIES
+	log = log_failure(f"Mailing the invoice of recharge {recharge}", recharge, error, trace, tries)
+	frappe.db.set_value(
+		"Recharge",
+		recharge,
+		{
+			"accounting_error": _("The invoice could not be mailed.") + " " + explain(error, log, again),
+			"accounting_tries": tries,
+			"accounting_next_try_at": next_try(tries, now_datetime()) if again else None,
+		},
+	)
+	frappe.db.commit()

@@ -1,0 +1,427 @@
+"""Writing a recharge into ERPNext's books: a background job that may run twice, die anywhere, and try again.
+
+One transaction, one commit: lock the Recharge row, look for what is there, write the Sales Invoice and the
+Payment Entry, link them on the Recharge. Whoever comes second waits for the lock and finds the work done.
+The credits are never touched: what fails here is shown on the Recharge and tried again.
+
+`accounting_next_try_at` is the one mark of work that is due: for a recharge that waits for its documents, and
+for one whose invoice waits to be mailed. Failed without it waits for a person.
+"""
+
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import frappe
+from frappe import _
+from frappe.query_builder.functions import Cast
+from frappe.utils import cint, flt, get_datetime, now_datetime, strip_html
+
+from crm_recharge.accounting import documents
+from crm_recharge.accounting.custom_fields import RECHARGE
+from crm_recharge.accounting.documents import Books, Payment
+from crm_recharge.accounting.errors import AccountingError
+from crm_recharge.accounting.receivable import receivable_account
+from crm_recharge.credits.contention import is_contention, retry_on_contention
+from crm_recharge.credits.money import exact
+
+PENDING, DONE, FAILED, NOT_NEEDED = "Pending", "Done", "Failed", "Not Needed"
+
+# A payment that was taken back later was taken first: it is invoiced, and the credit note answers it.
+SETTLED = ("Succeeded", "Partly Refunded", "Refunded", "Disputed", "Charged Back")
+
+QUEUE = "default"
+TIMEOUT = 300
+ROLES = ("System Manager", "Accounts Manager", "Credit Manager")
+
+WAITS = tuple(timedelta(minutes=minutes) for minutes in (2, 10, 60, 360, 1440))
+"""Between two tries; the last one again and again: a period may be reopened next week."""
+
+
+# -- asking for it -----------------------------------------------------------------------------------------
+
+
+def enqueue(recharge: str, after_commit: bool = True) -> None:
+	"""Ask a worker to account for `recharge`; one job per recharge is queued at a time."""
+	frappe.enqueue(
+		"crm_recharge.accounting.posting.account_for",
+		queue=QUEUE,
+		timeout=TIMEOUT,
+		job_id=f"crm_recharge-accounting-{recharge}",
+		deduplicate=True,
+		enqueue_after_commit=after_commit,
+		recharge=recharge,
+	)
+
+
+def on_ledger_entry(doc, method=None) -> None:
+	"""Credit Ledger, after_insert: credits from a payment have arrived, the books follow after the commit."""
+	if doc.entry_type == "Recharge" and doc.reference_type == "Recharge" and doc.reference_name:
+		enqueue(doc.reference_name)
+
+
+@frappe.whitelist(methods=["POST"])
+def retry(recharge: str) -> str:
+	"""A person asks to try again now. Returns the accounting status. For the roles in ROLES."""
+	frappe.only_for(ROLES)
+	doc = frappe.get_doc("Recharge", recharge)
+	doc.check_permission("read")
+	if doc.status not in SETTLED or not doc.settled_intent:
+		frappe.throw(_("Recharge {0} is not paid, there is nothing to book.").format(recharge))
+	mail_due = doc.accounting_status == DONE and not doc.invoice_mailed_at
+	if doc.accounting_status != DONE or mail_due:
+		frappe.db.set_value(
+			"Recharge",
+			recharge,
+			{
+				"accounting_status": DONE if mail_due else PENDING,
+				"accounting_next_try_at": now_datetime(),
+				"accounting_error": None,
+			},
+		)
+		enqueue(recharge)
+	return frappe.db.get_value("Recharge", recharge, "accounting_status")
+
+
+# -- doing it ----------------------------------------------------------------------------------------------
+
+
+def account_for(recharge: str) -> str:
+	"""Write, submit and link the documents of a settled recharge, then mail the invoice.
+
+	Owns its transactions, so it must run on its own: as a job, or with nothing written before it.
+	Returns the accounting status (Done, Failed, Not Needed), or "" while the recharge is not settled.
+	"""
+	from crm_recharge.accounting.mailing import mail_invoice
+
+	if frappe.db.transaction_writes:
+		raise RuntimeError("account_for commits and rolls back: enqueue it, or commit first")
+	with _acting_as("Administrator"):
+		try:
+			status = _post(recharge)
+		except frappe.DoesNotExistError:
+			frappe.db.rollback()
+			raise
+		except Exception as error:
+			trace = frappe.get_traceback()
+			frappe.db.rollback()
+			status = _record_failure(recharge, error, trace)
+		if status == DONE:
+			mail_invoice(recharge)
+	return status
+
+
+@retry_on_contention
+def _post(recharge: str) -> str:
+	frappe.db.rollback()
+	row = read(recharge)
+	if (status := _nothing_to_do(row)) is not None:
+		return status
+	make_invoices = cint(frappe.db.get_single_value("CRM Recharge Settings", "make_invoices"))
+	books = _look_up(row) if make_invoices else None
+	# What the look-up made (a receivable account) stays; the transaction that locks starts with a new snapshot.
+	frappe.db.commit()
+
+	row = read(recharge, lock=True)
+	if (status := _nothing_to_do(row)) is not None:
+		frappe.db.rollback()
+		return status
+	if not books:
+		_write(recharge, accounting_status=NOT_NEEDED)
+		frappe.db.commit()
+		return NOT_NEEDED
+
+	payment = Payment(
+		recharge=recharge,
+		customer=row.customer,
+		amount=row.amount,
+		currency=row.currency,
+		intent=row.settled_intent,
+		settled_at=get_datetime(row.settled_at) if row.settled_at else now_datetime(),
+	)
+	invoice = _existing_invoice(payment) or documents.make_invoice(payment, books)
+	entry = _existing_payment(payment, invoice) or documents.make_payment(payment, books, invoice)
+	mail = cint(frappe.db.get_single_value("CRM Recharge Settings", "mail_invoices"))
+	_write(
+		recharge,
+		accounting_status=DONE,
+		sales_invoice=invoice.name,
+		payment_entry=entry.name,
+		accounting_next_try_at=now_datetime() if mail and not row.invoice_mailed_at else None,
+	)
+	frappe.db.commit()
+	return DONE
+
+
+def read(recharge: str, lock: bool = False):
+	"""The recharge's columns that matter here, its amount as Decimal; customer, company and currency fall back
+	to the credit account's. Raises DoesNotExistError."""
+	table = frappe.qb.DocType("Recharge")
+	query = (
+		frappe.qb.from_(table)
+		.select(
+			table.name,
+			table.status,
+			table.customer,
+			table.company,
+			table.currency,
+			table.credit_account,
+			Cast(table.amount, "CHAR").as_("amount"),
+			table.settled_intent,
+			table.settled_at,
+			table.accounting_status,
+			table.accounting_tries,
+			table.accounting_next_try_at,
+			table.sales_invoice,
+			table.payment_entry,
+			table.invoice_mailed_at,
+		)
+		.where(table.name == recharge)
+	)
+	rows = (query.for_update() if lock else query).run(as_dict=True)
+	if not rows:
+		raise frappe.DoesNotExistError(_("Recharge {0} does not exist.").format(recharge))
+	row = rows[0]
+	row.amount = exact(row.amount)
+	if not (row.customer and row.company and row.currency):
+		account = frappe.db.get_value(
+			"Credit Account", row.credit_account, ["customer", "company", "currency"], as_dict=True
+		)
+		for field in ("customer", "company", "currency"):
+			row[field] = row[field] or (account or {}).get(field)
+	return row
+
+
+def _nothing_to_do(row) -> str | None:
+	if row.accounting_status in (DONE, NOT_NEEDED):
+		return row.accounting_status
+	if row.status not in SETTLED or not row.settled_intent:
+		return ""
+	return None
+
+
+def _look_up(row) -> Books:
+	"""Settings, accounts and exchange rates. May make a receivable account; may ask the network for a rate."""
+	from crm_recharge.accounting.setup import company_settings
+
+	settings = company_settings(row.company)
+	company_currency = frappe.get_cached_value("Company", row.company, "default_currency")
+	posted_on = get_datetime(row.settled_at).date() if row.settled_at else now_datetime().date()
+	currencies = {}
+	for field in ("unearned_revenue_account", "clearing_account"):
+		account = settings.get(field)
+		currencies[field] = (
+			frappe.get_cached_value("Account", account, "account_currency") or company_currency
+		)
+		if currencies[field] not in (company_currency, row.currency):
+			raise AccountingError(
+				_("{0} {1} is in {2}. For a recharge in {3} it must be in {3} or {4}.").format(
+					_(settings.meta.get_label(field)),
+					account,
+					currencies[field],
+					row.currency,
+					company_currency,
+				)
+			)
+	receivable = receivable_account(row.customer, row.company, row.currency)
+	documents.refuse_frozen(
+		row.customer,
+		[
+			receivable,
+			settings.unearned_revenue_account,
+			settings.clearing_account,
+			*documents.tax_accounts(settings.taxes_template),
+		],
+	)
+	rate = _rate(row.currency, company_currency, posted_on)
+	price_list, price_list_currency = _price_list(row.company)
+	return Books(
+		company=row.company,
+		company_currency=company_currency,
+		currency=row.currency,
+		rate=rate,
+		receivable=receivable,
+		unearned=settings.unearned_revenue_account,
+		clearing=settings.clearing_account,
+		clearing_currency=currencies["clearing_account"],
+		item=settings.item,
+		mode_of_payment=settings.mode_of_payment,
+		cost_center=settings.cost_center or frappe.get_cached_value("Company", row.company, "cost_center"),
+		price_list=price_list,
+		price_list_currency=price_list_currency,
+		price_list_rate=rate
+		if price_list_currency == row.currency
+		else _rate(price_list_currency, company_currency, posted_on),
+		taxes_template=settings.taxes_template or None,
+	)
+
+
+def _rate(currency: str, company_currency: str, on) -> float:
+	from erpnext.setup.utils import get_exchange_rate
+
+	if currency == company_currency:
+		return 1.0
+	rate = flt(get_exchange_rate(currency, company_currency, on, "for_selling"))
+	if rate <= 0:
+		raise AccountingError(
+			_("No exchange rate from {0} to {1} for {2}. Add a Currency Exchange record for selling.").format(
+				currency, company_currency, on
+			)
+		)
+	return rate
+
+
+def _price_list(company: str) -> tuple[str, str]:
+	"""Any selling price list: an invoice must name one, though none has a say in the amount.
+
+	One in the company's currency where there is one: it needs no exchange rate.
+	"""
+	lists = frappe.get_all(
+		"Price List", filters={"selling": 1, "enabled": 1}, fields=["name", "currency"], order_by="creation"
+	)
+	if not lists:
+		raise AccountingError(_("There is no enabled selling Price List; an invoice needs one. Make one."))
+	default = frappe.db.get_single_value("Selling Settings", "selling_price_list")
+	currency = frappe.get_cached_value("Company", company, "default_currency")
+	chosen = min(lists, key=lambda row: (row.currency != currency, row.name != default))
+	return chosen.name, chosen.currency
+
+
+def _existing_invoice(payment: Payment):
+	"""The submitted invoice of this recharge, if there is one, after checking that it is the right one."""
+	rows = frappe.get_all(
+		"Sales Invoice",
+		filters={RECHARGE: payment.recharge, "docstatus": ("<", 2), "is_return": 0},
+		fields=["name", "docstatus"],
+		order_by="docstatus desc, creation",
+	)
+	if not rows:
+		return None
+	if not rows[0].docstatus:
+		raise AccountingError(
+			_("Sales Invoice {0} for this recharge is a draft. Submit it or delete it.").format(rows[0].name)
+		)
+	invoice = frappe.get_doc("Sales Invoice", rows[0].name)
+	if (
+		exact(invoice.grand_total) != payment.amount
+		or invoice.currency != payment.currency
+		or invoice.customer != payment.customer
+	):
+		raise AccountingError(
+			_("Sales Invoice {0} is over {1} {2} to {3}, but {4} paid {5} {6}. Cancel or amend it.").format(
+				invoice.name,
+				invoice.grand_total,
+				invoice.currency,
+				invoice.customer,
+				payment.customer,
+				payment.amount,
+				payment.currency,
+			)
+		)
+	return invoice
+
+
+def _existing_payment(payment: Payment, invoice):
+	"""The submitted payment entry of this recharge, if there is one, after checking that it pays `invoice`."""
+	rows = frappe.get_all(
+		"Payment Entry",
+		filters={RECHARGE: payment.recharge, "docstatus": ("<", 2), "payment_type": "Receive"},
+		fields=["name", "docstatus"],
+		order_by="docstatus desc, creation",
+	)
+	if not rows:
+		return None
+	entry = frappe.get_doc("Payment Entry", rows[0].name)
+	pays = any(
+		row.reference_doctype == "Sales Invoice" and row.reference_name == invoice.name
+		for row in entry.references
+	)
+	if entry.docstatus != 1 or not pays:
+		raise AccountingError(
+			_(
+				"Payment Entry {0} for this recharge does not pay Sales Invoice {1}. Cancel or delete it."
+			).format(entry.name, invoice.name)
+		)
+	return entry
+
+
+def _write(recharge: str, **values) -> None:
+	frappe.db.set_value(
+		"Recharge",
+		recharge,
+		{"accounting_error": None, "accounting_tries": 0, "accounting_next_try_at": None, **values},
+	)
+
+
+# -- when it fails -----------------------------------------------------------------------------------------
+
+
+def next_try(tries: int, now: datetime) -> datetime:
+	"""When to try again after `tries` failures in a row (the first is 1)."""
+	return now + WAITS[min(max(tries, 1), len(WAITS)) - 1]
+
+
+@retry_on_contention
+def _record_failure(recharge: str, error: Exception, trace: str) -> str:
+	row = read(recharge, lock=True)
+	if row.accounting_status in (DONE, NOT_NEEDED):
+		# Another worker has succeeded meanwhile.
+		frappe.db.rollback()
+		return row.accounting_status
+	tries = cint(row.accounting_tries) + 1
+	log = log_failure(f"Accounting for recharge {recharge}", recharge, error, trace, tries)
+	_write(
+		recharge,
+		accounting_status=FAILED,
+		accounting_error=explain(error, log),
+		accounting_tries=tries,
+		accounting_next_try_at=next_try(tries, now_datetime()),
+	)
+	frappe.db.commit()
+	return FAILED
+
+
+def log_failure(title: str, recharge: str, error: Exception, trace: str, tries: int) -> str | None:
+	"""An Error Log for the first failure and for every unexpected one; returns its name."""
+	if tries > 1 and isinstance(error, frappe.ValidationError):
+		return None
+	log = frappe.log_error(title=title, message=trace, reference_doctype="Recharge", reference_name=recharge)
+	return log.name if log else None
+
+
+def explain(error: Exception, log: str | None = None, again: bool = True) -> str:
+	"""What went wrong and what to do, for a person: the message, and advice where ERPNext's gives none.
+
+	`again`: whether it is tried again without anybody's doing.
+	"""
+	from erpnext.accounts.doctype.accounting_period.accounting_period import ClosedAccountingPeriod
+	from erpnext.accounts.utils import FiscalYearError
+	from erpnext.exceptions import PartyDisabled
+
+	text = strip_html(str(error)).strip()
+	advice = ""
+	if isinstance(error, PartyDisabled):
+		advice = _("Enable the customer, or book this payment by hand.")
+	elif isinstance(error, ClosedAccountingPeriod):
+		advice = _("Reopen the period for Sales Invoice and Payment Entry, or book this payment by hand.")
+	elif isinstance(error, FiscalYearError):
+		advice = _("Create the Fiscal Year, or add the company to it.")
+	elif is_contention(error):
+		text = _("The database was busy.")
+	elif not isinstance(error, frappe.ValidationError):
+		text = f"{type(error).__name__}: {text}"
+		advice = _("See Error Log {0}.").format(log) if log else ""
+	outlook = _("It is tried again by itself.") if again else _("Use Retry when that is done.")
+	return " ".join(part for part in (text, advice, outlook) if part)
+
+
+@contextmanager
+def _acting_as(user: str):
+	before = frappe.session.user
+	if before != user:
+		frappe.set_user(user)
+	try:
+		yield
+	finally:
+		frappe.clear_messages()
+		if before != user:
+			frappe.set_user(before)

@@ -1,0 +1,125 @@
+"""Which receivable account an invoice of a recharge goes to, where currencies differ.
+
+ERPNext keeps a customer of a company in one receivable currency:
+- `validate_party_gle_currency`: every ledger entry of the customer has the currency of the first one;
+- `validate_currency`: a customer kept in a foreign currency can be invoiced in that currency alone;
+- `validate_party_account_currency`: a customer without entries is invoiced in the currency of the receivable
+  account, unless Accounts Settings allow invoices in several currencies against one account.
+"""
+
+import frappe
+from frappe import _
+
+from crm_recharge.accounting.errors import AccountingError
+
+
+def receivable_account(customer: str, company: str, currency: str) -> str:
+	"""The receivable account for an invoice to `customer` in `currency`; made when ERPNext demands one.
+
+	Raises AccountingError when ERPNext would refuse the invoice whatever the account.
+	"""
+	from erpnext.accounts.party import get_party_account, get_party_gle_currency
+
+	company_currency = frappe.get_cached_value("Company", company, "default_currency")
+	kept_in = get_party_gle_currency("Customer", customer, company)
+	account = get_party_account("Customer", customer, company)
+	if not account:
+		raise AccountingError(
+			_("Company {0} has no Default Receivable Account. Set one in the company.").format(company)
+		)
+	account_currency = frappe.get_cached_value("Account", account, "account_currency") or company_currency
+	if account_currency == currency:
+		return account
+	if account_currency != company_currency:
+		raise AccountingError(
+			_(
+				"{0}'s receivable account {1} is in {2}, this recharge in {3}. ERPNext invoices such a customer in"
+				" {2} only: keep the credits in {3} under another customer."
+			).format(customer, account, account_currency, currency)
+		)
+	if kept_in or _several_currencies_allowed():
+		return account
+
+	others = frappe.get_all(
+		"Credit Account",
+		filters={"customer": customer, "company": company, "currency": ("!=", currency)},
+		pluck="currency",
+		distinct=True,
+	)
+	if others:
+		# The first entry would decide for all of them.
+		raise AccountingError(
+			_(
+				"{0} holds credits in {1} and {2}. Tick “{3}” in Accounts Settings, so that one receivable account"
+				" in {4} serves them all."
+			).format(
+				customer,
+				", ".join(sorted(others)),
+				currency,
+				_("Allow multi-currency invoices against single party account "),
+				company_currency,
+			)
+		)
+	return _account_in(company, currency, like=account)
+
+
+def refuse_second_currency(doc, method=None) -> None:
+	"""Credit Account, before_insert: refuse a currency in which ERPNext could never invoice the customer."""
+	if not frappe.db.get_single_value("CRM Recharge Settings", "make_invoices"):
+		return
+	from erpnext.accounts.party import get_party_gle_currency
+
+	if not (doc.customer and doc.company and doc.currency):
+		return
+	kept_in = get_party_gle_currency("Customer", doc.customer, doc.company)
+	company_currency = frappe.get_cached_value("Company", doc.company, "default_currency")
+	if kept_in and kept_in not in (company_currency, doc.currency):
+		frappe.throw(
+			_(
+				"{0} is kept in {1} in the books of {2}; ERPNext cannot invoice recharges in {3}. Choose {1}, or"
+				" another customer."
+			).format(doc.customer, kept_in, doc.company, doc.currency),
+			AccountingError,
+		)
+
+
+def _several_currencies_allowed() -> bool:
+	return bool(
+		frappe.db.get_single_value(
+			"Accounts Settings", "allow_multi_currency_invoices_against_single_party_account"
+		)
+	)
+
+
+def _account_in(company: str, currency: str, like: str) -> str:
+	existing = frappe.get_all(
+		"Account",
+		filters={
+			"company": company,
+			"account_type": "Receivable",
+			"account_currency": currency,
+			"is_group": 0,
+			"disabled": 0,
+		},
+		pluck="name",
+		order_by="creation",
+		limit=1,
+	)
+	if existing:
+		return existing[0]
+	model = frappe.get_cached_doc("Account", like)
+	account = frappe.new_doc("Account")
+	account.update(
+		{
+			"account_name": f"{model.account_name} {currency}",
+			"company": company,
+			"parent_account": model.parent_account,
+			"root_type": "Asset",
+			"account_type": "Receivable",
+			"account_currency": currency,
+			"is_group": 0,
+		}
+	)
+	account.flags.ignore_root_company_validation = True
+	account.insert(ignore_permissions=True)
+	return account.name

@@ -1,0 +1,47 @@
+"""Everything queued has a sweeper: recharges whose documents or mail are due are queued again."""
+
+import frappe
+from frappe.utils import now_datetime
+
+from crm_recharge.accounting.posting import DONE, FAILED, PENDING, SETTLED, enqueue
+
+BATCH = 200
+
+
+def sweep(limit: int = BATCH) -> list[str]:
+	"""Queue up to `limit` recharges that are due; returns their names. Meant for every few minutes.
+
+	Due: settled and not yet tried; failed and its time has come; accounted for, but the mail is outstanding.
+	A recharge whose job is still queued is not queued twice.
+	"""
+	names = due(limit)
+	for name in names:
+		enqueue(name, after_commit=False)
+	return names
+
+
+def due(limit: int = BATCH) -> list[str]:
+	"""Names of recharges that are due, the longest waiting first."""
+	table = frappe.qb.DocType("Recharge")
+	now = now_datetime()
+	settled = table.status.isin(SETTLED) & table.settled_intent.isnotnull()
+	never = table.accounting_status.isnull() | table.accounting_status.isin(["", PENDING])
+	# Each query reads one stretch of the index on (accounting_status, accounting_next_try_at).
+	queries = (
+		never & (table.accounting_next_try_at.isnull() | (table.accounting_next_try_at <= now)),
+		(table.accounting_status == FAILED) & (table.accounting_next_try_at <= now),
+		(table.accounting_status == DONE)
+		& (table.accounting_next_try_at <= now)
+		& table.invoice_mailed_at.isnull(),
+	)
+	names: list[str] = []
+	for condition in queries:
+		if len(names) < limit:
+			names += (
+				frappe.qb.from_(table)
+				.select(table.name)
+				.where(settled & condition)
+				.orderby(table.accounting_next_try_at, table.settled_at)
+				.limit(limit - len(names))
+			).run(pluck=True)
+	return names

@@ -1,0 +1,237 @@
+"""Nothing is forgotten, accountants may correct, and the books can be held against each other."""
+
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from unittest.mock import patch
+
+import frappe
+from frappe.utils import now_datetime
+
+from crm_recharge.accounting import corrections, dashboard, posting, proof, sweep
+from crm_recharge.accounting.tests.books import (
+	BooksTestCase,
+	account,
+	documents_of,
+	fields,
+	settled_recharge,
+)
+
+
+class TestSweep(BooksTestCase):
+	def setUp(self):
+		super().setUp()
+		frappe.db.sql("update `tabRecharge` set accounting_status = 'Not Needed'")
+		frappe.db.commit()
+
+	def test_what_is_due(self):
+		credit_account = account()
+		past, future = now_datetime() - timedelta(minutes=1), now_datetime() + timedelta(minutes=5)
+
+		def recharge(**values):
+			return settled_recharge(credit_account, "10", **values)
+
+		expected = {
+			recharge(),
+			recharge(accounting_status=None),
+			recharge(accounting_status=""),
+			recharge(status="Refunded"),
+			recharge(accounting_next_try_at=past),
+			recharge(accounting_status="Failed", accounting_next_try_at=past),
+			recharge(accounting_status="Done", accounting_next_try_at=past),
+		}
+		recharge(status="Charging", settled_intent=None)
+		recharge(status="Failed", settled_intent=None)
+		recharge(accounting_next_try_at=future)
+		recharge(accounting_status="Failed", accounting_next_try_at=future)
+		recharge(accounting_status="Failed")
+		recharge(accounting_status="Done")
+		recharge(accounting_status="Done", accounting_next_try_at=future)
+		recharge(accounting_status="Done", accounting_next_try_at=past, invoice_mailed_at=past)
+		recharge(accounting_status="Not Needed", accounting_next_try_at=past)
+
+		with patch.object(frappe, "enqueue") as enqueue:
+			self.assertEqual(set(sweep.sweep()), expected)
+		self.assertEqual({call.kwargs["recharge"] for call in enqueue.call_args_list}, expected)
+		self.assertTrue(all(call.kwargs["deduplicate"] for call in enqueue.call_args_list))
+		self.assertEqual(len({call.kwargs["job_id"] for call in enqueue.call_args_list}), len(expected))
+		self.assertEqual(
+			{call.args[0] for call in enqueue.call_args_list}, {"crm_recharge.accounting.posting.account_for"}
+		)
+		self.assertIs(frappe.get_attr(enqueue.call_args.args[0]), posting.account_for)
+
+		with patch.object(frappe, "enqueue") as enqueue:
+			self.assertEqual(len(sweep.sweep(limit=3)), 3)
+			self.assertEqual(enqueue.call_count, 3)
+
+	def test_credits_from_a_payment_ask_for_the_books(self):
+		entry = frappe._dict(entry_type="Recharge", reference_type="Recharge", reference_name="R1")
+		with patch.object(frappe, "enqueue") as enqueue:
+			posting.on_ledger_entry(entry)
+			self.assertEqual(enqueue.call_args.kwargs["recharge"], "R1")
+			self.assertTrue(enqueue.call_args.kwargs["enqueue_after_commit"])
+			for other in (
+				{"entry_type": "Usage"},
+				{"reference_type": "Sales Invoice"},
+				{"reference_name": None},
+			):
+				posting.on_ledger_entry(frappe._dict(entry, **other))
+			self.assertEqual(enqueue.call_count, 1)
+
+
+@contextmanager
+def hooks():
+	"""The document events of this room, whether or not the site has them wired already."""
+	events = frappe.get_doc_hooks()
+	before = {doctype: events.get(doctype) for doctype in corrections.LINK}
+	for doctype in corrections.LINK:
+		events[doctype] = {
+			**(before[doctype] or {}),
+			"on_cancel": ["crm_recharge.accounting.corrections.on_cancel"],
+			"on_submit": ["crm_recharge.accounting.corrections.on_submit"],
+		}
+	try:
+		with patch.object(frappe, "enqueue"):
+			yield
+	finally:
+		for doctype, handlers in before.items():
+			events.pop(doctype) if handlers is None else events.__setitem__(doctype, handlers)
+
+
+class TestCorrections(BooksTestCase):
+	def booked(self, amount="100.00"):
+		recharge = settled_recharge(account(), amount)
+		self.assertEqual(posting.account_for(recharge), "Done")
+		return recharge, fields(recharge)
+
+	def test_cancelling_unlinks_and_nothing_is_rebuilt_by_itself(self):
+		recharge, row = self.booked()
+		with hooks():
+			frappe.get_doc("Payment Entry", row.payment_entry).cancel()
+			frappe.get_doc("Sales Invoice", row.sales_invoice).cancel()
+		frappe.db.commit()
+		after = fields(recharge)
+		self.assertEqual(
+			(after.sales_invoice, after.payment_entry, after.accounting_status, after.accounting_next_try_at),
+			(None, None, "Failed", None),
+		)
+		self.assertIn(row.sales_invoice, after.accounting_error)
+		self.assertIn("Administrator", after.accounting_error)
+		self.assertNotIn(recharge, sweep.due(10000))
+
+		with patch.object(posting, "enqueue"):
+			self.assertEqual(posting.retry(recharge), "Pending")
+		frappe.db.commit()
+		self.assertEqual(posting.account_for(recharge), "Done")
+		again = fields(recharge)
+		self.assertNotIn(again.sales_invoice, (None, row.sales_invoice))
+		self.assertEqual([len(names) for names in documents_of(recharge)], [2, 2])
+
+	def test_an_amended_pair_takes_the_place(self):
+		recharge, row = self.booked()
+		with hooks():
+			frappe.get_doc("Payment Entry", row.payment_entry).cancel()
+			old = frappe.get_doc("Sales Invoice", row.sales_invoice)
+			old.cancel()
+			amended = frappe.copy_doc(old)
+			amended.update(
+				{"amended_from": old.name, "crm_recharge": recharge, "docstatus": 0, "set_posting_time": 1}
+			)
+			amended.remarks = "Corrected address"
+			amended.insert()
+			amended.submit()
+		frappe.db.commit()
+		after = fields(recharge)
+		self.assertEqual((after.sales_invoice, after.accounting_status), (amended.name, "Pending"))
+		self.assertEqual(posting.account_for(recharge), "Done", fields(recharge).accounting_error)
+		after = fields(recharge)
+		self.assertEqual(after.sales_invoice, amended.name)
+		entry = frappe.get_doc("Payment Entry", after.payment_entry)
+		self.assertEqual(entry.references[0].reference_name, amended.name)
+		self.assertEqual(frappe.db.get_value("Sales Invoice", amended.name, "outstanding_amount"), 0)
+
+	def test_a_payment_for_a_cancelled_invoice_is_not_counted_twice(self):
+		recharge, row = self.booked()
+		self.configure("Accounts Settings", unlink_payment_on_cancellation_of_invoice=1)
+		with hooks():
+			frappe.get_doc("Sales Invoice", row.sales_invoice).cancel()
+		frappe.db.commit()
+		self.assertEqual(posting.account_for(recharge), "Failed")
+		after = fields(recharge)
+		self.assertIn(row.payment_entry, after.accounting_error)
+		self.assertEqual(documents_of(recharge), ([row.sales_invoice], [row.payment_entry]))
+
+	def test_other_documents_are_none_of_its_business(self):
+		doc = frappe.new_doc("Sales Invoice")
+		corrections.on_cancel(doc)
+		corrections.on_submit(doc)
+		self.assertFalse(doc.get("ignore_linked_doctypes"))
+
+	def test_the_form_shows_the_recharge(self):
+		from erpnext.accounts.doctype.sales_invoice.sales_invoice_dashboard import get_data
+
+		data = dashboard.with_recharge(get_data())
+		self.assertEqual(data["internal_links"]["Recharge"], "crm_recharge")
+		self.assertIn("Recharge", [item for group in data["transactions"] for item in group["items"]])
+
+
+class TestProof(BooksTestCase):
+	def test_books_agree_and_differences_are_found(self):
+		credit_account, euro = account(), account("EUR")
+		for name, amounts in ((credit_account, ("450.00", "19.99")), (euro, ("33.33",))):
+			for amount in amounts:
+				recharge = settled_recharge(name, amount)
+				self.assertEqual(posting.account_for(recharge), "Done")
+				self.credit(name, amount, recharge)
+		row = proof.books(credit_account)[0]
+		self.assertEqual(row.differences, {})
+		self.assertEqual(
+			(
+				row.recharges,
+				row.invoices,
+				row.payments,
+				row.credited,
+				row.unearned,
+				row.clearing,
+				row.receivable,
+			),
+			(2, 2, 2, Decimal("469.99"), Decimal("469.99"), Decimal("469.99"), Decimal(0)),
+		)
+		row = proof.books(euro)[0]
+		self.assertEqual(row.differences, {})
+		self.assertEqual((row.invoiced, row.clearing), (Decimal("33.33"), Decimal("36.12")))
+		self.assertIsInstance(row.as_dict()["clearing"], Decimal)
+
+		waiting = settled_recharge(credit_account, "5")
+		self.credit(credit_account, "5", waiting)
+		row = proof.books(credit_account)[0]
+		self.assertEqual((row.differences, row.not_booked), ({}, Decimal(5)))
+
+		frappe.db.sql(
+			"update `tabGL Entry` set credit = credit - 0.01 where voucher_no = %s and credit > 0",
+			fields(recharge).sales_invoice,
+		)
+		self.assertEqual(proof.books(euro)[0].differences, {"invoices_and_general_ledger": Decimal("0.01")})
+		frappe.db.rollback()
+
+		self.credit(euro, "0.000000001", recharge)
+		self.assertEqual(proof.books(euro)[0].differences, {"ledger_and_recharges": Decimal("0.000000001")})
+		self.assertEqual([row.credit_account for row in proof.books(company="Nobody")], [])
+
+	def credit(self, credit_account, amount, recharge):
+		entry = frappe.new_doc("Credit Ledger")
+		entry.update(
+			{
+				"credit_account": credit_account,
+				"entry_type": "Recharge",
+				"amount": Decimal(amount),
+				"reference_type": "Recharge",
+				"reference_name": recharge,
+				"company": frappe.db.get_value("Credit Account", credit_account, "company"),
+				"request_key": frappe.generate_hash(length=40),
+				"sequence": frappe.db.count("Credit Ledger", {"credit_account": credit_account}) + 1,
+			}
+		)
+		entry.name = frappe.generate_hash(length=12)
+		entry.db_insert()
+		frappe.db.commit()

@@ -156,7 +156,7 @@ def error_answer(error: Exception, *, payment_method: str | None = None, millise
 			**known,
 		)
 
-	if _is_transient(error, status, code):
+	if _is_transient(error, code):
 		return Answer(
 			Outcome.UNKNOWN,
 			code=_transient_code(error, status, code),
@@ -189,11 +189,9 @@ def _still_open(intent) -> bool:
 	return intent is not None and read(intent, "status") not in ("canceled", "succeeded")
 
 
-def _is_transient(error, status, code) -> bool:
+def _is_transient(error, code) -> bool:
 	"""Whether nothing is proven: all but a refusal in Stripe's own words (a proxy's page is none)."""
-	if code in ("rate_limit", "lock_timeout", "idempotency_key_in_use") or status is None:
-		return True
-	if status in (409, 429) or status >= 500:
+	if code in ("rate_limit", "lock_timeout", "idempotency_key_in_use"):
 		return True
 	refusals = (stripe.InvalidRequestError, stripe.AuthenticationError, stripe.PermissionError)
 	return not isinstance(error, refusals)
@@ -336,7 +334,7 @@ def refund_error(error: Exception) -> RefundAnswer:
 	message = mask(read(error, "user_message") or str(error))
 	if isinstance(error, stripe.IdempotencyError):
 		return RefundAnswer(RefundOutcome.REFUSED, code=code or "idempotency_error", message=message)
-	if not isinstance(error, stripe.CardError) and _is_transient(error, status, code):
+	if not isinstance(error, stripe.CardError) and _is_transient(error, code):
 		return RefundAnswer(
 			RefundOutcome.UNKNOWN,
 			code=_transient_code(error, status, code),

@@ -418,10 +418,10 @@ class TestLookingUp(OnStandIn, unittest.TestCase):
 			self.assertIs(
 				self.gateway.find_by_attempt(key, self.customer, self.since).outcome, Outcome.UNKNOWN
 			)
-			self.stripe.faults.respond(200, {}, "GET /v1/payment_intents")
-			self.assertIs(
-				self.gateway.find_by_attempt(key, self.customer, self.since).outcome, Outcome.UNKNOWN
-			)
+			for body in ({}, {"object": "list", "has_more": False, "data": {}}, {"has_more": False}):
+				self.stripe.faults.respond(200, body, "GET /v1/payment_intents")
+				found = self.gateway.find_by_attempt(key, self.customer, self.since)
+				self.assertIs(found.outcome, Outcome.UNKNOWN)
 
 	def test_a_question_that_is_refused(self):
 		found = self.gateway.find_by_attempt("k", "cus_nobody", self.since)

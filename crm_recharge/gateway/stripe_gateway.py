@@ -326,6 +326,13 @@ class StripeGateway:
 		_required(dispute, "dispute")
 		return self._ask(lambda: translate.dispute_answer(self._stripe.disputes.retrieve(dispute)))
 
+	def retrieve_fraud_warning(self, warning: str) -> translate.FraudWarning:
+		"""An early fraud warning of a card network. Raises GatewayError."""
+		_required(warning, "warning")
+		return self._ask(
+			lambda: translate.fraud_warning(self._stripe.radar.early_fraud_warnings.retrieve(warning))
+		)
+
 	def balance_fee(self, charge: str) -> tuple[Decimal, str] | None:
 		"""What Stripe kept of a captured charge: (fee, currency of the balance), or None while Stripe has not
 		worked it out yet. Raises GatewayError."""
@@ -404,6 +411,76 @@ class StripeGateway:
 		"""Every card of a customer, newest first. Raises GatewayError."""
 		params = {"customer": _required(customer, "customer"), "type": "card"}
 		return list(self._pages(self._stripe.payment_methods.list, params, translate.saved_card))
+
+	# -- Stripe's own payment page ---------------------------------------------------------------------------
+
+	def create_checkout(
+		self,
+		*,
+		key: str,
+		amount: Decimal,
+		currency: str,
+		customer: str,
+		description: str,
+		success_url: str,
+		cancel_url: str,
+		metadata: dict | None = None,
+		kinds: list[str] | None = None,
+		save_card: bool = False,
+	) -> translate.CheckoutAnswer:
+		"""A page at Stripe where the customer pays `amount` (major units of `currency`) once.
+
+		`kinds` limits the ways to pay (card, paypal, …); without it Stripe offers what its dashboard is set to.
+		The payment carries `metadata` and `attempt` = `key`, as one of `charge` does. `success_url` may hold
+		{CHECKOUT_SESSION_ID}. `save_card` keeps the card for charges without the card holder. Raises GatewayError
+		(ask again with the same key when it is retryable), and TypeError or ValueError as `charge` does.
+		"""
+		price = {
+			"currency": normal_currency(currency).lower(),
+			"unit_amount": _positive(to_minor(amount, currency), amount),
+			"product_data": {"name": _required(description, "description")[:250]},
+		}
+		carried = _metadata(metadata) | {"attempt": _required(key, "key")}
+		payment = {"metadata": carried, "description": description[:1000]}
+		if save_card:
+			payment["setup_future_usage"] = "off_session"
+		params = {
+			"mode": "payment",
+			"customer": _required(customer, "customer"),
+			"line_items": [{"quantity": 1, "price_data": price}],
+			"payment_intent_data": payment,
+			"metadata": carried,
+			"success_url": _required(success_url, "success_url"),
+			"cancel_url": _required(cancel_url, "cancel_url"),
+		}
+		if kinds:
+			params["payment_method_types"] = kinds
+		options = {"idempotency_key": key}
+		return self._ask(
+			lambda: translate.checkout_answer(
+				self._stripe.checkout.sessions.create(params=params, options=options)
+			)
+		)
+
+	def retrieve_checkout(self, session: str) -> translate.CheckoutAnswer:
+		"""A payment page as it is now; what was paid is told by its `intent`. Raises GatewayError."""
+		_required(session, "session")
+		return self._ask(lambda: translate.checkout_answer(self._stripe.checkout.sessions.retrieve(session)))
+
+	def expire_checkout(self, session: str) -> translate.CheckoutAnswer:
+		"""Close a payment page; one that is paid or closed already stays as it is. Raises GatewayError."""
+		_required(session, "session")
+		try:
+			return self._ask(
+				lambda: translate.checkout_answer(self._stripe.checkout.sessions.expire(session))
+			)
+		except GatewayUnavailable:
+			raise
+		except GatewayError as error:
+			found = self.retrieve_checkout(session)
+			if found.status == "open":
+				raise error from None
+			return found
 
 	# -- how a call is made --------------------------------------------------------------------------------
 

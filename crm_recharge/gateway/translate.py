@@ -3,7 +3,7 @@
 Objects of every SDK release are read by attribute only: in newer ones they are no dictionaries.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import stripe
@@ -34,6 +34,36 @@ class SetupAnswer:
 	payment_method: str | None = None
 	code: str | None = None
 	message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutAnswer:
+	"""A page of Stripe's where a customer pays. `amount` is in major units of `currency`.
+
+	`status` is open, complete or expired; a page can be complete with the payment still under way
+	(`paid` False), as bank transfers are.
+	"""
+
+	session: str
+	status: str
+	paid: bool
+	url: str | None = None
+	intent: str | None = None
+	customer: str | None = None
+	amount: Decimal | None = None
+	currency: str | None = None
+	metadata: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FraudWarning:
+	"""A card network's report that a payment is likely fraud. `actionable`: a refund may still avert a dispute."""
+
+	warning: str
+	charge: str | None
+	intent: str | None
+	fraud_type: str
+	actionable: bool
 
 
 METHOD_GONE = ("resource_missing", "payment_method_unexpected_state", "payment_method_invalid_parameter")
@@ -365,4 +395,33 @@ def dispute_answer(dispute) -> DisputeAnswer:
 		evidence_due=read(dispute, "evidence_details", "due_by"),
 		created=read(dispute, "created"),
 		metadata=plain(read(dispute, "metadata")),
+	)
+
+
+def checkout_answer(session) -> CheckoutAnswer:
+	"""A Checkout Session in the app's words."""
+	amount = currency = None
+	if read(session, "amount_total") is not None and read(session, "currency"):
+		amount, currency = money(session.amount_total, session.currency)
+	return CheckoutAnswer(
+		session=session.id,
+		status=session.status,
+		paid=session.payment_status == "paid",
+		url=read(session, "url"),
+		intent=reference(read(session, "payment_intent")),
+		customer=reference(read(session, "customer")),
+		amount=amount,
+		currency=currency,
+		metadata=plain(read(session, "metadata")),
+	)
+
+
+def fraud_warning(warning) -> FraudWarning:
+	"""An early fraud warning in the app's words."""
+	return FraudWarning(
+		warning=warning.id,
+		charge=reference(read(warning, "charge")),
+		intent=reference(read(warning, "payment_intent")),
+		fraud_type=warning.fraud_type,
+		actionable=bool(read(warning, "actionable", default=False)),
 	)

@@ -266,8 +266,36 @@ class Contract(Calls):
 		self.assertEqual((setup.succeeded, setup.status), (False, "requires_payment_method"))
 		self.assertEqual((setup.customer, setup.payment_method), (self.customer, None))
 
+	def test_a_payment_page(self):
+		key = self.new_key()
+		order = {
+			"key": key,
+			"amount": Decimal("25.00"),
+			"currency": "USD",
+			"customer": self.customer,
+			"description": "Prepaid credits",
+			"success_url": "https://example.com/paid?s={CHECKOUT_SESSION_ID}",
+			"cancel_url": "https://example.com/left",
+			"metadata": {"recharge": "R-1"},
+		}
+		page = self.gateway.create_checkout(**order)
+		self.assertEqual((page.status, page.paid, page.customer), ("open", False, self.customer))
+		self.assertEqual((page.amount, page.currency), (Decimal("25.00"), "USD"))
+		self.assertEqual(page.metadata, {"recharge": "R-1", "attempt": key})
+		self.assertRegex(page.url, "^https?://")
+		self.assertEqual(self.gateway.create_checkout(**order).session, page.session)
+		self.assertEqual(self.gateway.retrieve_checkout(page.session).status, "open")
+		self.assertEqual(self.gateway.expire_checkout(page.session).status, "expired")
+		self.assertEqual(self.gateway.expire_checkout(page.session).status, "expired")
+		for bad, error in (({"amount": 25.0}, TypeError), ({"success_url": ""}, ValueError)):
+			with self.assertRaises(error):
+				self.gateway.create_checkout(**order | bad)
+
 	def test_nothing_there(self):
 		for call in (
+			lambda: self.gateway.retrieve_checkout("cs_test_nobody"),
+			lambda: self.gateway.expire_checkout("cs_test_nobody"),
+			lambda: self.gateway.retrieve_fraud_warning("issfr_nobody"),
 			lambda: self.gateway.retrieve_card("pm_nobody"),
 			lambda: self.gateway.retrieve_setup_intent("seti_nobody"),
 			lambda: self.gateway.retrieve_dispute("dp_nobody"),

@@ -539,6 +539,38 @@ class TestMoneyBack(OnStandIn, unittest.TestCase):
 		self.assertTrue(dispute.warning)
 		self.assertEqual((dispute.fees, dispute.withdrawn, dispute.balance_currency), (0, 0, None))
 
+	def test_a_fraud_warning(self):
+		paid = self.charge(self.saved("4000000000005423"))
+		warning = self.gateway.retrieve_fraud_warning(self.stripe.all("radar.early_fraud_warning")[0]["id"])
+		self.assertEqual(
+			(warning.intent, warning.charge, warning.actionable), (paid.intent, paid.charge, True)
+		)
+		self.assertEqual(warning.fraud_type, "made_with_stolen_card")
+
+	def test_a_payment_page_is_paid(self):
+		key = self.new_key()
+		page = self.gateway.create_checkout(
+			key=key,
+			amount=Decimal("25.00"),
+			currency="USD",
+			customer=self.customer,
+			description="Prepaid credits",
+			success_url="https://example.com/paid",
+			cancel_url="https://example.com/left",
+			kinds=["card"],
+			save_card=True,
+		)
+		self.stripe.control("complete_checkout", session=page.session)
+		done = self.gateway.retrieve_checkout(page.session)
+		self.assertEqual((done.status, done.paid), ("complete", True))
+		self.assertEqual(self.gateway.expire_checkout(page.session).status, "complete")
+		paid = self.gateway.retrieve(done.intent)
+		self.assertEqual((paid.outcome, paid.amount), (Outcome.SUCCEEDED, Decimal("25.00")))
+		self.assertEqual(paid.metadata, {"attempt": key})
+		self.assertEqual(
+			[c.payment_method for c in self.gateway.list_cards(self.customer)], [paid.payment_method]
+		)
+
 	def test_what_stripe_keeps(self):
 		paid = self.charge(self.saved(), "100.00")
 		self.assertEqual(self.gateway.balance_fee(paid.charge), (Decimal("3.20"), "USD"))

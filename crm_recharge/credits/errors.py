@@ -108,6 +108,9 @@ def messages() -> dict[str, str]:
 		"payment_above_maximum": _(
 			"{amount} {currency} is too much at once: a payment takes at most {maximum} without approval."
 		),
+		"payment_capped": _(
+			"{amount} {currency} would go past the account's limit ({cap}) of {limit}: {used} is used. It frees at {frees_at}."
+		),
 		"payment_too_fine": _("{amount} {currency} is finer than the smallest coin of that currency."),
 		"note_missing": _("Say why, in the note: it stays on record."),
 		"nothing_to_reverse": _("Ledger row {entry} is a {entry_type} and cannot be reversed."),

@@ -6,7 +6,11 @@ from frappe.utils import now_datetime
 from crm_recharge.credits.errors import InvalidRequestError, for_people, messages, refuse
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import payment
-from crm_recharge.domain.threshold import check_payment
+from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.money import plain
+from crm_recharge.domain.threshold import cap_figures, check_payment
+from crm_recharge.recharge.caps import account_caps
+from crm_recharge.recharge.decisions import cap_label
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.queue import enqueue_after_commit
 
@@ -59,6 +63,7 @@ class Recharge(Document):
 		if card.status != "Active":
 			frappe.throw(_("Card •••• {0} cannot be charged: {1}.").format(card.last4, _(card.status)))
 
+	@for_people
 	def before_submit(self):
 		account = self.flags.account_row or self.lock_account()
 		if account.open_recharge:
@@ -77,7 +82,17 @@ class Recharge(Document):
 				messages()["no_card"].format(account=self.credit_account),
 				{"account": self.credit_account},
 			)
+		if not self.flags.account_row:
+			self.check_caps(account)
 		self.status = payment.QUEUED
+
+	def check_caps(self, account):
+		"""The account's own limits hold for recharges by hand too; an automatic one has been checked."""
+		for cap in account_caps(account):
+			if not cap.leaves_room(exact(self.amount)):
+				figures = cap_figures(cap) | {"amount": plain(exact(self.amount)), "currency": self.currency}
+				figures["cap"] = cap_label(cap.name)
+				raise InvalidRequest("payment_capped", **({"frees_at": "—"} | figures))
 
 	def on_submit(self):
 		frappe.db.sql(
@@ -87,18 +102,20 @@ class Recharge(Document):
 
 	def before_cancel(self):
 		self.lock_account()
-		status = frappe.db.get_value("Recharge", self.name, "status", for_update=True)
-		tried = frappe.db.exists("Recharge Attempt", {"recharge": self.name})
-		if status == payment.QUEUED and not tried:
-			return
-		if status in (payment.ACTION_REQUIRED, payment.FAILED):
-			return
-		frappe.throw(
-			_("A recharge that is {0} cannot be cancelled. Wait until it has ended; a paid one is refunded.").format(
-				_(status)
-			),
-			title=_("Too late to cancel"),
-		)
+		self.status = frappe.db.get_value("Recharge", self.name, "status", for_update=True)
+		if not self.may_cancel():
+			frappe.throw(
+				_("A recharge that is {0} cannot be cancelled. Wait until it has ended; a paid one is refunded.").format(
+					_(self.status)
+				),
+				title=_("Too late to cancel"),
+			)
+
+	def may_cancel(self) -> bool:
+		"""Whether its status allows it to be cancelled: no card has been asked, or the asking has ended."""
+		if self.status == payment.QUEUED:
+			return not frappe.db.exists("Recharge Attempt", {"recharge": self.name})
+		return self.status in (payment.ACTION_REQUIRED, payment.FAILED)
 
 	def on_cancel(self):
 		self.db_set({"status": payment.CANCELLED, "ended_at": now_datetime(), "next_try_at": None})
@@ -109,7 +126,8 @@ class Recharge(Document):
 
 	def lock_account(self):
 		return frappe.db.sql(
-			"SELECT `name`, `open_recharge` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE",
+			"SELECT `name`, `open_recharge`, `time_zone`, CAST(`cap_amount_day` AS CHAR) AS `cap_amount_day`,"
+			" CAST(`cap_amount_month` AS CHAR) AS `cap_amount_month` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE",
 			self.credit_account,
 			as_dict=True,
 		)[0]

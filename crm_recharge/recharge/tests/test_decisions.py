@@ -1,0 +1,217 @@
+"""Why auto-recharge charged or did not: caps, pauses, holds, each kept with its figures."""
+
+import json
+from datetime import timedelta
+
+import frappe
+from frappe.utils import now_datetime
+
+from crm_recharge.credits import expiry, ledger
+from crm_recharge.recharge import audit, by_hand, decisions, spikes
+from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import resume
+from crm_recharge.tests.case import FAILS, GOOD, RechargeCase
+
+
+class TestDecisions(RechargeCase):
+	def decisions(self, account: str) -> list[tuple[str, int]]:
+		frappe.db.rollback()
+		rows = frappe.get_all(
+			"Recharge Decision", {"credit_account": account}, ["code", "times"], order_by="creation, name"
+		)
+		return [(row.code, row.times) for row in rows]
+
+	def by_hand(self, account: str, amount):
+		recharge = by_hand.start(account, amount, frappe.generate_hash(length=12))["recharge"]
+		frappe.db.commit()
+		self.assertEqual(self.work(recharge), "Succeeded")
+
+	def test_each_answer_is_kept_and_repeats_are_counted(self):
+		account = self.account_with(GOOD)
+		recharge = self.use(account, 460)["recharge"]
+		for _ in range(3):
+			self.use(account, 1)
+		self.work(recharge)
+		self.assertEqual(self.decisions(account), [("charged", 1), ("open_recharge", 3)])
+		row = frappe.get_last_doc("Recharge Decision", {"credit_account": account, "code": "charged"})
+		self.assertEqual(row.recharge, recharge)
+		figures = json.loads(row.figures)
+		self.assertEqual((figures["balance"], figures["amount"]), ("40", "460"))
+		self.assertIn("460", row.explanation)
+
+	def test_disabled_is_an_answer(self):
+		account = self.account_with(GOOD, enabled=False)
+		self.use(account, 460)
+		self.use(account, 1)
+		self.assertEqual(self.decisions(account), [("disabled", 2)])
+		self.assertEqual(frappe.db.count("Recharge", {"credit_account": account}), 0)
+
+	def test_a_cap_counts_what_is_in_flight_and_tells_once(self):
+		account = self.account_with(GOOD, cap_amount_day=900)
+		first = self.use(account, 460)["recharge"]
+		self.work(first)
+		self.assertFalse(self.use(account, 460)["recharge_started"])
+		self.use(account, 1)
+		self.assertEqual(self.decisions(account), [("charged", 1), ("capped", 2)])
+		row = frappe.get_last_doc("Recharge Decision", {"credit_account": account, "code": "capped"})
+		figures = json.loads(row.figures)
+		self.assertEqual((figures["cap"], figures["limit"], figures["used"]), ("amount_day", "900", "460"))
+		self.assertIn("frees_at", figures)
+		before = frappe.db.count("Notification Log", {"document_name": account})
+		self.assertTrue(decisions.tell(row.name))
+		self.assertFalse(decisions.tell(row.name))
+		self.assertIsNotNone(self.value("Recharge Decision", row.name, "told_at"))
+		self.assertGreaterEqual(frappe.db.count("Notification Log", {"document_name": account}), before)
+
+	def test_a_failed_recharge_gives_its_room_back(self):
+		account = self.account_with(FAILS, cap_amount_day=900)
+		self.work(self.use(account, 460)["recharge"])
+		setting = frappe.get_doc("Auto-Recharge Setting", {"credit_account": account})
+		self.assertFalse(setting.enabled)
+		setting.enabled = 1
+		setting.save()
+		frappe.db.commit()
+		self.assertEqual(self.decisions(account)[-1][0], "charged")
+
+	def test_the_accounts_own_cap_counts_recharges_by_hand(self):
+		account = self.account_with(GOOD)
+		frappe.get_doc("Credit Account", account).update({"cap_amount_day": 700}).save()
+		frappe.db.commit()
+		self.by_hand(account, 300)
+		self.use(account, 760)
+		self.assertEqual(self.decisions(account), [("capped", 1)])
+		row = frappe.get_last_doc("Recharge Decision", {"credit_account": account})
+		self.assertEqual(json.loads(row.figures)["cap"], "account_amount_day")
+
+	def test_a_recharge_by_hand_past_the_accounts_cap_is_refused(self):
+		account = self.account_with(GOOD)
+		frappe.get_doc("Credit Account", account).update({"cap_amount_month": 400}).save()
+		frappe.db.commit()
+		self.by_hand(account, 300)
+		with self.assertRaises(frappe.ValidationError) as caught:
+			by_hand.start(account, 200, "two")
+		self.assertIn("400", str(caught.exception))
+		frappe.db.rollback()
+		self.assertEqual(frappe.db.count("Recharge", {"credit_account": account}), 1)
+
+	def test_a_spike_pauses_and_a_person_resumes(self):
+		account = self.account_with(GOOD, balance=2000, anomaly_factor=5)
+		frappe.db.set_value("Credit Account", account, "daily_usage", json.dumps(["10"] * 28))
+		frappe.db.commit()
+		answer = self.use(account, 1960)
+		self.assertFalse(answer["recharge_started"])
+		self.use(account, 1)
+		self.assertEqual(self.decisions(account), [("paused", 2)])
+		self.assertIn("1960", self.value("Auto-Recharge Setting", f"ARS-{account}", "paused_because"))
+		resume(account)
+		frappe.db.commit()
+		# Still the same day: the spike is still one, and pauses again until the factor is changed.
+		self.assertEqual(self.decisions(account)[-1][0], "paused")
+		setting = frappe.get_doc("Auto-Recharge Setting", {"credit_account": account})
+		setting.anomaly_factor = 0
+		setting.save()
+		resume(account)
+		frappe.db.commit()
+		self.assertEqual(self.decisions(account)[-1][0], "charged")
+
+	def test_ordinary_usage_is_no_spike(self):
+		account = self.account_with(GOOD, anomaly_factor=5)
+		frappe.db.set_value("Credit Account", account, "daily_usage", json.dumps(["100"] * 28))
+		frappe.db.commit()
+		self.assertTrue(self.use(account, 460)["recharge_started"])
+
+	def test_daily_usage_is_what_the_ledger_says(self):
+		account = self.account_with(GOOD)
+		self.use(account, 7)
+		entry = self.use(account, 5)["entry"]
+		ledger.reverse(entry, "mistake")
+		yesterday = now_datetime() - timedelta(days=1)
+		frappe.db.sql(
+			"UPDATE `tabCredit Ledger` SET `posted_at` = %s WHERE `credit_account` = %s", (yesterday, account)
+		)
+		frappe.db.sql(
+			"UPDATE `tabCredit Account` SET `creation` = %s WHERE `name` = %s", (now_datetime() - timedelta(days=3), account)
+		)
+		frappe.db.commit()
+		spikes.refresh_daily_usage()
+		self.assertEqual(json.loads(self.value("Credit Account", account, "daily_usage")), ["0", "0", "7"])
+
+	def test_a_hold_stops_until_a_person_lifts_it(self):
+		account = self.account_with(GOOD)
+		frappe.db.sql("UPDATE `tabCredit Account` SET `held_because` = 'dispute' WHERE `name` = %s", account)
+		frappe.db.commit()
+		self.assertFalse(self.use(account, 460)["recharge_started"])
+		self.assertEqual(self.decisions(account), [("held", 1)])
+		resume(account)
+		frappe.db.commit()
+		self.assertEqual(self.decisions(account)[-1][0], "charged")
+
+
+class TestExpiryAndAudit(RechargeCase):
+	def test_grants_expire_by_the_scheduler_and_in_order(self):
+		account = self.account_with(GOOD, balance=0, enabled=False)
+		ledger.grant(account, 10, "soon", note="promotion", expires_at=now_datetime() + timedelta(days=1), priority=5)
+		ledger.grant(account, 100, "lasting", note="paid for")
+		frappe.db.commit()
+		self.use(account, 4)
+		lots = dict(
+			frappe.get_all("Credit Lot", {"credit_account": account}, ["original", "remaining"], as_list=True)
+		)
+		self.assertEqual(lots, {10.0: 6.0, 100.0: 100.0})
+		frappe.db.sql(
+			"UPDATE `tabCredit Lot` SET `expires_at` = %s WHERE `credit_account` = %s AND `expires_at` IS NOT NULL",
+			(now_datetime() - timedelta(seconds=1), account),
+		)
+		frappe.db.commit()
+		expiry.post_due()
+		expiry.post_due()
+		self.assertEqual(self.value("Credit Account", account, "balance"), 100)
+		self.assertEqual(frappe.db.count("Credit Ledger", {"credit_account": account, "entry_type": "Expiry"}), 1)
+		self.assert_books(account)
+
+	def test_a_day_ends_in_the_accounts_own_time_zone(self):
+		from zoneinfo import ZoneInfo
+
+		site = ZoneInfo(frappe.utils.get_system_timezone())
+		end = expiry.end_of("2026-07-01", "Asia/Tokyo").replace(tzinfo=site)
+		self.assertEqual(end.astimezone(ZoneInfo("Asia/Tokyo")).isoformat(), "2026-07-02T00:00:00+09:00")
+
+	def test_the_audit_finds_each_breach_and_alerts(self):
+		account = self.account_with(GOOD)
+		self.work(self.use(account, 460)["recharge"])
+		self.assertEqual([b for b in audit.check_all() if b["account"] == account], [])
+		recharge = frappe.db.get_value("Recharge", {"credit_account": account})
+		for damage, mend, rule in (
+			(
+				"UPDATE `tabCredit Account` SET `balance` = `balance` + 1 WHERE `name` = %(account)s",
+				"UPDATE `tabCredit Account` SET `balance` = `balance` - 1 WHERE `name` = %(account)s",
+				"ledger = balance",
+			),
+			(
+				"UPDATE `tabCredit Lot` SET `remaining` = `remaining` - 1 WHERE `credit_account` = %(account)s LIMIT 1",
+				"UPDATE `tabCredit Lot` SET `remaining` = `remaining` + 1 WHERE `credit_account` = %(account)s LIMIT 1",
+				"lots = balance",
+			),
+			(
+				"UPDATE `tabRecharge` SET `settled_intent` = 'pi_other' WHERE `name` = %(recharge)s",
+				None,
+				"no credit without a capture",
+			),
+			(
+				"UPDATE `tabCredit Account` SET `open_recharge` = %(recharge)s WHERE `name` = %(account)s",
+				"UPDATE `tabCredit Account` SET `open_recharge` = NULL WHERE `name` = %(account)s",
+				"the open recharge is open",
+			),
+		):
+			values = {"account": account, "recharge": recharge}
+			intent = frappe.db.get_value("Recharge", recharge, "settled_intent")
+			frappe.db.sql(damage, values)
+			frappe.db.commit()
+			try:
+				found = [b["rule"] for b in audit.check_all() if b["account"] == account]
+				self.assertIn(rule, found)
+			finally:
+				if mend:
+					frappe.db.sql(mend, values)
+				frappe.db.sql("UPDATE `tabRecharge` SET `settled_intent` = %s WHERE `name` = %s", (intent, recharge))
+				frappe.db.commit()
+		self.assertEqual([b for b in audit.check_all() if b["account"] == account], [])

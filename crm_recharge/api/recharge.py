@@ -2,10 +2,14 @@
 
 import frappe
 from frappe import _
+from frappe.rate_limiter import rate_limit
 
+from crm_recharge.credits.errors import InvalidRequestError
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
-from crm_recharge.recharge import by_hand, cards, threshold
+from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
+from crm_recharge.recharge import by_hand, cards, confirm, threshold
+from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import resume as resume_setting
 from crm_recharge.recharge.notices import attempts_of
 
 CAP_FIELDS = ("cap_amount_day", "cap_amount_month", "cap_count_hour", "cap_count_day")
@@ -67,10 +71,30 @@ def saved_cards(account: str) -> list[dict]:
 	found = frappe.get_all(
 		"Recharge Card",
 		{"credit_account": account, "status": ["!=", "Removed"]},
-		["name", "brand", "last4", "exp_month", "exp_year", "status"],
+		["name", "card_label", "brand", "last4", "exp_month", "exp_year", "kind", "status"],
 		order_by="creation",
 	)
 	return sorted(found, key=lambda c: listed.index(c.name) if c.name in listed else len(listed))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def card_form(account: str) -> dict:
+	"""What a browser needs to show Stripe's own card form: publishable_key, script (where Stripe.js is), and
+	custom_address when another address stands in for Stripe. Errors: 422 when no publishable key is set."""
+	_check(account, "Recharge Card", "create")
+	key = settings.publishable_key()
+	if not key:
+		frappe.throw(
+			_("Cards cannot be entered yet: the publishable key (pk_…) is missing in CRM Recharge Settings."),
+			InvalidRequestError,
+			title=_("Stripe Is Not Set Up"),
+		)
+	return {
+		"publishable_key": key,
+		"script": settings.script_address(),
+		"custom_address": settings.custom_address(),
+		"name": frappe.db.get_value("Credit Account", account, "customer_name"),
+	}
 
 
 @frappe.whitelist(methods=["POST"])
@@ -159,3 +183,28 @@ def auto_recharge(account: str) -> dict:
 		"disabled_reason": doc.disabled_reason,
 		"now": threshold.explain(account),
 	}
+
+
+@frappe.whitelist(allow_guest=True, methods=["POST"])
+@rate_limit(limit=30, seconds=60)
+def confirm_start(token: str) -> dict:
+	"""Open the gateway's page for a payment that needs its card holder. `token` is the mailed link's."""
+	return {"url": confirm.start(token)}
+
+
+@frappe.whitelist(allow_guest=True, methods=["POST"])
+@rate_limit(limit=60, seconds=60)
+def confirm_finish(token: str) -> dict:
+	"""After the return from the gateway's page: how it went, as the gateway tells it."""
+	return confirm.finish(token)
+
+
+@frappe.whitelist(methods=["POST"])
+def resume(account: str) -> dict:
+	"""End a pause or a hold of auto recharge: a person has looked. Checks the balance at once."""
+	name = frappe.db.exists("Auto-Recharge Setting", {"credit_account": account})
+	_check(account, "Auto-Recharge Setting", "write")
+	if name:
+		frappe.has_permission("Auto-Recharge Setting", "write", doc=name, throw=True)
+	resume_setting(account)
+	return auto_recharge(account)

@@ -8,6 +8,7 @@ import frappe
 from frappe import _
 from frappe.utils import fmt_money, get_url, get_url_to_form
 
+from crm_recharge.recharge.links import confirm_link
 from crm_recharge.recharge.reasons import sentence
 
 TEMPLATES = {
@@ -150,6 +151,7 @@ def context_of(recharge: str) -> dict:
 		"balance": fmt_money(account.balance, currency=account.currency),
 		"attempts": attempts_of(recharge),
 		"link": fix_link(account),
+		"confirm_link": confirm_link(recharge),
 	}
 
 

@@ -1,0 +1,142 @@
+"""A payment that needs its card holder: resumed from a mailed link, on the gateway's own page (B8).
+
+The link shows (GET) and acts (POST). Paying there settles the recharge as any other capture does; a second
+payment for it is refunded by itself.
+"""
+
+from urllib.parse import quote
+
+import frappe
+from frappe import _
+from frappe.utils import fmt_money, get_url, now_datetime
+
+from crm_recharge.credits.money import exact
+from crm_recharge.domain import payment
+from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.gateway.stripe_gateway import connect
+from crm_recharge.recharge import cards, events, links
+from crm_recharge.recharge.reasons import sentence
+
+def show(token: str) -> dict:
+	"""What the page shows. Changes nothing. Raises frappe.PermissionError for a bad link."""
+	recharge = frappe.get_doc("Recharge", links.read(links.CONFIRM, token))
+	attempts = frappe.get_all(
+		"Recharge Attempt",
+		{"recharge": recharge.name, "card": ["is", "set"]},
+		["status", "code", "brand", "last4"],
+		order_by="number",
+	)
+	return {
+		"recharge": recharge.name,
+		"status": recharge.status,
+		"waiting": recharge.status == payment.ACTION_REQUIRED,
+		"paid": bool(recharge.settled_intent),
+		"amount": fmt_money(recharge.amount, currency=recharge.currency),
+		"balance": fmt_money(
+			frappe.db.get_value("Credit Account", recharge.credit_account, "balance"), currency=recharge.currency
+		),
+		"customer": frappe.db.get_value("Customer", recharge.customer, "customer_name"),
+		"payment": recharge.settled_intent,
+		"cards": [{"brand": a.brand, "last4": a.last4, "reason": sentence(a)} for a in attempts],
+	}
+
+
+def start(token: str) -> str:
+	"""The address of the gateway's page for this recharge; the same one as long as it is open.
+
+	Raises frappe.ValidationError when the recharge waits no more, or the gateway does not answer.
+	"""
+	name = links.read(links.CONFIRM, token)
+	attempt, session = _page_attempt(name)
+	frappe.db.commit()
+	try:
+		if session:
+			page = connect().retrieve_checkout(session)
+			if page.url and page.status == "open":
+				return page.url
+			attempt = _next_attempt(name)
+			frappe.db.commit()
+		return _open_page(name, attempt, token)
+	except GatewayError as error:
+		frappe.throw(
+			_("The payment page cannot be opened now ({0}). Try again in a minute.").format(error.code),
+			title=_("Payment gateway"),
+		)
+
+
+def _page_attempt(recharge: str) -> tuple[str, str | None]:
+	"""The attempt that stands for the page, under the account's lock; made when there is none."""
+	account = frappe.db.get_value("Recharge", recharge, "credit_account")
+	frappe.db.sql("SELECT `name` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account)
+	status = frappe.db.get_value("Recharge", recharge, "status", for_update=True)
+	if status != payment.ACTION_REQUIRED:
+		frappe.throw(_("This payment waits no more: it is {0}.").format(_(status)), title=_("Nothing to confirm"))
+	found = frappe.db.get_value(
+		"Recharge Attempt",
+		{"recharge": recharge, "card": ["is", "not set"]},
+		["name", "checkout_session"],
+		order_by="number desc",
+	)
+	return found or (_next_attempt(recharge), None)
+
+
+def _next_attempt(recharge: str) -> str:
+	row = frappe.db.get_value("Recharge", recharge, ["amount", "currency"], as_dict=True)
+	number = frappe.db.count("Recharge Attempt", {"recharge": recharge}) + 1
+	attempt = frappe.new_doc("Recharge Attempt")
+	attempt.update(
+		{
+			"recharge": recharge,
+			"number": number,
+			"status": payment.CREATED,
+			"amount": row.amount,
+			"currency": row.currency,
+			"created_at": now_datetime(),
+		}
+	)
+	attempt.flags.by_machine = True
+	return attempt.insert(ignore_permissions=True, set_name=payment.attempt_name(recharge, number)).name
+
+
+def _open_page(recharge: str, attempt: str, token: str) -> str:
+	row = frappe.db.sql(
+		"SELECT `credit_account`, `currency`, `customer`, CAST(`amount` AS CHAR) AS `amount` FROM `tabRecharge`"
+		" WHERE `name` = %s",
+		recharge,
+		as_dict=True,
+	)[0]
+	customer = cards.stripe_customer(row.credit_account)
+	frappe.db.commit()
+	here = get_url(f"{links.CONFIRM_PAGE}?token={quote(token)}")
+	page = connect().create_checkout(
+		key=attempt,
+		amount=exact(row.amount),
+		currency=row.currency,
+		customer=customer,
+		description=_("Prepaid credits for {0}").format(row.customer),
+		success_url=f"{here}&returned=1",
+		cancel_url=here,
+		metadata={"recharge": recharge, "account": row.credit_account, "site": frappe.local.site},
+		kinds=["card"],
+	)
+	frappe.db.set_value("Recharge Attempt", attempt, "checkout_session", page.session)
+	frappe.db.commit()
+	return page.url
+
+
+def finish(token: str) -> dict:
+	"""After the return from the gateway's page: ask how it went, settle, and tell. Never believes the browser."""
+	name = links.read(links.CONFIRM, token)
+	sessions = frappe.get_all(
+		"Recharge Attempt", {"recharge": name, "checkout_session": ["is", "set"]}, pluck="checkout_session"
+	)
+	for session in sessions:
+		try:
+			page = connect().retrieve_checkout(session)
+			if page.intent:
+				events.hear_about(connect().retrieve(page.intent))
+		except GatewayError:
+			# The webhook and the reconciler will hear of it.
+			frappe.log_error(title=f"Return of {name}: the gateway did not answer")
+	frappe.db.commit()
+	return show(token)

@@ -1,0 +1,13 @@
+frappe.listview_settings["Recharge Attempt"] = {
+	add_fields: ["status", "currency", "amount"],
+
+	get_indicator: (doc) => [
+		__(doc.status),
+		crm_recharge.desk.colour("Recharge Attempt", doc.status),
+		`status,=,${doc.status}`,
+	],
+
+	formatters: {
+		amount: (value, df, doc) => (value ? crm_recharge.desk.money(value, doc.currency) : ""),
+	},
+};

@@ -1,0 +1,20 @@
+import frappe
+from frappe import _
+
+from crm_recharge.recharge import confirm
+
+no_cache = 1
+
+
+def get_context(context):
+	"""The page behind the link in the mail: shows the payment; its buttons act by POST."""
+	context.no_breadcrumbs = True
+	context.title = _("Confirm your payment")
+	context.token = frappe.form_dict.get("token") or ""
+	context.returned = bool(frappe.form_dict.get("returned"))
+	try:
+		context.payment = confirm.show(context.token)
+	except frappe.PermissionError as error:
+		frappe.clear_messages()
+		context.problem = str(error)
+	return context

@@ -5,7 +5,8 @@ from frappe import _
 from frappe.utils import now_datetime
 
 from crm_recharge.accounting.custom_fields import RECHARGE
-from crm_recharge.accounting.posting import DONE, FAILED, PENDING, enqueue
+from crm_recharge.accounting.posting import DONE, FAILED, PENDING
+from crm_recharge.recharge.queue import enqueue_after_commit
 
 LINK = {"Sales Invoice": "sales_invoice", "Payment Entry": "payment_entry"}
 
@@ -54,4 +55,4 @@ def on_submit(doc, method=None) -> None:
 			"accounting_next_try_at": now_datetime(),
 		},
 	)
-	enqueue(doc.get(RECHARGE))
+	enqueue_after_commit("account_for", doc.get(RECHARGE))

@@ -17,6 +17,7 @@ from frappe.utils import flt
 from crm_recharge.accounting.custom_fields import RECHARGE
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.credits.money import exact
+from crm_recharge.domain.money import plain
 
 
 @dataclass(frozen=True)
@@ -201,11 +202,8 @@ def _invoice_class():
 			finally:
 				self.selling_price_list = price_list
 
-		def set_taxes(self):
-			"""No default template: the taxes stand already."""
-
 		def set_taxes_and_charges(self):
-			"""As above."""
+			"""None from the item's tax template: the taxes stand already."""
 
 		def so_dn_required(self):
 			"""The payment is the order."""
@@ -244,7 +242,7 @@ def _must_be(payment: Payment, invoice) -> None:
 			" withholding, a discount, or a rounding of {2} to fewer digits than the payment has."
 		).format(
 			invoice.grand_total,
-			payment.amount,
+			plain(payment.amount),
 			payment.currency,
 			invoice.net_total,
 			invoice.total_taxes_and_charges,

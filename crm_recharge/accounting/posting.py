@@ -23,14 +23,14 @@ from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.receivable import receivable_account
 from crm_recharge.credits.contention import is_contention, retry_on_contention
 from crm_recharge.credits.money import exact
+from crm_recharge.domain.money import plain
+from crm_recharge.recharge.queue import enqueue_after_commit
 
 PENDING, DONE, FAILED, NOT_NEEDED = "Pending", "Done", "Failed", "Not Needed"
 
 # A payment that was taken back later was taken first: it is invoiced, and the credit note answers it.
 SETTLED = ("Succeeded", "Partly Refunded", "Refunded", "Disputed", "Charged Back")
 
-QUEUE = "default"
-TIMEOUT = 300
 ROLES = ("System Manager", "Accounts Manager", "Credit Manager")
 
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (2, 10, 60, 360, 1440))
@@ -38,25 +38,6 @@ WAITS = tuple(timedelta(minutes=minutes) for minutes in (2, 10, 60, 360, 1440))
 
 
 # -- asking for it -----------------------------------------------------------------------------------------
-
-
-def enqueue(recharge: str, after_commit: bool = True) -> None:
-	"""Ask a worker to account for `recharge`; one job per recharge is queued at a time."""
-	frappe.enqueue(
-		"crm_recharge.accounting.posting.account_for",
-		queue=QUEUE,
-		timeout=TIMEOUT,
-		job_id=f"crm_recharge-accounting-{recharge}",
-		deduplicate=True,
-		enqueue_after_commit=after_commit,
-		recharge=recharge,
-	)
-
-
-def on_ledger_entry(doc, method=None) -> None:
-	"""Credit Ledger, after_insert: credits from a payment have arrived, the books follow after the commit."""
-	if doc.entry_type == "Recharge" and doc.reference_type == "Recharge" and doc.reference_name:
-		enqueue(doc.reference_name)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -78,7 +59,7 @@ def retry(recharge: str) -> str:
 				"accounting_error": None,
 			},
 		)
-		enqueue(recharge)
+		enqueue_after_commit("account_for", recharge)
 	return frappe.db.get_value("Recharge", recharge, "accounting_status")
 
 
@@ -248,9 +229,8 @@ def _look_up(row) -> Books:
 		cost_center=settings.cost_center or frappe.get_cached_value("Company", row.company, "cost_center"),
 		price_list=price_list,
 		price_list_currency=price_list_currency,
-		price_list_rate=rate
-		if price_list_currency == row.currency
-		else _rate(price_list_currency, company_currency, posted_on),
+		# Without a rate ERPNext would ask the network for one; no price is taken from the list.
+		price_list_rate=rate if price_list_currency == row.currency else 1.0,
 		taxes_template=settings.taxes_template or None,
 	)
 
@@ -313,7 +293,7 @@ def _existing_invoice(payment: Payment):
 				invoice.currency,
 				invoice.customer,
 				payment.customer,
-				payment.amount,
+				plain(payment.amount),
 				payment.currency,
 			)
 		)

@@ -92,20 +92,14 @@ def _several_currencies_allowed() -> bool:
 
 
 def _account_in(company: str, currency: str, like: str) -> str:
-	existing = frappe.get_all(
-		"Account",
-		filters={
-			"company": company,
-			"account_type": "Receivable",
-			"account_currency": currency,
-			"is_group": 0,
-			"disabled": 0,
-		},
-		pluck="name",
-		order_by="creation",
-		limit=1,
-	)
-	if existing:
+	wanted = {
+		"company": company,
+		"account_type": "Receivable",
+		"account_currency": currency,
+		"is_group": 0,
+		"disabled": 0,
+	}
+	if existing := frappe.get_all("Account", wanted, pluck="name", order_by="creation", limit=1):
 		return existing[0]
 	model = frappe.get_cached_doc("Account", like)
 	account = frappe.new_doc("Account")
@@ -121,5 +115,13 @@ def _account_in(company: str, currency: str, like: str) -> str:
 		}
 	)
 	account.flags.ignore_root_company_validation = True
-	account.insert(ignore_permissions=True)
+	try:
+		account.insert(ignore_permissions=True)
+	except frappe.DuplicateEntryError:
+		# Another worker has made it since, or it is there and disabled.
+		frappe.db.rollback()
+		existing = frappe.db.exists("Account", {**wanted, "account_name": account.account_name})
+		if not existing:
+			raise
+		return existing
 	return account.name

@@ -170,8 +170,8 @@ def on_company_rename(doc, method=None, old=None, new=None, merge=False) -> None
 
 
 def after_install() -> None:
-	"""Fields, mail template and companies; what is not there yet is made when it appears."""
-	make_custom_fields()
+	"""Fields, index, mail template and companies; what is not there yet is made when it appears."""
+	after_migrate()
 	make_email_template()
 	setup_all_companies()
 
@@ -179,6 +179,8 @@ def after_install() -> None:
 def after_migrate() -> None:
 	"""Bring the custom fields up to date; companies and templates stay as people left them."""
 	make_custom_fields()
+	# What the sweeper reads by; it belongs to this room, so it is not in the DocType's own on_doctype_update.
+	frappe.db.add_index("Recharge", ["accounting_status", "accounting_next_try_at"])
 
 
 def _try_setup(company: str) -> bool:

@@ -3,21 +3,24 @@
 import frappe
 from frappe.utils import now_datetime
 
-from crm_recharge.accounting.posting import DONE, FAILED, PENDING, SETTLED, enqueue
+from crm_recharge.accounting.posting import DONE, FAILED, PENDING, SETTLED
+from crm_recharge.recharge.queue import try_enqueue
 
 BATCH = 200
 
 
 def sweep(limit: int = BATCH) -> list[str]:
-	"""Queue up to `limit` recharges that are due; returns their names. Meant for every few minutes.
+	"""Queue up to `limit` recharges that are due; returns those queued. Meant for every few minutes.
 
 	Due: settled and not yet tried; failed and its time has come; accounted for, but the mail is outstanding.
-	A recharge whose job is still queued is not queued twice.
+	A recharge whose job is still queued is not queued twice. Where Redis is away, the next sweep goes on.
 	"""
-	names = due(limit)
-	for name in names:
-		enqueue(name, after_commit=False)
-	return names
+	queued = []
+	for name in due(limit):
+		if not try_enqueue("account_for", name):
+			break
+		queued.append(name)
+	return queued
 
 
 def due(limit: int = BATCH) -> list[str]:

@@ -137,18 +137,20 @@ class TestOnce(BooksTestCase):
 		row = fields(recharge)
 		self.assertEqual((row.accounting_error, row.accounting_tries), (None, 0))
 
-	def test_a_worker_that_dies_between_the_documents_leaves_nothing(self):
-		recharge = settled_recharge(account(), "75.50")
-		process = multiprocessing.get_context("fork").Process(
-			target=_die_before_the_payment, args=(frappe.local.site, frappe.local.sites_path, recharge)
-		)
-		process.start()
-		process.join(60)
-		self.assertEqual(process.exitcode, 7)
-		self.assertEqual(documents_of(recharge), ([], []))
-		self.assertEqual(fields(recharge).accounting_status, "Pending")
-		self.assertEqual(posting.account_for(recharge), "Done")
-		self.assertEqual([len(names) for names in documents_of(recharge)], [1, 1])
+	def test_a_worker_that_dies_leaves_nothing(self):
+		for where in ((documents, "make_payment"), (posting, "_write")):
+			with self.subTest(dies_in=where[1]):
+				recharge = settled_recharge(account(), "75.50")
+				process = multiprocessing.get_context("fork").Process(
+					target=_die_in, args=(*where, frappe.local.site, frappe.local.sites_path, recharge)
+				)
+				process.start()
+				process.join(60)
+				self.assertEqual(process.exitcode, 7)
+				self.assertEqual(documents_of(recharge), ([], []))
+				self.assertEqual(fields(recharge).accounting_status, "Pending")
+				self.assertEqual(posting.account_for(recharge), "Done")
+				self.assertEqual([len(names) for names in documents_of(recharge)], [1, 1])
 
 	def test_four_workers_at_once_write_one_pair(self):
 		recharge = settled_recharge(account(), "75.50")
@@ -330,9 +332,9 @@ class TestFailure(BooksTestCase):
 		with patch.dict(frappe.flags, in_test=False), self.assertRaises(frappe.PermissionError):
 			posting.retry(recharge)
 		frappe.set_user("Administrator")
-		with patch.object(posting, "enqueue") as enqueue:
+		with patch.object(posting, "enqueue_after_commit") as enqueue:
 			self.assertEqual(posting.retry(recharge), "Pending")
-			enqueue.assert_called_once_with(recharge)
+			enqueue.assert_called_once_with("account_for", recharge)
 			row = frappe.db.get_value(
 				"Recharge", recharge, ["accounting_error", "accounting_next_try_at"], as_dict=True
 			)
@@ -572,6 +574,7 @@ class TestTaxes(BooksTestCase):
 			company=COMPANY,
 		)
 		price_list = frappe.db.get_single_value("Selling Settings", "selling_price_list")
+		frappe.db.delete("Item Price", {"item_code": "Prepaid Credits"})
 		self.insert(
 			doctype="Item Price", item_code="Prepaid Credits", price_list=price_list, price_list_rate=999
 		)
@@ -588,6 +591,39 @@ class TestTaxes(BooksTestCase):
 		self.assertEqual(
 			frappe.get_all("Item Price", {"item_code": "Prepaid Credits"}, pluck="price_list_rate"), [999]
 		)
+
+	def test_the_amount_does_not_become_the_price_of_credits(self):
+		frappe.db.delete("Item Price", {"item_code": "Prepaid Credits"})
+		frappe.db.commit()
+		self.configure("Stock Settings", auto_insert_price_list_rate_if_missing=1)
+		recharge = settled_recharge(account(), "123.45")
+		self.assertEqual(posting.account_for(recharge), "Done", fields(recharge).accounting_error)
+		self.assertEqual(frappe.get_all("Item Price", {"item_code": "Prepaid Credits"}), [])
+
+	def test_an_item_tax_template_adds_no_tax_that_the_settings_do_not_have(self):
+		tax = frappe.get_all(
+			"Account", {"company": COMPANY, "account_type": "Tax", "is_group": 0}, pluck="name"
+		)[0]
+		template = self.insert(
+			doctype="Item Tax Template",
+			title=f"Item VAT {frappe.generate_hash(length=6)}",
+			company=COMPANY,
+			taxes=[{"tax_type": tax, "tax_rate": 10}],
+		)
+		item = frappe.get_doc("Item", "Prepaid Credits")
+		item.append("taxes", {"item_tax_template": template.name})
+		item.save()
+		frappe.db.commit()
+		self.addCleanup(self._delete_item_taxes)
+		self.configure("Accounts Settings", add_taxes_from_item_tax_template=1)
+		recharge = settled_recharge(account(), "123.45")
+		self.assertEqual(posting.account_for(recharge), "Done", fields(recharge).accounting_error)
+
+	def _delete_item_taxes(self):
+		item = frappe.get_doc("Item", "Prepaid Credits")
+		item.taxes = []
+		item.save()
+		frappe.db.commit()
 
 	def test_a_total_that_is_not_the_payment_is_refused(self):
 		recharge = settled_recharge(account(), "10.005")
@@ -608,9 +644,9 @@ def _work(site, sites_path, recharge, start, answers):
 		frappe.destroy()
 
 
-def _die_before_the_payment(site, sites_path, recharge):
+def _die_in(module, function, site, sites_path, recharge):
 	frappe.init(site=site, sites_path=sites_path)
 	frappe.connect()
-	with patch.object(documents, "make_payment", side_effect=lambda *args: os._exit(7)):
+	with patch.object(module, function, side_effect=lambda *args, **kwargs: os._exit(7)):
 		posting.account_for(recharge)
 	os._exit(0)

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import frappe
 from frappe.utils import now_datetime
 
-from crm_recharge.accounting import corrections, dashboard, posting, proof, sweep
+from crm_recharge.accounting import corrections, dashboard, posting, proof, setup, sweep
 from crm_recharge.accounting.tests.books import (
 	BooksTestCase,
 	account,
@@ -64,19 +64,18 @@ class TestSweep(BooksTestCase):
 			self.assertEqual(len(sweep.sweep(limit=3)), 3)
 			self.assertEqual(enqueue.call_count, 3)
 
-	def test_credits_from_a_payment_ask_for_the_books(self):
-		entry = frappe._dict(entry_type="Recharge", reference_type="Recharge", reference_name="R1")
-		with patch.object(frappe, "enqueue") as enqueue:
-			posting.on_ledger_entry(entry)
-			self.assertEqual(enqueue.call_args.kwargs["recharge"], "R1")
-			self.assertTrue(enqueue.call_args.kwargs["enqueue_after_commit"])
-			for other in (
-				{"entry_type": "Usage"},
-				{"reference_type": "Sales Invoice"},
-				{"reference_name": None},
-			):
-				posting.on_ledger_entry(frappe._dict(entry, **other))
+	def test_redis_away(self):
+		credit_account = account()
+		for _ in range(3):
+			settled_recharge(credit_account, "10")
+		with patch.object(frappe, "enqueue", side_effect=ConnectionError) as enqueue:
+			self.assertEqual(sweep.sweep(), [])
 			self.assertEqual(enqueue.call_count, 1)
+		self.assertEqual(len(sweep.due()), 3)
+
+	def test_the_index_is_there(self):
+		setup.after_migrate()
+		self.assertTrue(frappe.db.has_index("tabRecharge", "accounting_status_accounting_next_try_at_index"))
 
 
 @contextmanager
@@ -119,7 +118,7 @@ class TestCorrections(BooksTestCase):
 		self.assertIn("Administrator", after.accounting_error)
 		self.assertNotIn(recharge, sweep.due(10000))
 
-		with patch.object(posting, "enqueue"):
+		with patch.object(posting, "enqueue_after_commit"):
 			self.assertEqual(posting.retry(recharge), "Pending")
 		frappe.db.commit()
 		self.assertEqual(posting.account_for(recharge), "Done")

@@ -329,11 +329,18 @@ class TestUnknown(OnStandIn, unittest.TestCase):
 
 	def test_limits_in_disguise(self):
 		card = self.saved()
-		for status, code in ((400, "rate_limit"), (429, "lock_timeout"), (400, "lock_timeout"), (409, None)):
-			error = {"type": "invalid_request_error", "message": "no"} | ({"code": code} if code else {})
-			self.stripe.faults.respond(status, {"error": error})
-			answer = self.charge(card)
-			self.assertEqual((answer.outcome, answer.code), (Outcome.UNKNOWN, code or "conflict"))
+		for status, code, said in (
+			(400, "rate_limit", "rate_limit"),
+			(429, None, "rate_limit"),
+			(429, "lock_timeout", "lock_timeout"),
+			(400, "lock_timeout", "lock_timeout"),
+			(409, None, "conflict"),
+		):
+			with self.subTest(status=status, code=code):
+				error = {"type": "invalid_request_error", "message": "no"} | ({"code": code} if code else {})
+				self.stripe.faults.respond(status, {"error": error})
+				answer = self.charge(card)
+				self.assertEqual((answer.outcome, answer.code), (Outcome.UNKNOWN, said))
 
 	def test_a_key_without_rights(self):
 		gateway = self.stripe.gateway(key=KEY_WITHOUT_RIGHTS)
@@ -471,6 +478,12 @@ class TestMoneyBack(OnStandIn, unittest.TestCase):
 		self.stripe.faults.lost_before("GET /v1/refunds")
 		self.assertIs(self.refund(paid.intent, "5.00", key=key).outcome, RefundOutcome.UNKNOWN)
 
+	def test_a_key_used_for_something_else(self):
+		paid, key = self.charge(self.saved()), self.new_key()
+		self.gateway.create_customer(key=key, name="Somebody")
+		answer = self.refund(paid.intent, "1.00", key=key)
+		self.assertEqual((answer.outcome, answer.code), (RefundOutcome.REFUSED, "idempotency_error"))
+
 	def test_answers_nobody_can_read(self):
 		paid = self.charge(self.saved())
 		for status, body in ((200, {}), (200, "<html>"), (502, "<html>")):
@@ -607,6 +620,29 @@ class TestCards(OnStandIn, unittest.TestCase):
 		self.stripe.control("confirm_setup", setup_intent=id_, number="4000002500003155", success=False)
 		setup = self.gateway.retrieve_setup_intent(id_)
 		self.assertEqual((setup.succeeded, setup.code), (False, "setup_intent_authentication_failure"))
+
+	def test_refusals_that_are_not_already_done(self):
+		refusal = {"error": {"type": "invalid_request_error", "message": "no"}}
+		card = self.saved()
+		self.stripe.faults.respond(400, refusal, "POST /v1/payment_methods/*/detach")
+		with self.assertRaises(GatewayError):
+			self.gateway.detach(card)
+		self.assertEqual(self.gateway.retrieve_card(card).customer, self.customer)
+		page = self.gateway.create_checkout(
+			key=self.new_key(),
+			amount=Decimal(5),
+			currency="USD",
+			customer=self.customer,
+			description="Credits",
+			success_url="https://example.com",
+			cancel_url="https://example.com",
+		)
+		self.stripe.faults.respond(400, refusal, "POST /v1/checkout/sessions/*/expire")
+		with self.assertRaises(GatewayError):
+			self.gateway.expire_checkout(page.session)
+		self.stripe.faults.lost_before("POST /v1/checkout/sessions/*/expire")
+		with self.assertRaises(GatewayUnavailable):
+			self.gateway.expire_checkout(page.session)
 
 	def test_only_cards_may_be_saved(self):
 		id_, _ = self.gateway.create_setup_intent(self.customer, key=self.new_key())

@@ -9,7 +9,7 @@ from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.credits.store import BookStore, find_entries
-from crm_recharge.credits.usage import answer
+from crm_recharge.credits.usage import answer, read_time
 from crm_recharge.domain import chain
 from crm_recharge.domain.book import (
 	ADJUSTMENT,
@@ -20,11 +20,12 @@ from crm_recharge.domain.book import (
 	USAGE,
 	Entry,
 )
-from crm_recharge.domain.errors import IdempotencyConflict, InvalidRequest
+from crm_recharge.domain.errors import IdempotencyConflict, InvalidRequest, RuleError
 from crm_recharge.domain.money import ZERO, parse, parse_positive, plain
-from crm_recharge.domain.usage import read_key
+from crm_recharge.domain.usage import LONGEST_NOTE, read_key, text
 
 REVERSIBLE = (USAGE, GRANT, ADJUSTMENT)
+PRIORITIES = (0, 1000)
 
 
 def post_payment(account: str, recharge: str, intent: str, amount: Decimal) -> tuple[str, Decimal]:
@@ -34,25 +35,24 @@ def post_payment(account: str, recharge: str, intent: str, amount: Decimal) -> t
 	caller's transaction, which holds the account's lock.
 	"""
 	store = BookStore(account)
-	key = chain.request_key(account, RECHARGE, intent)
-	known = find_entries([key], locking=True).get(key)
-	if known:
-		return known.name, exact(known.balance_after)
-	store.book.add(
-		RECHARGE,
-		amount,
-		store.now,
-		paid_value=amount,
-		request_key=key,
-		request_hash="",
-		idempotency_key=intent,
-		gateway_reference=intent,
-		reference_type="Recharge",
-		reference_name=recharge,
-	)
-	store.write()
-	entry = store.book.entries[-1]
-	return entry.name, entry.balance_after
+	key = chain.request_key(store.book.account, RECHARGE, intent)
+
+	def move():
+		return store.book.add(
+			RECHARGE,
+			amount,
+			store.now,
+			paid_value=amount,
+			request_key=key,
+			request_hash="",
+			idempotency_key=intent,
+			gateway_reference=intent,
+			reference_type="Recharge",
+			reference_name=recharge,
+		)
+
+	entry, known = _post_or_find(store, key, move)
+	return (known.name, exact(known.balance_after)) if known else (entry.name, entry.balance_after)
 
 
 @for_people
@@ -69,12 +69,15 @@ def grant(
 
 	Returns the same answer as `usage.charge`. Raises credits.errors. The caller commits.
 	"""
-	amount = parse_positive(amount)
+	amount, note = parse_positive(amount), read_note(note)
+	expires_at, priority = read_time(expires_at, "expires_at"), _read_priority(priority)
 	content = chain.request_hash(plain(amount), note, expires_at, priority)
 
 	def move(store, details):
+		if expires_at and expires_at <= store.now:
+			raise InvalidRequest("expired_already", value=str(expires_at), now=str(store.now))
 		return store.book.add(
-			GRANT, amount, store.now, expires_at=expires_at, priority=int(priority), note=note, **details
+			GRANT, amount, store.now, expires_at=expires_at, priority=priority, note=note, **details
 		)
 
 	return _once(account, GRANT, idempotency_key, content, move)
@@ -87,10 +90,10 @@ def adjust(account: str, amount, idempotency_key: str, note: str) -> dict:
 
 	Returns the same answer as `usage.charge`. Raises credits.errors. The caller commits.
 	"""
-	amount = parse(amount)
+	amount, note = parse(amount), read_note(note)
 	if amount == ZERO:
-		raise InvalidRequest("not_positive", what="amount", value="0")
-	if not (note or "").strip():
+		raise InvalidRequest("nothing_to_adjust")
+	if not note:
 		raise InvalidRequest("note_missing")
 
 	def move(store, details):
@@ -108,10 +111,10 @@ def reverse(entry: str, note: str) -> dict:
 
 	Returns the same answer as `usage.charge`. Raises credits.errors. The caller commits.
 	"""
-	row = read_entry(entry)
+	row, note = read_entry(entry), read_note(note)
 	if row.entry_type not in REVERSIBLE:
-		raise InvalidRequest("nothing_to_reverse", entry=entry, entry_type=row.entry_type)
-	if not (note or "").strip():
+		raise InvalidRequest("nothing_to_reverse", entry=row.name, entry_type=row.entry_type)
+	if not note:
 		raise InvalidRequest("note_missing")
 	moves = [(name, Decimal(amount)) for name, amount in frappe.parse_json(row.lots or "[]")]
 	original = Entry(
@@ -128,35 +131,67 @@ def reverse(entry: str, note: str) -> dict:
 	)
 
 	def move(store, details):
-		details |= {"reference_type": "Credit Ledger", "reference_name": entry}
+		details |= {"reference_type": "Credit Ledger", "reference_name": row.name}
 		return store.book.reverse(
 			original, store.now, note=note, category=row.category, team=row.team, user=row.user, **details
 		)
 
 	lots = tuple(name for name, _ in moves)
-	return _once(row.credit_account, REVERSAL, entry, chain.request_hash(entry), move, lots)
+	# By the row's own name: the table finds it under another spelling too, and twice must be once.
+	return _once(row.credit_account, REVERSAL, row.name, chain.request_hash(row.name), move, lots)
 
 
 def _once(account: str, entry_type: str, idempotency_key, content: str, move, lots: tuple = ()) -> dict:
 	"""Post one movement under its key, or give the first answer again."""
 	idempotency_key = read_key(idempotency_key)
 	store = BookStore(account, lots)
-	key = chain.request_key(store.book.account, entry_type, idempotency_key)
-	known = find_entries([key], locking=True).get(key)
+	account, key = store.book.account, chain.request_key(store.book.account, entry_type, idempotency_key)
+	details = {"request_key": key, "request_hash": content, "idempotency_key": idempotency_key}
+	entry, known = _post_or_find(store, key, lambda: move(store, details))
+	if not known:
+		return answer(account, entry.name, entry.amount, entry.balance_after, store.recharge_started)
+	if known.request_hash != content:
+		raise IdempotencyConflict(
+			"idempotency_conflict",
+			key=idempotency_key,
+			first={"entry": known.name, "amount": plain(exact(known.amount)), "note": known.note},
+			now=entry_type,
+		)
+	return answer(account, known.name, exact(known.amount), exact(known.balance_after), None) | {"repeated": True}
+
+
+def _post_or_find(store: BookStore, key: str, move) -> tuple[Entry | None, frappe._dict | None]:
+	"""Do `move` and write it, or find the row that is there under `key` already: (entry, known), one of them.
+
+	Not a locking read at first: what it does not find it locks a gap for, and two payments of different
+	accounts would wait for each other's gap.
+	"""
+	known = find_entries([key]).get(key)
 	if known:
-		if known.request_hash != content:
-			raise IdempotencyConflict(
-				"idempotency_conflict",
-				key=idempotency_key,
-				first={"entry": known.name, "amount": plain(exact(known.amount)), "note": known.note},
-				now=entry_type,
-			)
-		return answer(account, known.name, exact(known.amount), exact(known.balance_after), None) | {
-			"repeated": True
-		}
-	entry = move(store, {"request_key": key, "request_hash": content, "idempotency_key": idempotency_key})
-	store.write()
-	return answer(account, entry.name, entry.amount, entry.balance_after, store.recharge_started)
+		return None, known
+	try:
+		entry = move()
+		store.write()
+		return entry, None
+	except Exception as error:
+		if not isinstance(error, RuleError) and not frappe.db.is_duplicate_entry(error):
+			raise
+		known = find_entries([key], locking=True).get(key)
+		if not known:
+			raise
+		return None, known
+
+
+def read_note(note) -> str | None:
+	"""A note, stripped; None when there is none. Raises InvalidRequest not_text, unreadable_text, text_too_long."""
+	return text({"note": note}, "note", LONGEST_NOTE)
+
+
+def _read_priority(priority) -> int:
+	lowest, highest = PRIORITIES
+	if isinstance(priority, bool) or not isinstance(priority, int) or not lowest <= priority <= highest:
+		raise InvalidRequest("priority_out_of_range", value=str(priority)[:50], lowest=lowest, highest=highest)
+	return priority
 
 
 def read_entry(name: str) -> frappe._dict:

@@ -19,6 +19,7 @@ from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain import chain
 from crm_recharge.domain.book import EXPIRY, Book, Entry, Lot
 from crm_recharge.domain.money import stored
+from crm_recharge.domain.usage import is_readable
 
 # Each row comes as one JSON column: the driver spends more time on describing a column than the database on
 # finding the row, and both statements are on the path of every charge.
@@ -129,7 +130,7 @@ def new_name() -> str:
 
 def lock_account(name: str) -> tuple[frappe._dict, list[Lot]]:
 	"""Lock and read the account's row and its open lots. Raises UnknownAccountError (404)."""
-	rows = frappe.db.sql(LOCK_BOOK, (name,))
+	rows = frappe.db.sql(LOCK_BOOK, (name,)) if isinstance(name, str) and is_readable(name) else ()
 	if not rows:
 		refuse(
 			UnknownAccountError,
@@ -177,7 +178,7 @@ class BookStore:
 		"""Write the new ledger rows, lots and the account's row, then run the ledger's document hooks.
 
 		Hooks run for each row, or with `hooks_once` for the last alone: a batch checks its threshold once.
-		A movement that is already there raises the database's duplicate-key error, before anything is written.
+		A movement that is already there raises the database's duplicate-key error, and nothing is written.
 		"""
 		if not self.book.entries:
 			return
@@ -186,10 +187,23 @@ class BookStore:
 		self._write_account()
 		entries = self.book.entries
 		for entry in entries[-1:] if hooks_once else entries:
-			self._run_hooks(entry)
+			self._run_hooks(entry, more_follow=entry is not entries[-1])
 
 	def _write_entries(self) -> None:
 		entries = self.book.entries
+		if len(entries) <= ROWS_A_STATEMENT:
+			self._insert_entries(entries)
+			return
+		# Several statements: the first must not stay when a later one meets a key that is there.
+		frappe.db.savepoint("crm_recharge_book")
+		try:
+			self._insert_entries(entries)
+		except Exception as error:
+			if frappe.db.is_duplicate_entry(error):
+				frappe.db.rollback(save_point="crm_recharge_book")
+			raise
+
+	def _insert_entries(self, entries: list[Entry]) -> None:
 		posted, user = chain.moment(self.now), frappe.session.user
 		row = self.row
 		shared = (posted, posted, user, user, posted, row.name, row.currency, row.customer, row.company)
@@ -246,7 +260,7 @@ class BookStore:
 			(stored(lot.original), stored(lot.remaining), stored(lot.paid_value), lot.name),
 		)
 
-	def _run_hooks(self, entry: Entry) -> None:
+	def _run_hooks(self, entry: Entry, more_follow: bool) -> None:
 		doc = frappe.get_doc(
 			{
 				"doctype": "Credit Ledger",
@@ -269,6 +283,7 @@ class BookStore:
 			}
 		)
 		doc.flags.account_row = self.row
+		doc.flags.more_follow = more_follow
 		doc.run_method("after_insert")
 		if doc.flags.recharge_started:
 			self.recharge_started = doc.flags.recharge_started

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from crm_recharge.domain import chain
 from crm_recharge.domain.errors import AccountClosed, InsufficientCredits, InvalidRequest
-from crm_recharge.domain.money import ZERO, plain, stored
+from crm_recharge.domain.money import LARGEST_BALANCE, ZERO, plain, stored
 
 RECHARGE, GRANT, USAGE, ADJUSTMENT = "Recharge", "Grant", "Usage", "Adjustment"
 REFUND, CHARGEBACK, REINSTATEMENT = "Refund", "Chargeback", "Reinstatement"
@@ -265,7 +265,10 @@ class Book:
 		return lot
 
 	def _post(self, entry_type: str, amount: Decimal, now: datetime, moves, *, occurred_at=None, **details):
+		"""Write the row. Raises InvalidRequest balance_too_large where the tables could not hold the balance."""
 		self.balance += amount
+		if abs(self.balance) >= LARGEST_BALANCE:
+			raise InvalidRequest("balance_too_large", balance=plain(self.balance), limit=plain(LARGEST_BALANCE))
 		self.sequence += 1
 		entry = Entry(
 			name=self.new_name(),

@@ -7,7 +7,9 @@ from crm_recharge.domain.errors import InvalidRequest
 PLACES = 9
 QUANTUM = Decimal(1).scaleb(-PLACES)
 LARGEST = Decimal(10) ** 10
-"""No single amount reaches this, so that sums of millions of rows stay inside decimal(21,9)."""
+"""No single amount reaches this, so that sums of many rows stay inside decimal(21,9)."""
+LARGEST_BALANCE = Decimal(10) ** 12
+"""Beyond what decimal(21,9) holds."""
 ZERO = Decimal(0)
 
 # Wide enough for the product of two stored numbers: the default 28 digits would round silently.

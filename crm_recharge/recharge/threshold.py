@@ -16,9 +16,13 @@ from crm_recharge.recharge.limits import payment_limits
 
 
 def on_ledger_entry(doc, method=None) -> None:
-	"""After each ledger row: start a recharge when the balance calls for one."""
+	"""After each ledger row: start a recharge when the balance calls for one.
+
+	Of several rows that are written as one the last decides: an expiry that is posted before a payment must
+	not charge a card for what the payment brings.
+	"""
 	account = doc.flags.account_row
-	if not account or not account.auto_recharge:
+	if not account or not account.auto_recharge or doc.flags.more_follow:
 		return
 	setting = json.loads(account.auto_recharge)
 	balance = exact(doc.balance_after)

@@ -69,6 +69,10 @@ def messages() -> dict[str, str]:
 		"in_the_future": _("occurred_at: {value} is in the future (it is {now} now)."),
 		"bad_time": _("{field}: {value} is not a time. Give ISO 8601, such as 2026-03-01T12:00:00+00:00."),
 		"not_text": _("{field}: {value} is not a text."),
+		"unreadable_text": _(
+			"{field} holds control characters or broken Unicode. Send plain text; tabs and line ends are kept."
+		),
+		"separator_in_text": _("A text holds the unit separator (U+001F), which is not kept. Take it out."),
 		"text_too_long": _("{field} has {length} characters. At most {limit} are kept."),
 		"wrong_currency": _("The currency {given} is not the account's, which is {currency}."),
 		"category_currency": _(
@@ -86,6 +90,10 @@ def messages() -> dict[str, str]:
 			"Not enough credits on {account}: the balance is {balance} {currency}, {amount} is needed, {shortfall} is missing. Add credits, or switch auto-recharge on."
 		),
 		"account_disabled": _("Credit account {account} is disabled. Ask its owner or your Credit Manager."),
+		"balance_too_large": _("The balance would be {balance}. It must stay below {limit}."),
+		"more_than_taken": _("{amount} cannot be given back: {taken} was taken for this payment."),
+		"expired_already": _("expires_at: {value} has passed (it is {now} now)."),
+		"priority_out_of_range": _("priority: {value} is not a whole number from {lowest} to {highest}."),
 		"batch_empty": _("The batch holds no events."),
 		"batch_not_a_list": _("events must be a list of objects."),
 		"batch_too_large": _("The batch holds {count} events; at most {limit} are taken at once."),
@@ -112,6 +120,7 @@ def messages() -> dict[str, str]:
 			"{amount} {currency} would go past the account's limit ({cap}) of {limit}: {used} is used. It frees at {frees_at}."
 		),
 		"payment_too_fine": _("{amount} {currency} is finer than the smallest coin of that currency."),
+		"nothing_to_adjust": _("The amount is zero: there is nothing to adjust."),
 		"note_missing": _("Say why, in the note: it stays on record."),
 		"nothing_to_reverse": _("Ledger row {entry} is a {entry_type} and cannot be reversed."),
 		"already_reversed": _("Ledger row {entry} has been reversed already, by {by}."),
@@ -124,10 +133,15 @@ def messages() -> dict[str, str]:
 
 def text_of(error: errors.RuleError) -> str:
 	"""The translated text of a rule's error."""
-	template = messages().get(error.code)
-	if template is None:
-		return str(error)
-	return template.format(**{key: _shown(value) for key, value in error.figures.items()})
+	shown = {key: _shown(value) for key, value in error.figures.items()}
+	if "reason" in error.figures:
+		shown["message"] = _fill(error.figures["reason"], shown)
+	return _fill(error.code, shown)
+
+
+def _fill(code: str, shown: dict) -> str:
+	template = messages().get(code)
+	return template.format(**shown) if template else f"{code}: {shown}"
 
 
 def _shown(value) -> str:

@@ -1,6 +1,7 @@
 """Charging usage: lock the account, recognise a repeat, draw the lots, write the row. See the house plan, 3."""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,7 @@ import frappe
 from frappe.utils import get_system_timezone, now_datetime
 
 from crm_recharge.credits.contention import retry_on_contention
-from crm_recharge.credits.errors import for_people, text_of
+from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import BookStore, find_entries
 from crm_recharge.domain import chain, usage
@@ -40,7 +41,7 @@ def charge(account: str, raw: dict) -> dict:
 			raise
 		return repeat(request, known)
 	entry = store.book.entries[-1]
-	return answer(account, entry.name, entry.amount, entry.balance_after, store.recharge_started)
+	return answer(store.book.account, entry.name, entry.amount, entry.balance_after, store.recharge_started)
 
 
 @for_people
@@ -67,7 +68,7 @@ def charge_many(account: str, events: list[dict]) -> dict:
 		charged, repeats = _spend_all(store, requests, keys, find_entries(keys, locking=True))
 		store.write(hooks_once=True)
 	return {
-		"account": account,
+		"account": store.book.account,
 		"charged": len(charged),
 		"repeats": repeats,
 		"amount": plain(-sum((e.amount for e in charged), Decimal(0))),
@@ -150,17 +151,21 @@ def _in_batch(index: int, event, function):
 	except RuleError as error:
 		key = event.get("idempotency_key") if isinstance(event, dict) else event.idempotency_key
 		figures = error.figures | {"index": index + 1, "key": str(key)[:140], "reason": error.code}
-		raise type(error)("batch_event", **figures, message=text_of(error)) from error
+		raise type(error)("batch_event", **figures) from error
 
 
 # -- reading -----------------------------------------------------------------------------------------------
 
 
 def read_request(raw: dict, now: datetime) -> UsageRequest:
-	"""`raw` as a checked UsageRequest, its time in the site's time zone."""
-	raw = dict(raw)
-	raw["occurred_at"] = read_time(raw.get("occurred_at"), "occurred_at")
-	return usage.read(raw, now)
+	"""`raw` as a checked UsageRequest, its time in the site's time zone, as `now` is."""
+	when = raw.get("occurred_at")
+	if when is None or when == "":
+		return usage.read({**raw, "occurred_at": None}, now)
+	moment, local = _read_moment(when, "occurred_at")
+	# Compared with the zone: an hour that comes twice, when summer time ends, would seem to lie ahead.
+	request = usage.read({**raw, "occurred_at": moment}, datetime.now(timezone.utc).astimezone(moment.tzinfo))
+	return replace(request, occurred_at=local)
 
 
 def read_time(value, field: str) -> datetime | None:
@@ -168,17 +173,20 @@ def read_time(value, field: str) -> datetime | None:
 
 	Raises InvalidRequest bad_time.
 	"""
-	if value is None or value == "":
-		return None
+	return None if value is None or value == "" else _read_moment(value, field)[1]
+
+
+def _read_moment(value, field: str) -> tuple[datetime, datetime]:
+	"""The moment with its zone, and as the site's clock shows it."""
 	try:
 		moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip().replace("Z", "+00:00"))
-		if moment.tzinfo is not None:
-			moment = moment.astimezone(ZoneInfo(get_system_timezone())).replace(tzinfo=None)
-		if moment.year < 2000:
-			raise ValueError(moment)
+		zone = ZoneInfo(get_system_timezone())
+		local = moment.astimezone(zone).replace(tzinfo=None) if moment.tzinfo else moment
+		if local.year < 2000:
+			raise ValueError(local)
+		return moment if moment.tzinfo else moment.replace(tzinfo=zone), local
 	except (ValueError, OverflowError):
 		raise InvalidRequest("bad_time", field=field, value=str(value)[:50]) from None
-	return moment
 
 
 def read_price(category: str) -> tuple[str, Price]:
@@ -200,8 +208,8 @@ def read_team(team: str, account: str) -> str:
 	"""
 	rows = frappe.db.sql(
 		"SELECT `name`, `disabled` FROM `tabCredit Team`"
-		" WHERE `credit_account` = %s AND (`name` = %s OR `team_name` = %s) LIMIT 1",
-		(account, team, team),
+		" WHERE `credit_account` = %s AND (`name` = %s OR `team_name` = %s) ORDER BY `name` = %s DESC, `name` LIMIT 1",
+		(account, team, team, team),
 	)
 	if not rows:
 		raise InvalidRequest("unknown_team", team=team, account=account)

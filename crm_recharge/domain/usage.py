@@ -1,5 +1,6 @@
 """What a request to charge credits must look like, and what it costs."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -68,7 +69,8 @@ def read(raw: dict, now: datetime) -> UsageRequest:
 	"""Check the form of one request; `occurred_at` comes as datetime or None, `now` in the same time zone.
 
 	Raises InvalidRequest: unknown_field, missing_key, key_too_long, amount_or_quantity, amount_and_quantity,
-	quantity_without_category, text_too_long, in_the_future, and what money.parse raises.
+	quantity_without_category, not_text, unreadable_text, text_too_long, in_the_future, and what money.parse
+	raises.
 	"""
 	unknown = sorted(set(raw) - set(FIELDS))
 	if unknown:
@@ -98,10 +100,10 @@ def read(raw: dict, now: datetime) -> UsageRequest:
 
 
 def read_key(key) -> str:
-	"""An idempotency key: 1 to 140 printable characters, kept exactly as given."""
-	if key is None or not str(key).strip():
+	"""An idempotency key: 1 to 140 printable characters (or a whole number), kept exactly as given."""
+	if key is None or (isinstance(key, str) and not key.strip()):
 		raise InvalidRequest("missing_key")
-	key = str(key)
+	key = _as_text(key, "idempotency_key")
 	if len(key) > LONGEST_KEY or not key.isprintable():
 		raise InvalidRequest("key_too_long", length=len(key), limit=LONGEST_KEY)
 	return key
@@ -112,12 +114,27 @@ def text(raw: dict, field: str, longest: int = 140) -> str | None:
 	value = raw.get(field)
 	if value is None:
 		return None
-	if not isinstance(value, str | int):
-		raise InvalidRequest("not_text", field=field, value=str(value)[:50])
-	value = str(value).strip()
-	if len(value) > longest or chain.SEPARATOR in value:
+	value = _as_text(value, field).strip()
+	if not is_readable(value):
+		raise InvalidRequest("unreadable_text", field=field)
+	if len(value) > longest:
 		raise InvalidRequest("text_too_long", field=field, length=len(value), limit=longest)
 	return value or None
+
+
+def _as_text(value, field: str) -> str:
+	# A number that is longer than any text may be is one that Python refuses to write out.
+	if isinstance(value, bool) or not isinstance(value, str | int) or (isinstance(value, int) and abs(value) >= 10**140):
+		raise InvalidRequest("not_text", field=field, value=repr(value)[:50] if not isinstance(value, int) else "…")
+	return str(value)
+
+
+def is_readable(text: str) -> bool:
+	"""Whether tables and hashes can keep `text` to the letter: no control characters but tab and line ends
+	(the chain's separator is one), no halves of characters."""
+	return text.isprintable() or not any(
+		unicodedata.category(ch) in ("Cc", "Cs") and ch not in "\t\n\r" for ch in text
+	)
 
 
 def cost(request: UsageRequest, price: Price | None, currency: str) -> Decimal:

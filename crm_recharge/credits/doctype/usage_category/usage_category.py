@@ -2,11 +2,15 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
+from crm_recharge.credits.errors import for_people
+from crm_recharge.domain.money import parse_positive
+
 
 class UsageCategory(Document):
+	@for_people
 	def validate(self):
-		if not self.unit_price or self.unit_price <= 0:
-			frappe.throw(_("Unit price must be above zero."), title=_("Unit price missing"))
+		# Finer than nine places it would be stored as another price, or as none.
+		parse_positive(self.unit_price or 0, _("Unit Price"))
 		companies = [row.company for row in self.accounts]
 		for row in self.accounts:
 			if companies.count(row.company) > 1:
@@ -14,3 +18,12 @@ class UsageCategory(Document):
 					_("Row {0}: {1} is listed twice. Keep one row a company.").format(row.idx, row.company),
 					title=_("Company twice"),
 				)
+
+	def before_rename(self, *args, **kwargs):
+		if frappe.db.exists("Credit Ledger", {"category": self.name}):
+			frappe.throw(
+				_(
+					"Usage category {0} is named in the ledger, whose rows are never changed. Disable it and make a new one."
+				).format(self.name),
+				title=_("Category is in use"),
+			)

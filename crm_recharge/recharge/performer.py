@@ -1,6 +1,7 @@
-"""Performs the payment machine's effects on Frappe: rows, commits, calls to the gateway.
+"""Performs the machines' effects on Frappe: rows, commits, calls to the gateway.
 
-The rules are in domain/payment.py; here is only how each effect is done.
+The rules are in domain/payment.py; here is only how each effect is done. Those of refunds and disputes are in
+takebacks.py.
 """
 
 from datetime import timedelta
@@ -16,7 +17,7 @@ from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import NETWORK_WINDOW, Card
 from crm_recharge.domain.payment import AttemptView, RechargeView
 from crm_recharge.gateway import stripe_gateway
-from crm_recharge.recharge import notices
+from crm_recharge.recharge import notices, takeback_notices, takebacks
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import switch_off
 from crm_recharge.recharge.queue import enqueue_after_commit
 
@@ -66,9 +67,10 @@ class Performer:
 			effects.PostCredits: self.post_credits,
 			effects.ClearOpenRecharge: self.clear_open_recharge,
 			effects.DisableAutoRecharge: self.disable_auto_recharge,
-			effects.Notify: lambda e: notices.send(e.kind, e.recharge, e.details),
-			effects.RefundDuplicate: self.refund_duplicate,
+			effects.Notify: self.notify,
+			effects.RefundDuplicate: lambda e: takebacks.duplicate(e.recharge, e.answer),
 			effects.EnqueueAfterCommit: lambda e: enqueue_after_commit(e.job, e.recharge),
+			**takebacks.handlers(),
 		}
 
 	def do(self, effect):
@@ -91,6 +93,10 @@ class Performer:
 		values = dict(effect.values)
 		if values.get("status") == payment.FAILED:
 			values["failure_reason"] = notices.failure_reason(effect.recharge)
+		if values.get("status") == payment.CANCELLED:
+			values["docstatus"] = 2
+		if "refunded_amount" in values:
+			values["refunded_amount"] = str(values["refunded_amount"])
 		frappe.db.set_value("Recharge", effect.recharge, values)
 
 	def insert_attempt(self, effect: effects.InsertAttempt) -> None:
@@ -135,8 +141,11 @@ class Performer:
 		)
 		return entry
 
-	def refund_duplicate(self, effect: effects.RefundDuplicate) -> None:
-		notices.send("duplicate_capture", effect.recharge, {"intent": effect.answer.intent})
+	def notify(self, effect: effects.Notify) -> None:
+		if effect.kind in takeback_notices.NOTICES:
+			takeback_notices.send(effect.kind, effect.details)
+		else:
+			notices.send(effect.kind, effect.recharge, effect.details)
 
 	# -- the gateway: never inside a transaction -------------------------------------------------------------
 
@@ -151,7 +160,8 @@ class Performer:
 				currency=effect.currency,
 				customer=customer,
 				payment_method=method,
-				description=frappe._("Prepaid credits for {0}").format(recharge.customer),
+				# Not translated: the same key must always carry the same content.
+				description=f"Prepaid credits, recharge {effect.recharge}",
 				metadata={
 					"recharge": effect.recharge,
 					"account": recharge.credit_account,

@@ -11,6 +11,10 @@ import frappe
 from crm_recharge.credits import expiry, ledger, proof, queries, usage
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.usage import read_time
+from crm_recharge.domain.usage import is_readable
+
+# With bool: without it Frappe's reading of the arguments makes 1 of a JSON `true`, which must be refused.
+Number = str | int | float | bool
 
 
 def _check(account: str, ptype: str) -> None:
@@ -18,16 +22,16 @@ def _check(account: str, ptype: str) -> None:
 	frappe.has_permission("Credit Ledger", ptype, throw=True)
 	if frappe.session.user != "Administrator":
 		# Unknown accounts go on, to be answered with 404 by whoever looks them up.
-		if frappe.db.exists("Credit Account", account):
+		if is_readable(account) and frappe.db.exists("Credit Account", account):
 			frappe.has_permission("Credit Account", "read", doc=account, throw=True)
 
 
 @frappe.whitelist(methods=["POST"])
 def charge(
 	account: str,
-	amount: str | int | float | None = None,
+	amount: Number | None = None,
 	category: str | None = None,
-	quantity: str | int | float | None = None,
+	quantity: Number | None = None,
 	idempotency_key: str | None = None,
 	team: str | None = None,
 	user: str | None = None,
@@ -70,7 +74,7 @@ def charge_many(account: str, events: list | str) -> dict:
 	if isinstance(events, str):
 		try:
 			events = frappe.parse_json(events)
-		except ValueError:
+		except (ValueError, RecursionError):
 			events = None
 	return usage.charge_many(account, events)
 
@@ -95,7 +99,7 @@ def statement(account: str, from_date: str | None = None, to_date: str | None = 
 @frappe.whitelist(methods=["POST"])
 def grant(
 	account: str,
-	amount: str | int | float,
+	amount: Number,
 	idempotency_key: str | None = None,
 	note: str | None = None,
 	expires_at: str | None = None,
@@ -136,7 +140,7 @@ def export(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-def adjust(account: str, amount: str | int | float, note: str, idempotency_key: str | None = None) -> dict:
+def adjust(account: str, amount: Number, note: str, idempotency_key: str | None = None) -> dict:
 	"""Correct a balance by a signed amount, with the reason. For Credit Managers."""
 	frappe.only_for(("Credit Manager", "System Manager"))
 	_check(account, "create")

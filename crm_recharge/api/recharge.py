@@ -5,6 +5,7 @@ from frappe import _
 from frappe.rate_limiter import rate_limit
 
 from crm_recharge.credits.errors import InvalidRequestError
+from crm_recharge.api.credits import Number
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
@@ -21,7 +22,7 @@ def _check(account: str, doctype: str, ptype: str) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-def start(account: str, amount: str | int | float, idempotency_key: str, card: str | None = None) -> dict:
+def start(account: str, amount: Number, idempotency_key: str, card: str | None = None) -> dict:
 	"""Charge a saved card now and credit it once it is paid. Returns recharge, status, amount.
 
 	The payment is made in the background: follow it with `status`. Errors: 409 for a key used with other
@@ -131,8 +132,8 @@ def remove_card(card: str) -> dict:
 def set_auto_recharge(
 	account: str,
 	enabled: bool | int | None = None,
-	falls_below: str | int | float | None = None,
-	recharge_up_to: str | int | float | None = None,
+	falls_below: Number | None = None,
+	recharge_up_to: Number | None = None,
 	cards: list | str | None = None,
 	caps: dict | str | None = None,
 ) -> dict:

@@ -54,6 +54,10 @@ def messages() -> dict[str, str]:
 		"not_a_number": _("{what}: {value} is not a number. Give digits such as 12.50."),
 		"not_finite": _("{what}: {value} is not an amount. Give digits such as 12.50."),
 		"too_many_decimals": _("{what}: {value} has more than {places} decimals. Round it first."),
+		"too_many_digits": _(
+			"{what}: {value} has more than {digits} digits, which a JSON number does not carry exactly. Send it as text."
+		),
+		"period_backwards": _("The period ends ({end}) before it begins ({start})."),
 		"too_large": _("{what}: {value} is too large. It must stay below {limit}."),
 		"not_positive": _("{what}: {value} is not above zero."),
 		"unknown_field": _("Unknown field: {fields}. Known are: {known}."),

@@ -11,6 +11,8 @@ LARGEST = Decimal(10) ** 10
 LARGEST_BALANCE = Decimal(10) ** 12
 """Beyond what decimal(21,9) holds."""
 ZERO = Decimal(0)
+FLOAT_DIGITS = 15
+"""Digits a double carries unchanged (C's DBL_DIG): with more, it may no longer be the number that was sent."""
 
 # Wide enough for the product of two stored numbers: the default 28 digits would round silently.
 EXACT = Context(prec=60)
@@ -41,7 +43,8 @@ def parse(value, what: str = "amount") -> Decimal:
 	"""Read `value` (int, str, Decimal, or a JSON number) as an exact amount.
 
 	A float is taken by its shortest text, so that JSON's 0.1 is one tenth and 0.1 + 0.2 is refused for its
-	seventeen decimals. Raises InvalidRequest: not_a_number, not_finite, too_many_decimals, too_large.
+	seventeen decimals. Raises InvalidRequest: not_a_number, not_finite, too_many_decimals, too_many_digits,
+	too_large.
 	"""
 	if isinstance(value, bool) or not isinstance(value, int | str | float | Decimal):
 		raise InvalidRequest("not_a_number", what=what, value=str(value)[:50])
@@ -60,6 +63,8 @@ def parse(value, what: str = "amount") -> Decimal:
 		raise InvalidRequest("too_large", what=what, value=f"{number:.6g}", limit=plain(LARGEST))
 	if number != (rounded := quantise(number)):
 		raise InvalidRequest("too_many_decimals", what=what, value=str(number)[:50], places=PLACES)
+	if isinstance(value, float) and len(number.normalize(EXACT).as_tuple().digits) > FLOAT_DIGITS:
+		raise InvalidRequest("too_many_digits", what=what, value=str(number), digits=FLOAT_DIGITS)
 	return rounded
 
 

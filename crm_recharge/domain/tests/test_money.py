@@ -63,6 +63,8 @@ def test_numbers_are_read_exactly(given_value, read):
 		("-Infinity", "not_finite"),
 		("inf", "not_finite"),
 		(float("nan"), "not_finite"),
+		(123456789.1234567, "too_many_digits"),
+		(1.0000000000000002e9, "too_many_digits"),
 		(float("-inf"), "not_finite"),
 		(Decimal("NaN123"), "not_finite"),
 		("10000000000", "too_large"),

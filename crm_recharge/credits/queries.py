@@ -7,7 +7,9 @@ import frappe
 
 from crm_recharge.credits.errors import UnknownAccountError, messages, refuse
 from crm_recharge.credits.money import as_text, exact
+from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import ZERO, plain
+from crm_recharge.domain.usage import is_readable
 
 LONGEST_STATEMENT = 10_000
 
@@ -17,7 +19,7 @@ def read_account(account: str) -> frappe._dict:
 	rows = frappe.db.sql(
 		"SELECT `name`, `customer`, `company`, `currency`, `status`, `open_recharge`, `held_because`, `sequence`, "
 		f"{as_text('balance', 'overdraft_limit')} FROM `tabCredit Account` WHERE `name` = %s",
-		(account,),
+		(account if is_readable(account) else "",),
 		as_dict=True,
 	)
 	if not rows:
@@ -55,10 +57,14 @@ def balance(account: str) -> dict:
 def statement(account: str, start: datetime | None, end: datetime | None, limit: int = LONGEST_STATEMENT) -> dict:
 	"""All movements from `start` (included) to `end` (left out) with the balances before and after.
 
-	Times in the site's zone. At most `limit` rows come, `truncated` says so; the sums count all rows.
+	Times in the site's zone. At most `limit` rows come, `truncated` says so; the sums count all rows. The end
+	of one period is the beginning of the next. Raises UnknownAccountError, InvalidRequest period_backwards.
 	"""
 	row = read_account(account)
 	start, end = start or datetime(2000, 1, 1), end or datetime(9999, 12, 31)
+	if end < start:
+		raise InvalidRequest("period_backwards", start=str(start), end=str(end))
+	account = row.name
 	values = {"account": account, "start": start, "end": end, "limit": limit}
 	where = "`credit_account` = %(account)s AND `posted_at` >= %(start)s AND `posted_at` < %(end)s"
 	rows = frappe.db.sql(
@@ -73,12 +79,7 @@ def statement(account: str, start: datetime | None, end: datetime | None, limit:
 		" GROUP BY `entry_type`",
 		values,
 	)
-	before = frappe.db.sql(
-		"SELECT CAST(`balance_after` AS CHAR) FROM `tabCredit Ledger`"
-		" WHERE `credit_account` = %(account)s AND `posted_at` < %(start)s ORDER BY `sequence` DESC LIMIT 1",
-		values,
-	)
-	opening = exact(before[0][0]) if before else ZERO
+	opening = _sum_before(values)
 	moved = sum((exact(total) for _, total, _ in sums), Decimal(0))
 	for entry in rows:
 		for field in ("amount", "balance_after", "quantity"):
@@ -92,3 +93,25 @@ def statement(account: str, start: datetime | None, end: datetime | None, limit:
 		"rows": rows,
 		"truncated": len(rows) == limit and sum(count for _, _, count in sums) > limit,
 	}
+
+
+def _sum_before(values: dict) -> Decimal:
+	"""Sum of the movements posted before `start`.
+
+	It is the balance after the last of them, less what stands before that one in number but not in time: the
+	clocks of two servers differ, and an hour comes twice when summer time ends.
+	"""
+	last = frappe.db.sql(
+		"SELECT `sequence`, CAST(`balance_after` AS CHAR) FROM `tabCredit Ledger`"
+		" WHERE `credit_account` = %(account)s AND `posted_at` < %(start)s ORDER BY `sequence` DESC LIMIT 1",
+		values,
+	)
+	if not last:
+		return ZERO
+	sequence, balance_after = last[0]
+	later = frappe.db.sql(
+		"SELECT CAST(SUM(`amount`) AS CHAR) FROM `tabCredit Ledger` WHERE `credit_account` = %(account)s"
+		" AND `posted_at` >= %(start)s AND `sequence` < %(sequence)s",
+		values | {"sequence": sequence},
+	)
+	return exact(balance_after) - exact(later[0][0])

@@ -163,8 +163,9 @@ def read_request(raw: dict, now: datetime) -> UsageRequest:
 	if when is None or when == "":
 		return usage.read({**raw, "occurred_at": None}, now)
 	moment, local = _read_moment(when, "occurred_at")
-	# Compared with the zone: an hour that comes twice, when summer time ends, would seem to lie ahead.
-	request = usage.read({**raw, "occurred_at": moment}, datetime.now(timezone.utc).astimezone(moment.tzinfo))
+	# In UTC: of two times in one zone Python compares the clock alone, and an hour that comes twice, when summer
+	# time ends, would seem to lie ahead.
+	request = usage.read({**raw, "occurred_at": moment}, datetime.now(timezone.utc))
 	return replace(request, occurred_at=local)
 
 

@@ -4,7 +4,6 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
-
 BRANDS = {
 	"amex": "American Express",
 	"diners": "Diners Club",

@@ -1,0 +1,238 @@
+"""What the desk's forms show, each in one call. Amounts as text, in the account's currency.
+
+Everything is read with the rights of who asks: what a person may not list is left out.
+"""
+
+import frappe
+from frappe import _
+from frappe.utils import escape_html, fmt_money, format_datetime, get_url_to_form, now_datetime
+
+from crm_recharge.api.recharge import saved_cards
+from crm_recharge.credits import queries
+from crm_recharge.credits.money import as_text, exact
+from crm_recharge.domain import payment
+from crm_recharge.domain.cards import Card, why_unusable
+from crm_recharge.domain.money import exponent, plain
+from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import dashboard_address
+from crm_recharge.recharge import decisions, threshold
+from crm_recharge.recharge.limits import payment_limits
+from crm_recharge.recharge.reasons import sentence
+
+SHOWN = 10
+"""Rows of the account form's lists."""
+
+MANAGERS = {"Credit Manager", "System Manager"}
+
+
+def _may(doctype: str, ptype: str = "read") -> bool:
+	return bool(frappe.has_permission(doctype, ptype))
+
+
+def money(value, currency: str) -> str:
+	"""An amount for people: with the currency's own decimals, and more where the amount has them."""
+	text = plain(exact(value))
+	decimals = max(exponent(currency), len(text.partition(".")[2]))
+	return fmt_money(text, precision=decimals, currency=currency)
+
+
+# -- an account --------------------------------------------------------------------------------------------
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def account_overview(account: str) -> dict:
+	"""An account as its form shows it: balance, recharge under way, last movements and recharges, what
+	auto-recharge would decide now, and what the caller may do. Errors: 403, 404."""
+	found = queries.balance(account)
+	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
+	row = frappe.db.get_value(
+		"Credit Account", account, ["customer", "customer_name", "company", "status_reason"], as_dict=True
+	)
+	return {
+		**found,
+		**row,
+		"movements": _movements(account) if _may("Credit Ledger") else None,
+		"recharges": _recharges(account) if _may("Recharge") else None,
+		"auto_recharge": _auto_recharge(account, found["currency"]) if _may("Auto-Recharge Setting") else None,
+		"may": {
+			"recharge": _may("Recharge", "submit"),
+			"set_auto_recharge": _may("Auto-Recharge Setting", "write"),
+			"adjust": bool(MANAGERS & set(frappe.get_roles())) and _may("Credit Ledger", "create"),
+		},
+	}
+
+
+def _movements(account: str) -> list[dict]:
+	rows = frappe.db.sql(
+		"SELECT `name`, `posted_at`, `entry_type`, `category`, `user`, `note`, "
+		f"{as_text('amount', 'balance_after')} FROM `tabCredit Ledger` WHERE `credit_account` = %s"
+		" ORDER BY `sequence` DESC LIMIT %s",
+		(account, SHOWN),
+		as_dict=True,
+	)
+	for row in rows:
+		row.update({field: plain(exact(row[field])) for field in ("amount", "balance_after")})
+	return rows
+
+
+def _recharges(account: str) -> list[dict]:
+	rows = frappe.db.sql(
+		"SELECT `name`, `creation`, `status`, `origin`, `settled_intent`, `failure_reason`, "
+		f"{as_text('amount')} FROM `tabRecharge` WHERE `credit_account` = %s ORDER BY `creation` DESC LIMIT %s",
+		(account, SHOWN),
+		as_dict=True,
+	)
+	tried = _cards_tried([row.name for row in rows])
+	for row in rows:
+		row.amount = plain(exact(row.amount))
+		row.cards = list(tried.get(row.name, ()))
+	return rows
+
+
+def _cards_tried(recharges: list[str]) -> dict[str, dict]:
+	"""By recharge, the labels of its cards in the order they were tried, each once."""
+	tried = {}
+	for attempt in _attempts(recharges):
+		tried.setdefault(attempt.recharge, {})[attempt.label] = True
+	return tried
+
+
+def _attempts(recharges: list[str]) -> list[dict]:
+	if not recharges:
+		return []
+	attempts = frappe.get_all(
+		"Recharge Attempt",
+		{"recharge": ["in", recharges]},
+		[
+			"name",
+			"recharge",
+			"number",
+			"card",
+			"brand",
+			"last4",
+			"status",
+			"code",
+			"decline_class",
+			"milliseconds",
+			"created_at",
+			"next_ask_at",
+			"asks",
+			"intent",
+		],
+		order_by="number",
+	)
+	labels = dict(
+		frappe.get_all(
+			"Recharge Card", {"name": ["in", [a.card for a in attempts]]}, ["name", "card_label"], as_list=True
+		)
+	)
+	for attempt in attempts:
+		attempt.label = labels.get(attempt.card) or f"{(attempt.brand or _('Card')).title()} •••• {attempt.last4}"
+		attempt.reason = sentence(attempt)
+	return attempts
+
+
+def _with_currency(figures: dict, currency: str) -> dict:
+	"""A decision's figures, its amounts as money for people."""
+	amounts = {"balance", "falls_below", "recharge_up_to", "amount", "minimum"}
+	if "amount" in figures.get("cap", ""):
+		amounts |= {"limit", "used"}
+	return {name: money(value, currency) if name in amounts else value for name, value in figures.items()}
+
+
+def _auto_recharge(account: str, currency: str) -> dict:
+	setting = frappe.db.get_value(
+		"Auto-Recharge Setting", {"credit_account": account}, ["name", "enabled", "disabled_reason"], as_dict=True
+	)
+	if not setting:
+		return {"setting": None, "enabled": False, "explanation": _("Auto-recharge is not set up.")}
+	explanation = _("Auto-recharge is switched off.")
+	if setting.enabled:
+		now = threshold.explain(account)
+		explanation = decisions.explain(now["code"], _with_currency(now["figures"], currency))
+	return {
+		"setting": setting.name,
+		"enabled": bool(setting.enabled),
+		"disabled_reason": setting.disabled_reason,
+		"explanation": explanation,
+	}
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def add_credits_form(account: str) -> dict:
+	"""What the *Add Credits* dialog offers: usual amounts, limits and the account's cards. Errors: 403, 404."""
+	row = queries.read_account(account)
+	frappe.has_permission("Recharge", "create", throw=True)
+	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
+	limits = payment_limits()
+	settings = frappe.get_cached_doc("CRM Recharge Settings")
+	return {
+		"account": account,
+		"currency": row.currency,
+		"balance": plain(exact(row.balance)),
+		"minimum": plain(limits.minimum),
+		"maximum": plain(limits.maximum),
+		"preset_amounts": [plain(amount) for amount in settings.presets()],
+		"cards": [card for card in saved_cards(account) if _usable(card)],
+		"cards_listed": frappe.db.count("Auto-Recharge Card", {"parent": f"ARS-{account}"}),
+		"open_recharge": row.open_recharge,
+	}
+
+
+def _usable(card) -> bool:
+	rule = Card(
+		card.name, status=card.status, kind=card.kind, exp_month=card.exp_month, exp_year=card.exp_year
+	)
+	return why_unusable(rule, now_datetime().date()) is None
+
+
+# -- a recharge --------------------------------------------------------------------------------------------
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def recharge_story(recharge: str) -> dict:
+	"""What happened to a recharge, card by card, what it means and what can be done. Errors: 403, 404."""
+	doc = frappe.get_doc("Recharge", recharge)
+	doc.check_permission("read")
+	attempts = _attempts([recharge])
+	return {
+		"status": doc.status,
+		"attempts": attempts,
+		"meaning": _meaning(doc, attempts),
+		"may_cancel": doc.may_cancel(),
+		"payment_address": dashboard_address(doc.settled_intent),
+	}
+
+
+def _meaning(doc, attempts: list[dict]) -> str:
+	"""One or two sentences, as HTML: where it stands, and what a person can do about it."""
+	amount = money(doc.amount, doc.currency)
+	waiting = next((a for a in attempts if a.status in ("Created", "Unknown", "Refused") and a.next_ask_at), None)
+	if doc.status == payment.QUEUED:
+		return _("The charge waits for a background worker. That takes seconds; if it lasts, the workers do not run.")
+	if doc.status == payment.CHARGING and waiting:
+		return _(
+			"The bank's answer is not known yet. The same payment is asked about again at {0}; no other card is charged meanwhile."
+		).format(format_datetime(waiting.next_ask_at))
+	if doc.status == payment.CHARGING:
+		return _("The card is being charged.")
+	if doc.status == payment.SUCCEEDED:
+		return _("{0} was paid and credited. The balance was {1} after it.").format(
+			amount, money(doc.balance_after, doc.currency)
+		)
+	if doc.status == payment.ACTION_REQUIRED:
+		return _(
+			"The bank wants the card holder to confirm. Nothing has been charged; the account's owner has been told. Cancel this recharge to use another card."
+		)
+	if doc.status == payment.FAILED and doc.origin == "Automatic":
+		return _(
+			"No card could be charged, so auto-recharge was switched off. Mend the cards, then switch it on again in {0}."
+		).format(_link("Auto-Recharge Setting", f"ARS-{doc.credit_account}"))
+	if doc.status == payment.FAILED:
+		return _("No card could be charged. Mend the cards or choose another one, then add credits again.")
+	if doc.status == payment.CANCELLED:
+		return _("It was cancelled. Nothing was charged.")
+	return ""
+
+
+def _link(doctype: str, name: str) -> str:
+	return f'<a href="{get_url_to_form(doctype, name)}">{escape_html(name)}</a>'

@@ -1,0 +1,319 @@
+frappe.ui.form.on("Credit Account", {
+	setup(frm) {
+		frm.set_query("account_owner", () => ({ filters: { enabled: 1 } }));
+	},
+
+	onload(frm) {
+		if (frm.is_new() && !frm.doc.currency && frm.doc.company) frm.trigger("company");
+	},
+
+	company(frm) {
+		if (!frm.doc.company || frm.doc.currency) return;
+		frappe.db
+			.get_value("Company", frm.doc.company, "default_currency")
+			.then(({ message }) => frm.set_value("currency", message?.default_currency));
+	},
+
+	refresh(frm) {
+		// The overview shows it to the last digit.
+		frm.toggle_display(["balance", "open_recharge"], false);
+		if (frm.is_new()) return;
+		frm.get_field("overview").$wrapper.html(`<p class="text-muted">${__("Loading …")}</p>`);
+		new AccountOverview(frm).load();
+	},
+});
+
+const desk = () => crm_recharge.desk;
+const RELOAD_MS = 3000;
+
+class AccountOverview {
+	constructor(frm) {
+		this.frm = frm;
+		this.account = frm.doc.name;
+	}
+
+	/* The form shows another account, or a newer overview has taken over. */
+	is_gone() {
+		return this.frm.doc.name !== this.account || this.frm.crm_recharge_overview !== this;
+	}
+
+	async load() {
+		this.frm.crm_recharge_overview = this;
+		this.data = await desk().call("desk.account_overview", { account: this.account });
+		if (this.is_gone()) return;
+		this.frm.get_field("overview").$wrapper.html(this.html());
+		this.frm.page.set_indicator(__(this.data.status), desk().colour("Credit Account", this.data.status));
+		this.buttons();
+		if (this.data.pending) this.look_again();
+	}
+
+	/* While a payment is under way the figures follow it. */
+	look_again() {
+		setTimeout(() => {
+			if (this.is_gone() || !document.body.contains(this.frm.wrapper) || !$(this.frm.wrapper).is(":visible")) return;
+			this.load();
+		}, RELOAD_MS);
+	}
+
+	buttons() {
+		const { frm, account } = this;
+		const { may, auto_recharge } = this.data;
+		frm.clear_custom_buttons();
+		if (may.recharge && this.data.status !== "Disabled") {
+			frm.add_custom_button(__("Add Credits"), () =>
+				desk().add_credits(account, { on_change: () => this.load() })
+			).addClass("btn-primary").removeClass("btn-default");
+		}
+		if (auto_recharge?.setting) {
+			frm.add_custom_button(__("Auto-Recharge"), () =>
+				frappe.set_route("Form", "Auto-Recharge Setting", auto_recharge.setting)
+			);
+		} else if (may.set_auto_recharge) {
+			frm.add_custom_button(__("Auto-Recharge"), () =>
+				frappe.new_doc("Auto-Recharge Setting", { credit_account: account })
+			);
+		}
+		if (this.data.movements) frm.add_custom_button(__("Statement"), () => new Statement(this.data).show());
+		if (may.adjust) {
+			frm.add_custom_button(__("Grant Credits"), () => this.grant(), __("Correct"));
+			frm.add_custom_button(__("Adjust Balance"), () => this.adjust(), __("Correct"));
+		}
+	}
+
+	money(value) {
+		return desk().money(value, this.data.currency);
+	}
+
+	html() {
+		const { data } = this;
+		const parts = [this.top(), this.auto_recharge()];
+		if (data.movements) parts.push(this.movements());
+		if (data.recharges) parts.push(this.recharges());
+		return `<div class="crm-recharge-overview">${parts.join("")}</div>`;
+	}
+
+	top() {
+		const { data } = this;
+		const below = flt(data.balance) < 0 ? "text-danger" : "";
+		const spendable =
+			data.available === data.balance
+				? ""
+				: `<div class="text-muted small">${__("{0} may be spent", [this.money(data.available)])}</div>`;
+		const reason = data.status_reason
+			? `<div class="text-muted small">${desk().text(data.status_reason)}</div>`
+			: "";
+		return `<div class="crm-recharge-top">
+			<div><div class="text-muted small">${__("Balance")}</div>
+				<div class="crm-recharge-balance ${below}" data-balance="${data.balance}">${this.money(data.balance)}
+				<span class="text-muted h6">${desk().text(data.currency)}</span></div>${spendable}</div>
+			<div><div class="text-muted small">${__("Status")}</div>
+				<div class="mt-2">${desk().pill("Credit Account", data.status)}</div>${reason}</div>
+			${this.pending()}
+		</div>`;
+	}
+
+	pending() {
+		const { pending } = this.data;
+		if (!pending) return "";
+		return `<div data-pending="${pending.recharge}"><div class="text-muted small">${__("Pending Recharge")}</div>
+			<div class="mt-2">${this.money(pending.amount)} ${desk().pill("Recharge", pending.status)}</div>
+			<div class="small">${desk().link("Recharge", pending.recharge)}</div></div>`;
+	}
+
+	auto_recharge() {
+		const found = this.data.auto_recharge;
+		if (!found) return "";
+		const reason = found.disabled_reason ? ` ${desk().text(found.disabled_reason)}` : "";
+		const kind = found.enabled ? "" : found.disabled_reason ? "bad" : "";
+		return `<div class="crm-recharge-block crm-recharge-note ${kind}" data-auto-recharge>
+			<span class="text-muted">${__("Auto-recharge")}:</span> ${found.explanation}${reason}</div>`;
+	}
+
+	movements() {
+		const signed = (value) => (flt(value) > 0 ? "+" : "") + this.money(value);
+		const columns = [
+			{ label: __("Time"), css: "text-nowrap", of: (row) => desk().link("Credit Ledger", row.name, desk().time(row.posted_at)) },
+			{ label: __("Type"), of: (row) => desk().pill("Credit Ledger", row.entry_type) },
+			{ label: __("Category or Note"), of: (row) => desk().text(row.category || row.note) },
+			{ label: __("Amount"), right: true, of: (row) => signed(row.amount) },
+			{ label: __("Balance After"), right: true, of: (row) => this.money(row.balance_after) },
+		];
+		return this.block(
+			__("Last Movements"),
+			"Credit Ledger",
+			desk().table(columns, this.data.movements, __("Nothing has moved yet."))
+		);
+	}
+
+	recharges() {
+		const columns = [
+			{ label: __("Time"), css: "text-nowrap", of: (row) => desk().link("Recharge", row.name, desk().time(row.creation)) },
+			{ label: __("Status"), of: (row) => desk().pill("Recharge", row.status) },
+			{ label: __("Origin"), of: (row) => __(row.origin) },
+			{ label: __("Cards Tried"), of: (row) => row.cards.map(desk().text).join(", ") },
+			{
+				label: __("Payment or Reason"),
+				css: "small",
+				of: (row) => desk().text(row.settled_intent || frappe.ellipsis(row.failure_reason || "", 90)),
+			},
+			{ label: __("Amount"), right: true, of: (row) => this.money(row.amount) },
+		];
+		return this.block(
+			__("Recharges"),
+			"Recharge",
+			desk().table(columns, this.data.recharges, __("Nothing has been recharged yet."))
+		);
+	}
+
+	block(title, doctype, table) {
+		const all = `/app/${frappe.router.slug(doctype)}?credit_account=${encodeURIComponent(this.account)}`;
+		return `<div class="crm-recharge-block"><div class="crm-recharge-head">${title}<a class="small text-muted" href="${all}">${__(
+			"Show all"
+		)}</a></div>${table}</div>`;
+	}
+
+	grant() {
+		this.correct({
+			title: __("Grant Credits"),
+			method: "credits.grant",
+			fields: [
+				{ fieldname: "amount", fieldtype: "Currency", label: __("Amount ({0})", [this.data.currency]), reqd: 1 },
+				{ fieldname: "note", fieldtype: "Small Text", label: __("Reason"), reqd: 1 },
+				{
+					fieldname: "expires_at",
+					fieldtype: "Datetime",
+					label: __("Expires At"),
+					description: __("Empty: never"),
+				},
+			],
+			done: (answer) => __("{0} granted. The balance is {1}.", [this.money(answer.amount), this.money(answer.balance_after)]),
+		});
+	}
+
+	adjust() {
+		this.correct({
+			title: __("Adjust Balance"),
+			method: "credits.adjust",
+			fields: [
+				{
+					fieldname: "amount",
+					fieldtype: "Float",
+					precision: 9,
+					label: __("Amount ({0})", [this.data.currency]),
+					description: __("Below zero takes credits away."),
+					reqd: 1,
+				},
+				{ fieldname: "note", fieldtype: "Small Text", label: __("Reason"), reqd: 1 },
+			],
+			done: (answer) => __("The balance is {0}.", [this.money(answer.balance_after)]),
+		});
+	}
+
+	correct({ title, method, fields, done }) {
+		const idempotency_key = desk().new_key();
+		let busy = false;
+		const dialog = new frappe.ui.Dialog({
+			title,
+			fields,
+			primary_action_label: title,
+			primary_action: async (values) => {
+				if (busy) return;
+				busy = true;
+				try {
+					const answer = await desk().call(method, {
+						...values,
+						account: this.account,
+						amount: String(values.amount),
+						idempotency_key,
+					});
+					dialog.hide();
+					frappe.show_alert({ message: done(answer), indicator: "green" });
+					this.load();
+				} catch {
+					// The server's own words are on the screen.
+				} finally {
+					busy = false;
+				}
+			},
+		});
+		dialog.show();
+	}
+}
+
+class Statement {
+	constructor(data) {
+		this.account = data.account;
+		this.currency = data.currency;
+	}
+
+	show() {
+		const today = frappe.datetime.get_today();
+		this.dialog = new frappe.ui.Dialog({
+			title: __("Statement of {0}", [this.account]),
+			size: "extra-large",
+			fields: [
+				{
+					fieldname: "from_date",
+					fieldtype: "Date",
+					label: __("From"),
+					reqd: 1,
+					default: frappe.datetime.month_start(today),
+				},
+				{ fieldtype: "Column Break" },
+				{ fieldname: "to_date", fieldtype: "Date", label: __("To (Included)"), reqd: 1, default: today },
+				{ fieldtype: "Section Break" },
+				{ fieldname: "rows", fieldtype: "HTML" },
+			],
+			primary_action_label: __("Show"),
+			primary_action: (values) => this.load(values),
+		});
+		this.dialog.show();
+		this.load(this.dialog.get_values());
+	}
+
+	async load({ from_date, to_date }) {
+		if (from_date > to_date) {
+			frappe.msgprint(__("From must not be after To."));
+			return;
+		}
+		const statement = await desk().call("credits.statement", {
+			account: this.account,
+			from_date,
+			to_date: frappe.datetime.add_days(to_date, 1),
+		});
+		this.dialog.fields_dict.rows.$wrapper.html(this.html(statement));
+	}
+
+	html(statement) {
+		const money = (value) => desk().money(value, this.currency);
+		const totals = Object.entries(statement.totals).map(
+			([kind, total]) =>
+				`<tr><td>${desk().pill("Credit Ledger", kind)}</td><td class="text-muted">${__("{0} rows", [
+					total.rows,
+				])}</td><td class="text-right">${money(total.amount)}</td></tr>`
+		);
+		const columns = [
+			{ label: __("Time"), css: "text-nowrap", of: (row) => desk().link("Credit Ledger", row.name, desk().time(row.posted_at)) },
+			{ label: __("Type"), of: (row) => desk().pill("Credit Ledger", row.entry_type) },
+			{ label: __("Category or Note"), of: (row) => desk().text(row.category || row.note) },
+			{ label: __("Team"), of: (row) => desk().text(row.team) },
+			{ label: __("User"), of: (row) => desk().text(row.user) },
+			{ label: __("Amount"), right: true, of: (row) => money(row.amount) },
+			{ label: __("Balance After"), right: true, of: (row) => money(row.balance_after) },
+		];
+		const rows = statement.rows.slice(-SHOWN_ROWS);
+		const left_out = rows.length < statement.rows.length || statement.truncated;
+		const note = left_out
+			? `<p class="text-muted small">${__("The last {0} rows are shown; the sums count all. The list of the ledger has every row.", [
+					rows.length,
+			  ])}</p>`
+			: "";
+		return `<table class="table table-sm" style="max-width: 480px">
+			<tr><td colspan="2">${__("Opening balance")}</td><td class="text-right">${money(statement.opening_balance)}</td></tr>
+			${totals.join("")}
+			<tr><th colspan="2">${__("Closing balance")}</th><th class="text-right">${money(statement.closing_balance)}</th></tr>
+			</table>${note}${desk().table(columns, rows, __("Nothing moved in this time."))}`;
+	}
+}
+
+const SHOWN_ROWS = 500;

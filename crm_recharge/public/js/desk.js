@@ -1,0 +1,124 @@
+// What the app's forms and lists share: amounts, colours, labels.
+frappe.provide("crm_recharge.desk");
+
+(() => {
+	const desk = crm_recharge.desk;
+
+	// Status or type → colour, for lists, forms and tables alike.
+	desk.COLOURS = {
+		"Credit Account": { Active: "green", "On Hold": "orange", Disputed: "red", Disabled: "gray" },
+		Recharge: {
+			Draft: "gray",
+			"Pending Approval": "orange",
+			Queued: "blue",
+			Charging: "blue",
+			Succeeded: "green",
+			Failed: "red",
+			"Action Required": "orange",
+			Cancelled: "gray",
+			"Partly Refunded": "purple",
+			Refunded: "purple",
+			Disputed: "red",
+			"Charged Back": "red",
+		},
+		"Recharge Attempt": {
+			Created: "blue",
+			Unknown: "orange",
+			Declined: "red",
+			"Needs Authentication": "orange",
+			Succeeded: "green",
+			Refused: "orange",
+			Error: "red",
+			Skipped: "gray",
+			"Never Happened": "gray",
+		},
+		"Recharge Card": { Active: "green", Expired: "orange", "Permanently Declined": "red", Removed: "gray" },
+		"Credit Ledger": {
+			Recharge: "green",
+			Grant: "cyan",
+			Usage: "gray",
+			Adjustment: "orange",
+			Refund: "purple",
+			Chargeback: "red",
+			Reinstatement: "green",
+			Expiry: "yellow",
+			Reversal: "orange",
+		},
+		"Stripe Event": { Received: "blue", Processed: "green", Ignored: "gray", Failed: "red" },
+	};
+
+	desk.colour = (doctype, value) => desk.COLOURS[doctype]?.[value] || "gray";
+
+	desk.pill = (doctype, value) =>
+		`<span class="indicator-pill no-indicator-dot whitespace-nowrap ${desk.colour(doctype, value)}">${desk.text(
+			__(value)
+		)}</span>`;
+
+	desk.text = (value) => frappe.utils.escape_html(String(value ?? ""));
+
+	desk.link = (doctype, name, label) =>
+		name ? `<a href="${frappe.utils.get_form_link(doctype, name)}">${desk.text(label || name)}</a>` : "";
+
+	// An amount with its currency's decimals, and more where it has them (0.0004 a token). `value` is text or number.
+	desk.money = (value, currency) => {
+		const number = flt(value);
+		const usual = get_number_format_info(
+			frappe.model.get_value(":Currency", currency, "number_format") || get_number_format()
+		).precision;
+		const decimals = typeof value === "string" ? value : plain(number);
+		const shown = Math.max(usual, (decimals.split(".")[1] || "").replace(/0+$/, "").length);
+		return format_currency(number, currency, shown);
+	};
+
+	// Nine places is what the ledger keeps; toString() alone would give 1e-7.
+	const plain = (number) => number.toFixed(9).replace(/\.?0+$/, "");
+
+	desk.time = (value) => (value ? frappe.datetime.str_to_user(value) : "");
+
+	desk.ago = (value) => (value ? frappe.datetime.comment_when(value) : "");
+
+	desk.card_label = (card) =>
+		card.card_label ||
+		`${frappe.utils.to_title_case(card.brand || __("Card"))} •••• ${card.last4 || "????"}`;
+
+	desk.expiry = (card) =>
+		card.exp_month ? `${String(card.exp_month).padStart(2, "0")}/${String(card.exp_year).slice(-2)}` : "";
+
+	// One key for one intention: a repeated click or request is the same recharge.
+	desk.new_key = () => {
+		const bytes = crypto.getRandomValues(new Uint8Array(16));
+		return "desk-" + Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+	};
+
+	desk.table = (columns, rows, empty) => {
+		if (!rows.length) return `<p class="text-muted small">${empty}</p>`;
+		const cell = (tag, column, content) =>
+			`<${tag} class="${column.right ? "text-right text-nowrap" : ""} ${column.css || ""}">${content}</${tag}>`;
+		const head = columns.map((column) => cell("th", column, column.label)).join("");
+		const body = rows.map((row) => `<tr>${columns.map((column) => cell("td", column, column.of(row))).join("")}</tr>`);
+		return `<div class="table-responsive"><table class="table table-sm crm-recharge-table">
+			<thead><tr class="text-muted small">${head}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
+	};
+
+	desk.call = (method, args) => frappe.xcall(`crm_recharge.api.${method}`, args);
+
+	const style = `
+		.crm-recharge-table { margin-bottom: 0; }
+		.crm-recharge-table th { font-weight: 400; border-top: 0; }
+		.crm-recharge-table td { vertical-align: middle; font-variant-numeric: tabular-nums; }
+		.crm-recharge-balance { font-size: 2rem; font-weight: 600; line-height: 1.2; color: var(--heading-color); font-variant-numeric: tabular-nums; }
+		.crm-recharge-top { display: flex; flex-wrap: wrap; gap: var(--padding-lg) var(--padding-2xl, 40px); }
+		.crm-recharge-block { margin-top: var(--padding-lg); }
+		.crm-recharge-head { display: flex; justify-content: space-between; align-items: baseline; font-weight: 600; color: var(--heading-color); }
+		.crm-recharge-head a { font-weight: 400; }
+		.crm-recharge-note { border-left: 3px solid var(--gray-400); padding: 2px 0 2px var(--padding-md); }
+		.crm-recharge-note.bad { border-color: var(--red-500); }
+		.crm-recharge-note.wait { border-color: var(--blue-500); }
+		.crm-recharge-note.good { border-color: var(--green-500); }
+		.crm-recharge-amounts { display: flex; flex-wrap: wrap; gap: var(--padding-sm); margin-bottom: var(--padding-md); }
+		.crm-recharge-steps { padding-left: 1.2em; margin-bottom: 0; }
+		.crm-recharge-steps li { margin-bottom: var(--padding-xs); }`;
+	if (!document.getElementById("crm-recharge-style")) {
+		$(`<style id="crm-recharge-style">${style}</style>`).appendTo("head");
+	}
+})();

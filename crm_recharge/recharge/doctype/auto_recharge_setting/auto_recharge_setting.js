@@ -1,0 +1,97 @@
+frappe.ui.form.on("Auto-Recharge Setting", {
+	setup(frm) {
+		frm.set_query("card", "cards", () => ({
+			filters: { credit_account: frm.doc.credit_account || "", status: ["!=", "Removed"] },
+		}));
+	},
+
+	async onload(frm) {
+		if (!frm.is_new()) return;
+		for (const field of ["falls_below", "recharge_up_to"]) {
+			if (frm.doc[field]) continue;
+			frm.set_value(field, await frappe.db.get_single_value("CRM Recharge Settings", `default_${field}`));
+		}
+	},
+
+	refresh(frm) {
+		frm.trigger("tell_state");
+		frm.trigger("explain");
+		if (frm.doc.credit_account) {
+			frm.add_custom_button(__("Credit Account"), () =>
+				frappe.set_route("Form", "Credit Account", frm.doc.credit_account)
+			);
+		}
+		if (!frm.is_new() && frappe.model.can_write("Recharge Card")) {
+			frm.add_custom_button(__("Add Card"), () => frm.events.add_card(frm));
+		}
+	},
+
+	credit_account: (frm) => frm.trigger("explain"),
+	enabled: (frm) => frm.trigger("explain"),
+	falls_below: (frm) => frm.trigger("explain"),
+	recharge_up_to: (frm) => frm.trigger("explain"),
+
+	/* Why it is off, and what to do: nothing switches it on again but a person. */
+	tell_state(frm) {
+		if (frm.doc.enabled || !frm.doc.disabled_reason) return;
+		const { text, time } = crm_recharge.desk;
+		frm.dashboard.set_headline_alert(
+			`<b>${__("Auto-recharge was switched off on {0}.", [time(frm.doc.disabled_at)])}</b>
+			${text(frm.doc.disabled_reason)}<br>
+			${__("Mend the cards below or add another one, then tick Auto-Recharge and save.")}`,
+			"red"
+		);
+	},
+
+	explain(frm) {
+		const { money } = crm_recharge.desk;
+		const { falls_below, recharge_up_to, currency, cards } = frm.doc;
+		const below = money(falls_below || 0, currency);
+		const target = money(recharge_up_to || 0, currency);
+		let text = __("Nothing is charged by itself while Auto-Recharge is off.");
+		if (frm.doc.enabled && flt(recharge_up_to) <= flt(falls_below)) {
+			text = __("Recharge Up To must be above Falls Below.");
+		} else if (frm.doc.enabled) {
+			text = __("When the balance is at or below {0}, one payment refills it to {1}: {2} at least.", [
+				below,
+				target,
+				money(flt(recharge_up_to) - flt(falls_below), currency),
+			]);
+			text += " " + cards_in_words(cards || []);
+		}
+		frm.get_field("explanation").$wrapper.html(`<div class="crm-recharge-note">${text}</div>`);
+	},
+
+	add_card(frm) {
+		if (frm.is_dirty()) {
+			frappe.msgprint(__("Save your changes first, then add the card."));
+			return;
+		}
+		crm_recharge.desk.add_card(frm.doc.credit_account, async (card) => {
+			if (!(frm.doc.cards || []).some((row) => row.card === card)) {
+				await frm.add_child("cards", { card });
+				frm.refresh_field("cards");
+				frm.dirty();
+			}
+			if (frm.doc.enabled) await frm.save();
+			else frappe.show_alert({ message: __("The card is on the list. Tick Auto-Recharge and save."), indicator: "blue" });
+		});
+	},
+});
+
+frappe.ui.form.on("Auto-Recharge Card", {
+	cards_remove: (frm) => frm.trigger("explain"),
+	cards_move: (frm) => frm.trigger("explain"),
+	card: (frm) => frm.trigger("explain"),
+});
+
+const cards_in_words = (rows) => {
+	const label = (row) => `<b>${crm_recharge.desk.text(frappe.utils.get_link_title("Recharge Card", row.card) || row.card)}</b>`;
+	const listed = rows.filter((row) => row.card);
+	if (!listed.length) return __("No card is listed yet.");
+	if (listed.length === 1) return __("{0} is charged; there is no other card to fall back on.", [label(listed[0])]);
+	return __("{0} is charged first; if it is declined, the next one: {1}.", [
+		label(listed[0]),
+		listed.slice(1).map(label).join(", "),
+	]);
+};

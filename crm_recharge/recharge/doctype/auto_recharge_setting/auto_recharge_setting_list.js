@@ -1,0 +1,15 @@
+frappe.listview_settings["Auto-Recharge Setting"] = {
+	add_fields: ["enabled", "disabled_reason", "currency", "falls_below", "recharge_up_to"],
+	hide_name_column: true,
+
+	get_indicator(doc) {
+		if (doc.enabled) return [__("On"), "green", "enabled,=,1"];
+		if (doc.disabled_reason) return [__("Switched Off by Failure"), "red", "enabled,=,0|disabled_reason,is,set"];
+		return [__("Off"), "gray", "enabled,=,0"];
+	},
+
+	formatters: {
+		falls_below: (value, df, doc) => crm_recharge.desk.money(value, doc.currency),
+		recharge_up_to: (value, df, doc) => crm_recharge.desk.money(value, doc.currency),
+	},
+};

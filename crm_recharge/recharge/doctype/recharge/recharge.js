@@ -1,0 +1,88 @@
+const FOLLOWED = ["Queued", "Charging"];
+const FOLLOW_MS = 2000;
+
+frappe.ui.form.on("Recharge", {
+	setup(frm) {
+		frm.set_query("card", () => ({ filters: { credit_account: frm.doc.credit_account || "", status: "Active" } }));
+	},
+
+	async refresh(frm) {
+		frm.toggle_display(["decision_figures"], false);
+		if (frm.doc.docstatus === 0) return;
+		const { desk } = crm_recharge;
+		frm.page.set_indicator(__(frm.doc.status), desk.colour("Recharge", frm.doc.status));
+		frm.add_custom_button(__("Credit Account"), () =>
+			frappe.set_route("Form", "Credit Account", frm.doc.credit_account)
+		);
+		const name = frm.doc.name;
+		const story = await desk.call("desk.recharge_story", { recharge: name });
+		if (frm.doc.name !== name) return;
+		frm.get_field("story").$wrapper.html(story_html(frm, story));
+		frm.events.set_buttons(frm, story);
+		if (FOLLOWED.includes(story.status) || story.status !== frm.doc.status) frm.events.follow(frm, story);
+	},
+
+	set_buttons(frm, story) {
+		const { desk } = crm_recharge;
+		// Once a card has been asked, only its answer ends the recharge.
+		if (frm.doc.docstatus === 1 && !story.may_cancel) frm.page.clear_secondary_action();
+		if (story.payment_address) {
+			frm.add_custom_button(__("Open in Stripe"), () => window.open(story.payment_address, "_blank", "noopener"));
+		}
+		if (["Failed", "Cancelled"].includes(story.status) && frappe.model.can_submit("Recharge")) {
+			frm.add_custom_button(__("Add Credits Again"), () =>
+				desk.add_credits(frm.doc.credit_account, { amount: frm.doc.amount })
+			).addClass("btn-primary").removeClass("btn-default");
+		}
+	},
+
+	/* While it is under way the form follows it. */
+	follow(frm, story) {
+		const name = frm.doc.name;
+		clearTimeout(frm.crm_recharge_timer);
+		frm.crm_recharge_timer = setTimeout(async () => {
+			if (frm.doc.name !== name || !$(frm.wrapper).is(":visible")) return;
+			const now = await crm_recharge.desk.call("desk.recharge_story", { recharge: name });
+			if (frm.doc.name !== name) return;
+			if (now.status !== story.status || now.status !== frm.doc.status) frm.reload_doc();
+			else {
+				frm.get_field("story").$wrapper.html(story_html(frm, now));
+				frm.events.follow(frm, now);
+			}
+		}, FOLLOW_MS);
+	},
+});
+
+const OUTCOMES = {
+	Created: __("asked, no answer yet"),
+	Unknown: __("no clear answer"),
+	Declined: __("declined"),
+	"Needs Authentication": __("needs confirmation"),
+	Succeeded: __("paid"),
+	Refused: __("Stripe refused the request"),
+	Error: __("Stripe refused the request"),
+	Skipped: __("passed over"),
+	"Never Happened": __("never reached the bank"),
+};
+
+const story_html = (frm, story) => {
+	const { desk } = crm_recharge;
+	const kind = { Succeeded: "good", Failed: "bad", "Action Required": "bad" }[story.status] || "wait";
+	const columns = [
+		{ label: "#", of: (row) => row.number },
+		{ label: __("Card"), of: (row) => desk.link("Recharge Card", row.card, row.label) },
+		{
+			label: __("Outcome"),
+			of: (row) =>
+				`<span class="indicator-pill no-indicator-dot ${desk.colour("Recharge Attempt", row.status)}">${desk.text(
+					OUTCOMES[row.status] || __(row.status)
+				)}</span>`,
+		},
+		{ label: __("Reason"), of: (row) => (row.status === "Succeeded" ? "" : desk.text(row.reason)) },
+		{ label: __("Code"), css: "small text-muted", of: (row) => desk.text(row.code) },
+		{ label: __("Took"), right: true, of: (row) => (row.milliseconds ? __("{0} ms", [row.milliseconds]) : "") },
+		{ label: __("When"), css: "small", of: (row) => desk.link("Recharge Attempt", row.name, desk.time(row.created_at)) },
+	];
+	return `<div class="crm-recharge-note ${kind}" data-status="${story.status}">${story.meaning}</div>
+		<div class="crm-recharge-block">${desk.table(columns, story.attempts, __("No card has been tried."))}</div>`;
+};

@@ -92,7 +92,7 @@ step() {
 	attempt "$@" || status=$?
 	if [ "$status" -eq 0 ]; then return; fi
 	warn "failed: $1 (exit $status). The last lines of $LOG:"
-	tail -n 25 "$LOG" | tr '\r' '\n' | tail -n 25 | cut -c 1-240 | sed 's/^/   | /' >&2
+	tail -c 20000 "$LOG" | tr '\r' '\n' | grep -avE '\[[= ]+\] +[0-9]+%' | tail -n 25 | cut -c 1-240 | sed 's/^/   | /' >&2
 	if [ -n "${HINT:-}" ]; then warn "what to do: $HINT"; fi
 	exit 1
 }
@@ -139,7 +139,7 @@ become_bench() {
 		if [[ "$name" =~ $PASSED_ON ]]; then BECOME+=("$name=${!name}"); fi
 	done < <(compgen -e)
 	BECOME+=("HOME=$BENCH_HOME" "USER=$BENCH_USER" "LOGNAME=$BENCH_USER" "SHELL=/bin/bash")
-	BECOME+=("PATH=$(bench_path)" "PYTHONUNBUFFERED=1" "LC_ALL=C.UTF-8" "BENCH=${BENCH:-}")
+	BECOME+=("PATH=$(bench_path)" "PYTHONUNBUFFERED=1" "PYTHONWARNINGS=ignore::DeprecationWarning" "LC_ALL=C.UTF-8" "BENCH=${BENCH:-}")
 	if [ -n "${READABLE:-}" ]; then BECOME+=("PYTHONPATH=$READABLE"); fi
 }
 

@@ -29,7 +29,9 @@ def junit(text):
 
 def unittest(text):
 	"""Return (passed, failed, skipped) of unittest's closing lines, added up over all blocks."""
-	blocks = [block_of(text, ran) for ran in RAN.finditer(text)]
+	starts = [*RAN.finditer(text)]
+	ends = [ran.start() for ran in starts[1:]] + [len(text)]
+	blocks = [block_of(text[:end], ran) for ran, end in zip(starts, ends, strict=True)]
 	if not blocks:
 		raise ValueError("the runner reported no result: it ended before running the tests")
 	return tuple(sum(column) for column in zip(*blocks, strict=True))

@@ -62,7 +62,7 @@ run_domain_tier() {
 	say "domain tier"
 	ensure_venv "pytest>=8" "hypothesis>=6.77"
 	if ! run_logged "domain tests" "$output" env -C "$CHECKOUT" PYTHONDONTWRITEBYTECODE=1 \
-		HYPOTHESIS_STORAGE_DIRECTORY="$CACHE/hypothesis" "$VENV/bin/python" -m pytest crm_recharge/domain \
+		HYPOTHESIS_STORAGE_DIRECTORY="$CACHE/hypothesis" "$VENV/bin/python" -m pytest crm_recharge/domain dev/tests \
 		-p no:cacheprovider --junitxml "$RESULTS/domain.xml"; then
 		show_failures "$output"
 	fi

@@ -17,13 +17,10 @@ from crm_recharge.accounting.tests.books import (
 	settled_recharge,
 )
 
+EVERYTHING = 1_000_000
+
 
 class TestSweep(BooksTestCase):
-	def setUp(self):
-		super().setUp()
-		frappe.db.sql("update `tabRecharge` set accounting_status = 'Not Needed'")
-		frappe.db.commit()
-
 	def test_what_is_due(self):
 		credit_account = account()
 		past, future = now_datetime() - timedelta(minutes=1), now_datetime() + timedelta(minutes=5)
@@ -40,24 +37,24 @@ class TestSweep(BooksTestCase):
 			recharge(accounting_status="Failed", accounting_next_try_at=past),
 			recharge(accounting_status="Done", accounting_next_try_at=past),
 		}
-		recharge(status="Charging", settled_intent=None)
-		recharge(status="Failed", settled_intent=None)
-		recharge(accounting_next_try_at=future)
-		recharge(accounting_status="Failed", accounting_next_try_at=future)
-		recharge(accounting_status="Failed")
-		recharge(accounting_status="Done")
-		recharge(accounting_status="Done", accounting_next_try_at=future)
-		recharge(accounting_status="Done", accounting_next_try_at=past, invoice_mailed_at=past)
-		recharge(accounting_status="Not Needed", accounting_next_try_at=past)
+		unexpected = {
+			recharge(status="Charging", settled_intent=None),
+			recharge(status="Failed", settled_intent=None),
+			recharge(accounting_next_try_at=future),
+			recharge(accounting_status="Failed", accounting_next_try_at=future),
+			recharge(accounting_status="Failed"),
+			recharge(accounting_status="Done"),
+			recharge(accounting_status="Done", accounting_next_try_at=future),
+			recharge(accounting_status="Done", accounting_next_try_at=past, invoice_mailed_at=past),
+			recharge(accounting_status="Not Needed", accounting_next_try_at=past),
+		}
 
 		with patch.object(frappe, "enqueue") as enqueue:
-			self.assertEqual(set(sweep.sweep()), expected)
-		self.assertEqual({call.kwargs["recharge"] for call in enqueue.call_args_list}, expected)
+			swept = sweep.sweep(limit=EVERYTHING)
+		self.assertEqual(set(swept) & (expected | unexpected), expected)
+		self.assertEqual([call.kwargs["recharge"] for call in enqueue.call_args_list], swept)
 		self.assertTrue(all(call.kwargs["deduplicate"] for call in enqueue.call_args_list))
-		self.assertEqual(len({call.kwargs["job_id"] for call in enqueue.call_args_list}), len(expected))
-		self.assertEqual(
-			{call.args[0] for call in enqueue.call_args_list}, {"crm_recharge.accounting.posting.account_for"}
-		)
+		self.assertEqual(len({call.kwargs["job_id"] for call in enqueue.call_args_list}), len(swept))
 		self.assertIs(frappe.get_attr(enqueue.call_args.args[0]), posting.account_for)
 
 		with patch.object(frappe, "enqueue") as enqueue:
@@ -66,12 +63,11 @@ class TestSweep(BooksTestCase):
 
 	def test_redis_away(self):
 		credit_account = account()
-		for _ in range(3):
-			settled_recharge(credit_account, "10")
+		names = {settled_recharge(credit_account, "10") for _ in range(3)}
 		with patch.object(frappe, "enqueue", side_effect=ConnectionError) as enqueue:
 			self.assertEqual(sweep.sweep(), [])
 			self.assertEqual(enqueue.call_count, 1)
-		self.assertEqual(len(sweep.due()), 3)
+		self.assertLessEqual(names, set(sweep.due(EVERYTHING)))
 
 	def test_the_index_is_there(self):
 		setup.after_migrate()
@@ -116,7 +112,7 @@ class TestCorrections(BooksTestCase):
 		)
 		self.assertIn(row.sales_invoice, after.accounting_error)
 		self.assertIn("Administrator", after.accounting_error)
-		self.assertNotIn(recharge, sweep.due(10000))
+		self.assertNotIn(recharge, sweep.due(EVERYTHING))
 
 		with patch.object(posting, "enqueue_after_commit"):
 			self.assertEqual(posting.retry(recharge), "Pending")

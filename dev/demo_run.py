@@ -14,11 +14,14 @@ import csv
 import os
 import sys
 import time
+import warnings
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+
+warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 import frappe
 import requests
@@ -66,7 +69,9 @@ class Gateway:
 		self.stand_in = None
 		if key:
 			if not key.startswith(("sk_test_", "rk_test_")):
-				sys.exit("STRIPE_SECRET_KEY is not a test key (sk_test_…): the demo never charges real cards.")
+				sys.exit(
+					"STRIPE_SECRET_KEY is not a test key (sk_test_…): the demo never charges real cards."
+				)
 			self._configure(key, "")
 			return
 		from crm_recharge.tests.support.stripe_stand_in import PUBLISHABLE_KEY, SECRET_KEY, StandIn
@@ -113,6 +118,14 @@ class Gateway:
 		created = frappe.db.get_value("Credit Account", account, "creation").astimezone()
 		intents = [i for i in gateway().intents_since(created) if i.metadata.get("account") == account]
 		return sum((i.amount for i in intents if i.outcome.value == "succeeded"), Decimal(0))
+
+
+def set_up_books():
+	"""Installing does this for each company; a demo site from an older version may lack some of it."""
+	from crm_recharge.accounting.setup import setup_all_companies
+
+	setup_all_companies()
+	frappe.db.commit()
 
 
 # -- people, accounts, cards -------------------------------------------------------------------------------
@@ -319,12 +332,15 @@ def row_of(replay: Replay, gateway: Gateway) -> dict:
 		"recharges": Counter(r.status for r in recharges),
 		"cards": cards_tried(account),
 		"bought": exact(
-			f"SELECT CAST(SUM(`amount`) AS CHAR) FROM `tabCredit Ledger` {one} AND `entry_type` = 'Recharge'", account
+			f"SELECT CAST(SUM(`amount`) AS CHAR) FROM `tabCredit Ledger` {one} AND `entry_type` = 'Recharge'",
+			account,
 		),
 		"captured": gateway.captured(account),
 		"ledger": exact(f"SELECT CAST(SUM(`amount`) AS CHAR) FROM `tabCredit Ledger` {one}", account),
 		"lots": exact(f"SELECT CAST(SUM(`remaining`) AS CHAR) FROM `tabCredit Lot` {one}", account),
-		"balance": exact("SELECT CAST(`balance` AS CHAR) FROM `tabCredit Account` WHERE `name` = %s", account),
+		"balance": exact(
+			"SELECT CAST(`balance` AS CHAR) FROM `tabCredit Account` WHERE `name` = %s", account
+		),
 		"invoices": sum(bool(r.sales_invoice) for r in recharges),
 		"on": frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account}, "enabled"),
 	} | books_of(account)
@@ -365,7 +381,9 @@ def print_table(rows: list[dict]):
 		)
 	)
 	for row in rows:
-		recharges = ", ".join(f"{count} {status.lower()}" for status, count in row["recharges"].items()) or "none"
+		recharges = (
+			", ".join(f"{count} {status.lower()}" for status, count in row["recharges"].items()) or "none"
+		)
 		shown = row | {
 			"recharges": recharges,
 			"bought": f"{row['bought']:,.2f}",
@@ -404,6 +422,7 @@ def main():
 	options = parser.parse_args()
 	events = read_usage(options.usage)
 	connect()
+	set_up_books()
 	gateway = Gateway()
 	where = f"a stand-in at {gateway.stand_in.api_base}" if gateway.stand_in else "Stripe, test mode"
 	say(f"Gateway: {where}. {sum(map(len, events.values())):,} events of {len(events)} accounts.")
@@ -420,7 +439,9 @@ def main():
 	waits = sorted(wait for replay in replays for wait in replay.waits)
 	say(f"Replayed in {seconds:.0f} s over HTTP; the last invoice {took:.1f} s later.")
 	if waits:
-		say(f"From threshold to the end of the recharge: median {waits[len(waits) // 2]:.2f} s, worst {waits[-1]:.2f} s.")
+		say(
+			f"From threshold to the end of the recharge: median {waits[len(waits) // 2]:.2f} s, worst {waits[-1]:.2f} s."
+		)
 	say()
 	frappe.db.rollback()
 	rows = [row_of(replay, gateway) for replay in replays]

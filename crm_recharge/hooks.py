@@ -40,12 +40,37 @@ doctype_list_js = {
 	)
 }
 
+# Who sees records that name a credit account but neither customer nor company.
+_OF_AN_ACCOUNT = ("Gateway Difference", "Ledger Checkpoint", "Recharge Decision")
+permission_query_conditions = {d: "crm_recharge.credits.visibility.list_conditions" for d in _OF_AN_ACCOUNT}
+has_permission = {d: "crm_recharge.credits.visibility.has_permission" for d in _OF_AN_ACCOUNT}
+
 # What happens when something is written.
 doc_events = {
 	"Credit Ledger": {
 		"after_insert": "crm_recharge.recharge.threshold.on_ledger_entry",
 	},
+	"Credit Account": {
+		"before_insert": "crm_recharge.accounting.receivable.refuse_second_currency",
+	},
+	"Company": {
+		"on_update": "crm_recharge.accounting.setup.on_company_update",
+		"on_trash": "crm_recharge.accounting.setup.on_company_trash",
+		"after_rename": "crm_recharge.accounting.setup.on_company_rename",
+	},
+	**{
+		voucher: {
+			"on_submit": "crm_recharge.accounting.corrections.on_submit",
+			"on_cancel": "crm_recharge.accounting.corrections.on_cancel",
+		}
+		for voucher in ("Sales Invoice", "Payment Entry")
+	},
 }
+
+# A recharge outlives its invoice: cancelling the one must not cancel the other.
+auto_cancel_exempted_doctypes = ["Recharge"]
+override_doctype_dashboards = {"Sales Invoice": "crm_recharge.accounting.dashboard.with_recharge"}
+setup_wizard_complete = "crm_recharge.accounting.setup.setup_all_companies"
 
 # What happens with time. Each is a sweeper: it finds in the database what is due.
 scheduler_events = {
@@ -56,6 +81,7 @@ scheduler_events = {
 			"crm_recharge.recharge.decisions.sweep",
 			"crm_recharge.recharge.refunds.sweep",
 		],
+		"*/3 * * * *": ["crm_recharge.accounting.sweep.sweep"],
 		# Within Stripe's 24 hours in which a key can be asked again.
 		"17 * * * *": ["crm_recharge.recharge.reconcile.reconcile_recent"],
 	},

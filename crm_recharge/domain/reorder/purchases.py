@@ -10,6 +10,7 @@ events cannot matter: a state reached by any edits equals the one computed from 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 
 LOG_UNIT = 10**9
 """One unit of natural logarithm in the stored whole numbers."""
@@ -184,7 +185,7 @@ class _Sums:
 		self.values = [getattr(state, name) for name in self.NAMES]
 
 	def chain(self, days: Sequence[Day], sign: int) -> None:
-		for (start, quantity), (end, _) in zip(days, days[1:], strict=False):
+		for (start, quantity), (end, _) in pairwise(days):
 			g, q = fixed_log(end - start), fixed_log(_rounded(quantity))
 			terms = (g, g * g // LOG_UNIT, q, q * q // LOG_UNIT, g * q // LOG_UNIT)
 			for i, term in enumerate(terms):
@@ -212,7 +213,9 @@ def _check_amendment(state, day, was, now, before, after) -> None:
 	if not after:
 		_check_last(state, day, was, earlier)
 	if state.days and not before and day > state.first:
-		raise PurchaseError(f"Day {day} is after the first purchase-day {state.first}: give the ones before it")
+		raise PurchaseError(
+			f"Day {day} is after the first purchase-day {state.first}: give the ones before it"
+		)
 
 
 def _check_last(state: PairState, day: int, was: float, earlier: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_left
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -59,7 +60,7 @@ def test_appending_in_order_equals_inserting_in_any_order(book, random):
 def test_the_sums_are_those_of_the_intervals(book):
 	state = PairState.of(book.items())
 	days = sorted(book)
-	logs = [math.log(b - a) for a, b in zip(days, days[1:])]
+	logs = [math.log(b - a) for a, b in pairwise(days)]
 	mean = sum(logs) / len(logs)
 	assert state.mean_log == pytest.approx(mean, abs=1e-8)
 	assert state.log_squares == pytest.approx(sum((g - mean) ** 2 for g in logs), abs=1e-6)

@@ -1,0 +1,191 @@
+"""Reads purchase lines once, in order, and keeps what each pair looked like on a few days of the past."""
+
+import math
+from array import array
+from bisect import bisect_right
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import groupby, pairwise
+from operator import itemgetter
+
+from .purchases import PurchaseError
+
+NEVER = -1
+MAX_DAY = 3_652_059
+"""`date.max.toordinal()`: days are stored in 32 bits."""
+
+Line = tuple[Hashable, Hashable, Hashable, int, float]
+"""customer, item, item group, day, quantity."""
+
+
+class Names:
+	"""Numbers names in the order they appear."""
+
+	def __init__(self):
+		self.index: dict[Hashable, int] = {}
+
+	def __call__(self, name: Hashable) -> int:
+		return self.index.setdefault(name, len(self.index))
+
+	def __len__(self) -> int:
+		return len(self.index)
+
+
+class PairTable:
+	"""Pairs with a completed interval as they stood at the end of `day`, in columns of plain numbers.
+
+	`intervals`, `mean`, `squares`, `latest` are the count, mean, Σ(g - mean)² and last of the log-intervals;
+	`last` is the last purchase-day by then and `after` the first one later, or NEVER. `single_*` holds the
+	pairs bought once.
+	"""
+
+	def __init__(self, day: int):
+		self.day = day
+		self.customer, self.item = array("i"), array("i")
+		self.intervals, self.last, self.after = array("i"), array("i"), array("i")
+		self.mean, self.squares, self.latest = array("d"), array("d"), array("d")
+		self.single_customer, self.single_item = array("i"), array("i")
+		self.single_last, self.single_after = array("i"), array("i")
+
+	def __len__(self) -> int:
+		return len(self.intervals)
+
+	def add(self, customer: int, item: int, days: list[int], logs: list[float], after: int) -> None:
+		"""One pair: its purchase-days by now, their log-intervals, and the next purchase-day or NEVER."""
+		m = len(logs)
+		if not m:
+			self.single_customer.append(customer)
+			self.single_item.append(item)
+			self.single_last.append(days[0])
+			self.single_after.append(after)
+			return
+		mean = math.fsum(logs) / m
+		self.customer.append(customer)
+		self.item.append(item)
+		self.intervals.append(m)
+		self.last.append(days[-1])
+		self.after.append(after)
+		self.mean.append(mean)
+		self.squares.append(math.fsum((g - mean) ** 2 for g in logs) if m > 1 else 0.0)
+		self.latest.append(logs[-1])
+
+	def without_latest(self) -> "PairTable":
+		"""The same pairs as if the latest interval of each were unknown, where it has another."""
+		table = PairTable(self.day)
+		table.customer, table.item, table.last, table.after = self.customer, self.item, self.last, self.after
+		for m, mean, squares, latest in zip(
+			self.intervals, self.mean, self.squares, self.latest, strict=True
+		):
+			others = (m * mean - latest) / (m - 1) if m > 1 else mean
+			rest = squares - (latest - others) ** 2 * (m - 1) / m if m > 1 else 0.0
+			table.intervals.append(max(m - 1, 1))
+			table.mean.append(others)
+			table.squares.append(max(rest, 0.0))
+			table.latest.append(others)
+		return table
+
+
+class History:
+	"""Everything `fit` needs from the purchase lines, gathered in one pass.
+
+	Args:
+		lines: (customer, item, group, day, quantity), all lines of a customer together, within them all of an
+			item, days ascending (SQL: order by customer, item, date). Lines of one day are one purchase; those
+			whose quantities sum to zero or less are none.
+		cuts: days at whose end the pairs are looked at, any order; None is "all that was read".
+
+	Raises:
+		PurchaseError: lines out of order, or a day or quantity that is not a number.
+	"""
+
+	def __init__(self, lines: Iterable[Line], cuts: Iterable[int | None]):
+		self.customers, self.items, self.groups = Names(), Names(), Names()
+		self.group_of = array("i")
+		self.tables = [PairTable(MAX_DAY if cut is None else cut) for cut in cuts]
+		self.newest = max((table.day for table in self.tables), default=MAX_DAY)
+		self.lines = self.purchases = self.ignored_future = 0
+		self.first, self.last = MAX_DAY, 0
+		self.elastic = [0.0, 0.0, 0.0, 0]
+		for customer, item, days, quantities in self._pairs(lines):
+			self._add(customer, item, days, quantities)
+
+	def _pairs(self, lines: Iterable[Line]) -> Iterator[tuple[int, int, list[int], list[float]]]:
+		for customer, of_customer in groupby(lines, itemgetter(0)):
+			if customer in self.customers.index:
+				raise PurchaseError(
+					f"Lines of customer {customer!r} are not together: sort by customer, item, day"
+				)
+			number, seen = self.customers(customer), set()
+			for item, of_item in groupby(of_customer, itemgetter(1)):
+				if item in seen:
+					raise PurchaseError(
+						f"Lines of customer {customer!r} and item {item!r} are not together:"
+						" sort by customer, item, day"
+					)
+				seen.add(item)
+				days, quantities = self._days(customer, item, of_item)
+				if days:
+					yield number, self.items.index[item], days, quantities
+
+	def _days(self, customer, item, lines) -> tuple[list[int], list[float]]:
+		days, quantities, group = [], [], None
+		for line in lines:
+			_, _, group, day, quantity = line
+			self.lines += 1
+			if quantity != quantity or not 0 < day <= MAX_DAY:
+				raise PurchaseError(
+					f"Customer {customer!r}, item {item!r}: day {day!r}, quantity {quantity!r}"
+					" is not a purchase that can be learned from"
+				)
+			if day > self.newest:
+				self.ignored_future += 1
+			elif days and day == days[-1]:
+				quantities[-1] += quantity
+			elif days and day < days[-1]:
+				raise PurchaseError(
+					f"Customer {customer!r}, item {item!r}: day {day} comes after {days[-1]}:"
+					" sort by customer, item, day"
+				)
+			else:
+				days.append(day)
+				quantities.append(quantity)
+		if item not in self.items.index:
+			self.items(item)
+			self.group_of.append(self.groups(group))
+		if days and min(quantities) <= 0:
+			kept = [i for i, quantity in enumerate(quantities) if quantity > 0]
+			days, quantities = [days[i] for i in kept], [quantities[i] for i in kept]
+		return days, quantities
+
+	def _add(self, customer: int, item: int, days: list[int], quantities: list[float]) -> None:
+		self.purchases += len(days)
+		self.first, self.last = min(self.first, days[0]), max(self.last, days[-1])
+		if len(days) == 1:
+			for table in self.tables:
+				if days[0] <= table.day:
+					table.add(customer, item, days, [], NEVER)
+			return
+		logs = [math.log(b - a) for a, b in pairwise(days)]
+		if len(logs) > 1:
+			self._elasticity(logs, quantities)
+		for table in self.tables:
+			n = bisect_right(days, table.day) if days[-1] > table.day else len(days)
+			if n:
+				table.add(customer, item, days[:n], logs[: n - 1], days[n] if n < len(days) else NEVER)
+
+	def _elasticity(self, logs: list[float], quantities: list[float]) -> None:
+		"""Within-pair sums of log-interval on the log-quantity that began it (fixed-effects regression)."""
+		begun = quantities[: len(logs)]
+		if min(begun) == max(begun):
+			return
+		q = [math.log(x) for x in begun]
+		mean_q, mean_g = sum(q) / len(q), sum(logs) / len(logs)
+		self.elastic[0] += sum((x - mean_q) ** 2 for x in q)
+		self.elastic[1] += sum((x - mean_q) * (g - mean_g) for x, g in zip(q, logs, strict=True))
+		self.elastic[2] += sum((g - mean_g) ** 2 for g in logs)
+		self.elastic[3] += len(q) - 1
+
+
+def median_interval(table: PairTable) -> float:
+	"""Median over pairs of the typical (geometric mean) interval in days; 0.0 without any."""
+	means = sorted(table.mean)
+	return math.exp(means[len(means) // 2]) if means else 0.0

@@ -74,10 +74,23 @@ class AccountOverview {
 			);
 		}
 		if (this.data.movements) frm.add_custom_button(__("Statement"), () => new Statement(this.data).show());
+		frm.page.add_menu_item(__("Prove the Ledger"), () => this.prove());
 		if (may.adjust) {
 			frm.add_custom_button(__("Grant Credits"), () => this.grant(), __("Correct"));
 			frm.add_custom_button(__("Adjust Balance"), () => this.adjust(), __("Correct"));
 		}
+	}
+
+	async prove() {
+		const proof = await desk().call("credits.verify", { account: this.account });
+		const breaks = proof.breaks.map((each) => `<li>${__("Row {0}", [each.row])}: ${desk().text(each.what)}</li>`);
+		frappe.msgprint({
+			title: proof.holds ? __("The Ledger Holds") : __("The Ledger Is Broken"),
+			indicator: proof.holds ? "green" : "red",
+			message: proof.holds
+				? __("{0} rows recomputed: balance {1}, lots and hash chain agree.", [proof.rows, this.money(proof.balance)])
+				: `<ul>${breaks.join("")}</ul>`,
+		});
 	}
 
 	money(value) {
@@ -181,9 +194,9 @@ class AccountOverview {
 				{ fieldname: "note", fieldtype: "Small Text", label: __("Reason"), reqd: 1 },
 				{
 					fieldname: "expires_at",
-					fieldtype: "Datetime",
-					label: __("Expires At"),
-					description: __("Empty: never"),
+					fieldtype: "Date",
+					label: __("Usable Until"),
+					description: __("To the end of that day in the account's time zone. Empty: for good."),
 				},
 			],
 			done: (answer) => __("{0} granted. The balance is {1}.", [this.money(answer.amount), this.money(answer.balance_after)]),

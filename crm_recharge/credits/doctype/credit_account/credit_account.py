@@ -20,10 +20,15 @@ BOOK_COLUMNS = (
 class CreditAccount(Document):
 	def validate(self):
 		self._refuse_twin()
-		if self.is_new():
-			for column in BOOK_COLUMNS:
-				self.set(column, 0 if column in ("balance", "sequence") else None)
+		self._keep_book()
 		self._check_recipients()
+
+	def _keep_book(self):
+		"""What the book holds now, not what the form showed when it was opened."""
+		before = self.get_doc_before_save()
+		for column in BOOK_COLUMNS:
+			new = 0 if column in ("balance", "sequence") else None
+			self.set(column, before.get(column) if before else new)
 
 	def _refuse_twin(self):
 		twin = frappe.db.get_value(

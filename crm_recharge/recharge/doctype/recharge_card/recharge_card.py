@@ -16,6 +16,15 @@ BRANDS = {
 class RechargeCard(Document):
 	"""A card saved at Stripe. There is no number in it, ever."""
 
+	def before_insert(self):
+		# Brand, digits and kind are Stripe's word: recharge/cards.py asks it, a form or a request cannot.
+		if not self.flags.ignore_permissions and frappe.session.user != "Administrator":
+			frappe.throw(
+				_("Cards are saved through Stripe's own form. Use Add Card in the auto-recharge setting."),
+				frappe.PermissionError,
+				title=_("Card not saved"),
+			)
+
 	def validate(self):
 		brand = self.brand or self.kind or "card"
 		self.card_label = f"{BRANDS.get(brand, brand.title())} •••• {self.last4 or '????'}"

@@ -51,9 +51,9 @@ class CRMRechargeSettings(Document):
 			self.set(field, key)
 			if not key.startswith(prefixes):
 				frappe.throw(
-					_("{0} must begin with {1}. Copy it again from Stripe's dashboard, under Developers.").format(
-						_(self.meta.get_label(field)), shown
-					),
+					_(
+						"{0} must begin with {1}. Copy it again from Stripe's dashboard, under Developers."
+					).format(_(self.meta.get_label(field)), shown),
 					title=_("Not a Stripe key"),
 				)
 		secret, publishable = self.secret_key(), self.stripe_publishable_key
@@ -77,12 +77,16 @@ class CRMRechargeSettings(Document):
 		address = urlsplit(self.stripe_api_base)
 		if address.scheme not in ("http", "https") or not address.hostname:
 			frappe.throw(
-				_("API Address must be a web address such as http://127.0.0.1:8420. Leave it empty to use Stripe."),
+				_(
+					"API Address must be a web address such as http://127.0.0.1:8420. Leave it empty to use Stripe."
+				),
 				title=_("Not an address"),
 			)
 		if "_live_" in self.secret_key() or "_live_" in (self.stripe_publishable_key or ""):
 			frappe.throw(
-				_("A live key is never sent to another address than Stripe's. Empty the API Address, or use test keys."),
+				_(
+					"A live key is never sent to another address than Stripe's. Empty the API Address, or use test keys."
+				),
 				title=_("Live key refused"),
 			)
 
@@ -134,9 +138,9 @@ class CRMRechargeSettings(Document):
 				amount = money.parse_positive(text)
 			except InvalidRequest:
 				frappe.throw(
-					_("Preset Amounts: {0} is not an amount. Give numbers separated by commas, such as 25, 50, 100.").format(
-						frappe.utils.escape_html(text)
-					),
+					_(
+						"Preset Amounts: {0} is not an amount. Give numbers separated by commas, such as 25, 50, 100."
+					).format(frappe.utils.escape_html(text)),
 					title=_("Preset Amounts"),
 				)
 			if not limits.minimum <= amount <= limits.maximum:
@@ -150,7 +154,8 @@ class CRMRechargeSettings(Document):
 				found.append(amount)
 		if len(found) > MOST_PRESETS:
 			frappe.throw(
-				_("Preset Amounts: at most {0} can be offered.").format(MOST_PRESETS), title=_("Preset Amounts")
+				_("Preset Amounts: at most {0} can be offered.").format(MOST_PRESETS),
+				title=_("Preset Amounts"),
 			)
 		return sorted(found)
 

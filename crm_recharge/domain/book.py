@@ -176,24 +176,38 @@ class Book:
 			lot.changed = True
 		return self._post(entry_type, -amount, now, self._draw(amount, first=lot), **details)
 
-	def reinstate(self, lot: Lot, amount: Decimal, now: datetime, **details) -> Entry:
-		"""Give back what `take` took for `lot`; a debt is paid first. Raises InvalidRequest more_than_taken."""
+	def reinstate(
+		self, lot: Lot, amount: Decimal, now: datetime, taken: Iterable[tuple[str, Decimal]] = (), **details
+	) -> Entry:
+		"""Give back what `take` took for `lot`; a debt is paid first. Raises InvalidRequest more_than_taken.
+
+		`taken` says what came from which lot (name, amount > 0): each gets its own back, `lot` the rest.
+		"""
 		if not 0 < amount <= lot.returned:
 			raise InvalidRequest(
 				"more_than_taken", lot=lot.name, amount=plain(amount), taken=plain(lot.returned)
 			)
 		lot.returned -= amount
 		lot.closed = False
-		return self._post(REINSTATEMENT, amount, now, self._fill(lot, amount), **details)
+		moves, left = {}, self._after_debt(amount)
+		for name, drawn in taken:
+			source = self.lots.get(name)
+			back = min(drawn, left, source.room) if source else ZERO
+			if back > 0:
+				source.add(back)
+				left -= back
+				moves[name] = back
+		lot.add(left)
+		moves[lot.name] = moves.get(lot.name, ZERO) + left
+		return self._post(REINSTATEMENT, amount, now, list(moves.items()), **details)
 
 	def reverse(self, entry: Entry, now: datetime, **details) -> Entry:
-		"""Undo `entry` by a row of its own: usage returns to the lots it came from, a credit is taken back."""
+		"""Undo `entry` by a row of its own: usage returns to the lots it came from, a credit is taken back.
+
+		Of a credit that was taken back before, only the rest is; InvalidRequest nothing_to_reverse if there is none.
+		"""
 		if entry.amount > 0:
-			filled = next((self.lots[name] for name, _ in entry.lots if name in self.lots), None)
-			if filled is not None and filled.source_key == entry.request_key:
-				filled.returned += entry.amount
-				filled.changed = True
-			return self._post(REVERSAL, -entry.amount, now, self._draw(entry.amount, first=filled), **details)
+			return self._reverse_credit(entry, now, details)
 		moves, left = [], self._after_debt(-entry.amount)
 		for name, drawn in entry.lots:
 			lot = self.lots.get(name)
@@ -206,6 +220,17 @@ class Book:
 		if left > 0:
 			moves.append((self._plain_lot(left, details).name, left))
 		return self._post(REVERSAL, -entry.amount, now, moves, **details)
+
+	def _reverse_credit(self, entry: Entry, now: datetime, details: dict) -> Entry:
+		amount = entry.amount
+		lot = next((self.lots[name] for name, _ in entry.lots if name in self.lots), None)
+		if lot is not None and lot.source_key == entry.request_key:
+			amount = min(amount, lot.original - lot.returned)
+			if amount <= 0:
+				raise InvalidRequest("nothing_to_reverse", entry=entry.name, entry_type=entry.entry_type)
+			lot.returned += amount
+			lot.changed = True
+		return self._post(REVERSAL, -amount, now, self._draw(amount, first=lot), **details)
 
 	def expire_due(self, now: datetime, key: Callable[[Lot], dict]) -> list[Entry]:
 		"""Post what is left of lots past their expiry; `key(lot)` names the movement. Call it before others."""
@@ -268,7 +293,9 @@ class Book:
 		"""Write the row. Raises InvalidRequest balance_too_large where the tables could not hold the balance."""
 		self.balance += amount
 		if abs(self.balance) >= LARGEST_BALANCE:
-			raise InvalidRequest("balance_too_large", balance=plain(self.balance), limit=plain(LARGEST_BALANCE))
+			raise InvalidRequest(
+				"balance_too_large", balance=plain(self.balance), limit=plain(LARGEST_BALANCE)
+			)
 		self.sequence += 1
 		entry = Entry(
 			name=self.new_name(),

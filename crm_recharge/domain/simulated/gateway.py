@@ -1,0 +1,330 @@
+"""A gateway that keeps its promises (keys, intents) and breaks everything else on demand.
+
+As at Stripe, a key answers for 24 hours; a repeat tells what the payment is *now*, as the gateway room reads it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+
+from crm_recharge.domain.answers import (
+	Answer,
+	DeclineClass,
+	Outcome,
+	RefundAnswer,
+	RefundOutcome,
+)
+from crm_recharge.domain.money import ZERO, payable
+from crm_recharge.domain.simulated.clock import Clock
+
+KEY_LIFE = timedelta(hours=24)
+PROCESSING_TIME = timedelta(minutes=5)
+USUAL_MILLISECONDS = 900
+TIME_OUT_MILLISECONDS = 20_000
+
+
+class Fault(str, Enum):
+	"""What may go wrong with one call."""
+
+	LOST_BEFORE = "lost_before"
+	"""The request never arrives."""
+	LOST_AFTER = "lost_after"
+	"""The gateway acts, its answer is lost."""
+	SERVER_ERROR = "server_error"
+	"""5xx; nothing was done."""
+	SERVER_ERROR_AFTER = "server_error_after"
+	"""5xx, though it was done."""
+	RATE_LIMIT = "rate_limit"
+	"""429, come back in two minutes."""
+	CONFLICT = "conflict"
+	"""409, another request under this key is under way."""
+	REVOKED = "revoked"
+	"""401, the secret key is no longer good."""
+
+
+ACTS = (Fault.LOST_AFTER, Fault.SERVER_ERROR_AFTER)
+
+Faults = Callable[[str, str], Fault | None]
+"""Draws what goes wrong with a call, from what it does (charge, cancel, look_up, refund) and its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+	"""How a card behaves. `first` happens to the first request about a payment only."""
+
+	code: str | None = None
+	decline_class: DeclineClass | None = None
+	first: Fault | None = None
+	kind: str = "card"
+	is_past_date: bool = False
+	meaning: str = ""
+
+
+BEHAVIOURS = {
+	"ok": Behaviour(meaning="pays"),
+	"declined": Behaviour("generic_decline", DeclineClass.TRY_LATER, meaning="the bank declines"),
+	"insufficient": Behaviour("insufficient_funds", DeclineClass.TRY_LATER, meaning="not enough money"),
+	"lost": Behaviour("lost_card", DeclineClass.PERMANENT, meaning="reported lost, never tried again"),
+	"stolen": Behaviour("stolen_card", DeclineClass.PERMANENT, meaning="reported stolen, never tried again"),
+	"fraud": Behaviour("fraudulent", DeclineClass.FRAUD, meaning="refused by risk rules"),
+	"expired": Behaviour(
+		"expired_card",
+		DeclineClass.EXPIRED,
+		is_past_date=True,
+		meaning="past its date, skipped without a call",
+	),
+	"authentication": Behaviour("authentication_required", meaning="the bank wants the card holder"),
+	"processing": Behaviour("processing", meaning="undecided for five minutes, then pays"),
+	"slow": Behaviour(first=Fault.LOST_AFTER, meaning="pays, but the first answer is lost"),
+	"unreachable": Behaviour(first=Fault.LOST_BEFORE, meaning="the first request is lost, then pays"),
+	"refused": Behaviour("parameter_invalid", meaning="the request itself is refused"),
+	"bank": Behaviour(kind="us_bank_account", meaning="a bank account, never charged automatically"),
+}
+"""Cards by name, for settings, tests and the replay."""
+
+SUCCEEDED, PROCESSING, CANCELED = "succeeded", "processing", "canceled"
+NEEDS_CARD, NEEDS_PERSON = "requires_payment_method", "requires_action"
+
+
+@dataclass(slots=True)
+class Intent:
+	"""One payment at the gateway."""
+
+	name: str
+	key: str
+	recharge: str
+	payment_method: str
+	amount: Decimal
+	currency: str
+	created: datetime
+	status: str
+	code: str | None = None
+	decline_class: DeclineClass | None = None
+	refunded: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+	"""What the gateway would tell a webhook."""
+
+	name: str
+	type: str
+	intent: str
+	created: datetime
+
+
+class Gateway:
+	"""See the module. `cards` maps payment methods to names of BEHAVIOURS, and may be changed at any time."""
+
+	def __init__(self, clock: Clock, cards: dict[str, str] | None = None, faults: Faults | None = None):
+		self.clock = clock
+		self.cards = dict(cards or {})
+		self.faults = faults
+		self.intents: dict[str, Intent] = {}
+		self.events: list[Event] = []
+		self.calls: list[tuple[str, str]] = []
+		self._keys: dict[str, tuple[datetime, tuple, str]] = {}
+		self._by_key: dict[str, list[Intent]] = {}
+		self._refunds: dict[str, tuple[datetime, RefundAnswer]] = {}
+		self._asked: set[str] = set()
+
+	# -- what the machine may ask ------------------------------------------------------------------------
+
+	def charge(
+		self, *, key: str, recharge: str, payment_method: str, amount: Decimal, currency: str
+	) -> Answer:
+		"""Charge a card under an idempotency key."""
+		behaviour = BEHAVIOURS[self.cards.get(payment_method, "ok")]
+		first = behaviour.first if key not in self._asked else None
+		self._asked.add(key)
+		content = (payment_method, amount, currency)
+		return self._call("charge", key, lambda: self._charge(key, recharge, content), first)
+
+	def cancel(self, *, intent: str, key: str) -> Answer:
+		"""Close an intent for good, unless it is faster."""
+		return self._call("cancel", key, lambda: self._cancel(intent))
+
+	def look_up(self, *, key: str) -> Answer | None:
+		"""What became of the payment made under `key`; None when there is none."""
+		return self._call("look_up", key, lambda: self._look_up(key))
+
+	def retrieve(self, intent: str) -> Answer:
+		"""A payment as it is now."""
+		return self._call("retrieve", intent, lambda: self._retrieve(intent))
+
+	def refund(self, *, key: str, intent: str, amount: Decimal) -> RefundAnswer:
+		"""Send back `amount` of a captured payment, once per key."""
+		answer = self._call("refund", key, lambda: self._refund(key, intent, amount))
+		if isinstance(answer, RefundAnswer):
+			return answer
+		outcome = RefundOutcome.UNKNOWN if answer.outcome is Outcome.UNKNOWN else RefundOutcome.REFUSED
+		return RefundAnswer(outcome, intent=intent, code=answer.code, message=answer.message)
+
+	# -- what others may do ------------------------------------------------------------------------------
+
+	def authenticate(self, intent: str, succeeds: bool = True) -> None:
+		"""The card holder completes, or fails, the bank's check."""
+		found = self.intents[intent]
+		if found.status == NEEDS_PERSON:
+			self._becomes(found, SUCCEEDED if succeeds else NEEDS_CARD)
+			if not succeeds:
+				found.code, found.decline_class = "authentication_failure", DeclineClass.AUTHENTICATION
+
+	def captured(self, recharge: str | None = None) -> Decimal:
+		"""Money captured less money refunded, in all or for one recharge."""
+		return sum(
+			(
+				intent.amount - intent.refunded
+				for intent in self.intents.values()
+				if self._as_of_now(intent).status == SUCCEEDED and recharge in (None, intent.recharge)
+			),
+			ZERO,
+		)
+
+	# -- inside ------------------------------------------------------------------------------------------
+
+	def _call(self, what: str, key: str, act, first: Fault | None = None):
+		"""Make one call, with whatever goes wrong on the way."""
+		self.calls.append((what, key))
+		fault = first or (self.faults(what, key) if self.faults else None)
+		if fault is None:
+			return act()
+		if fault in ACTS:
+			act()
+		return _failed(fault)
+
+	def _charge(self, key: str, recharge: str, content: tuple) -> Answer:
+		payment_method, amount, currency = content
+		known = self._keys.get(key)
+		if known and self.clock.now() - known[0] < KEY_LIFE:
+			_, first_content, intent = known
+			if first_content != content:
+				return self._look_up(key) or Answer(Outcome.ERROR, code="idempotency_error")
+			return self._answer(self.intents[intent])
+		behaviour = BEHAVIOURS[self.cards.get(payment_method, "ok")]
+		if behaviour.code == "parameter_invalid" or amount <= 0 or payable(amount, currency) != amount:
+			return Answer(Outcome.ERROR, code="parameter_invalid", message="The request was refused.")
+		intent = Intent(
+			name=f"pi_{len(self.intents) + 1:07}",
+			key=key,
+			recharge=recharge,
+			payment_method=payment_method,
+			amount=amount,
+			currency=currency,
+			created=self.clock.now(),
+			status=PROCESSING,
+			code=behaviour.code,
+			decline_class=behaviour.decline_class,
+		)
+		self.intents[intent.name] = intent
+		self._by_key.setdefault(key, []).append(intent)
+		self._keys[key] = (self.clock.now(), content, intent.name)
+		self._becomes(intent, _first_status(behaviour))
+		return self._answer(intent)
+
+	def _cancel(self, name: str) -> Answer:
+		intent = self.intents.get(name)
+		if intent is None:
+			return Answer(Outcome.ERROR, code="resource_missing", message="There is no such payment.")
+		if self._as_of_now(intent).status in (NEEDS_CARD, NEEDS_PERSON):
+			self._becomes(intent, CANCELED)
+		return self._answer(intent)
+
+	def _look_up(self, key: str) -> Answer | None:
+		answers = [self._answer(intent) for intent in self._by_key.get(key, ())]
+		paid = [answer for answer in answers if answer.outcome is Outcome.SUCCEEDED]
+		return (paid or answers or [None])[0]
+
+	def _retrieve(self, name: str) -> Answer:
+		intent = self.intents.get(name)
+		return self._answer(intent) if intent else Answer(Outcome.ERROR, code="resource_missing")
+
+	def _refund(self, key: str, name: str, amount: Decimal) -> RefundAnswer:
+		known = self._refunds.get(key)
+		if known and self.clock.now() - known[0] < KEY_LIFE:
+			return known[1]
+		intent = self.intents.get(name)
+		if intent is None or self._as_of_now(intent).status != SUCCEEDED:
+			return RefundAnswer(RefundOutcome.REFUSED, intent=name, code="charge_not_captured")
+		if not 0 < amount <= intent.amount - intent.refunded:
+			return RefundAnswer(RefundOutcome.REFUSED, intent=name, code="amount_too_large")
+		intent.refunded += amount
+		answer = RefundAnswer(
+			RefundOutcome.SUCCEEDED,
+			refund=f"re_{len(self._refunds) + 1:07}",
+			intent=name,
+			amount=amount,
+			currency=intent.currency,
+			milliseconds=USUAL_MILLISECONDS,
+		)
+		self._refunds[key] = (self.clock.now(), answer)
+		self._tell("charge.refunded", intent)
+		return answer
+
+	def _as_of_now(self, intent: Intent) -> Intent:
+		if intent.status == PROCESSING and self.clock.now() - intent.created >= PROCESSING_TIME:
+			self._becomes(intent, SUCCEEDED)
+		return intent
+
+	def _becomes(self, intent: Intent, status: str) -> None:
+		intent.status = status
+		self._tell(EVENT_TYPES[status], intent)
+
+	def _tell(self, kind: str, intent: Intent) -> None:
+		self.events.append(Event(f"evt_{len(self.events) + 1:07}", kind, intent.name, self.clock.now()))
+
+	def _answer(self, intent: Intent) -> Answer:
+		status = self._as_of_now(intent).status
+		common = Answer(
+			Outcome.UNKNOWN,
+			intent=intent.name,
+			charge=f"ch_{intent.name[3:]}",
+			code=intent.code,
+			amount=intent.amount,
+			currency=intent.currency,
+			payment_method=intent.payment_method,
+			intent_open=True,
+			milliseconds=USUAL_MILLISECONDS,
+			metadata={"attempt": intent.key, "recharge": intent.recharge},
+		)
+		match status:
+			case "succeeded":
+				return replace(common, outcome=Outcome.SUCCEEDED, code=None, intent_open=False)
+			case "canceled":
+				return replace(common, outcome=Outcome.CANCELLED, intent_open=False)
+			case "requires_action":
+				return replace(common, outcome=Outcome.NEEDS_AUTHENTICATION)
+			case "requires_payment_method":
+				return replace(common, outcome=Outcome.DECLINED, decline_class=intent.decline_class)
+		return replace(common, code=PROCESSING)
+
+
+EVENT_TYPES = {
+	SUCCEEDED: "payment_intent.succeeded",
+	PROCESSING: "payment_intent.processing",
+	CANCELED: "payment_intent.canceled",
+	NEEDS_CARD: "payment_intent.payment_failed",
+	NEEDS_PERSON: "payment_intent.requires_action",
+}
+
+
+def _first_status(behaviour: Behaviour) -> str:
+	if behaviour.decline_class:
+		return NEEDS_CARD
+	return {"authentication_required": NEEDS_PERSON, "processing": PROCESSING}.get(behaviour.code, SUCCEEDED)
+
+
+def _failed(fault: Fault) -> Answer:
+	"""What a client sees of a call that went wrong."""
+	if fault is Fault.REVOKED:
+		return Answer(Outcome.ERROR, code="authentication_failure", message="The secret key is not valid.")
+	lost = fault in (Fault.LOST_BEFORE, Fault.LOST_AFTER)
+	return Answer(
+		Outcome.UNKNOWN,
+		code="timeout" if lost else fault.value,
+		intent_open=True,
+		retry_after=120.0 if fault is Fault.RATE_LIMIT else None,
+		milliseconds=TIME_OUT_MILLISECONDS if lost else USUAL_MILLISECONDS,
+	)

@@ -1,0 +1,216 @@
+"""Does the machines' effects in memory, one at a time, so that a run may be stopped or killed between any two."""
+
+from collections.abc import Generator
+from datetime import timedelta
+
+from crm_recharge.domain import effects, payment
+from crm_recharge.domain.cards import NETWORK_WINDOW, Card
+from crm_recharge.domain.payment import AttemptView, RechargeView
+from crm_recharge.domain.simulated import books, rows
+from crm_recharge.domain.simulated.clock import Clock
+from crm_recharge.domain.simulated.gateway import Gateway
+from crm_recharge.domain.simulated.world import Transaction, World
+
+NO_TIME = timedelta(0)
+
+
+class Run:
+	"""One machine under way.
+
+	`step` does its next effect; `wait` is how long the answer to the last one takes to arrive, `result` what
+	the machine returned.
+	"""
+
+	def __init__(self, performer: "Performer", machine: Generator, transaction: Transaction):
+		self.performer = performer
+		self.machine = machine
+		self.transaction = transaction
+		self.effect = None
+		self.wait = NO_TIME
+		self.result = None
+		self.is_over = False
+		self._reply = None
+
+	def peek(self):
+		"""The effect that the next step will do; None once the machine has ended."""
+		if self.effect is None and not self.is_over:
+			try:
+				self.effect = self.machine.send(self._reply)
+			except StopIteration as end:
+				self.result = end.value
+				self._end()
+			except BaseException:
+				self._end()
+				raise
+		return self.effect
+
+	def step(self) -> bool:
+		"""Do the next effect. Returns False once the machine has ended.
+
+		Raises Locked when another run holds the row; the same effect is tried again by the next step. An error
+		of the machine ends the run as a crash does: what was not committed is gone.
+		"""
+		effect = self.peek()
+		if effect is None:
+			return False
+		self._reply, self.wait = self.performer.do(effect, self.transaction), NO_TIME
+		if isinstance(effect, effects.Charge | effects.Cancel | effects.LookUp) and self._reply:
+			self.wait = timedelta(milliseconds=self._reply.milliseconds)
+		self.effect = None
+		return True
+
+	def finish(self):
+		"""Do all that is left, without letting time pass. Returns the machine's result."""
+		while self.step():
+			pass
+		return self.result
+
+	def kill(self) -> None:
+		"""The worker dies here: what it had not committed never was, its locks are free."""
+		self.machine.close()
+		self._end()
+
+	def _end(self) -> None:
+		self.is_over = True
+		self.effect = None
+		self.transaction.rollback()
+
+
+class Performer:
+	"""Effects on a world and a gateway."""
+
+	def __init__(self, world: World, clock: Clock, gateway: Gateway):
+		self.world = world
+		self.clock = clock
+		self.gateway = gateway
+		self._handlers = {
+			effects.Now: lambda e, t: self.clock.now(),
+			effects.Commit: lambda e, t: t.commit(),
+			effects.Rollback: lambda e, t: t.rollback(),
+			effects.LockAccount: lambda e, t: t.lock(rows.CreditAccount, e.account),
+			effects.LockRecharge: self._lock_recharge,
+			effects.UpdateRecharge: lambda e, t: t.update(rows.Recharge, e.recharge, **e.values),
+			effects.InsertAttempt: self._insert_attempt,
+			effects.UpdateAttempt: lambda e, t: t.update(rows.RechargeAttempt, e.name, **e.values),
+			effects.UpdateCard: self._update_card,
+			effects.Charge: self._charge,
+			effects.Cancel: lambda e, t: self.gateway.cancel(intent=e.intent, key=e.key),
+			effects.LookUp: lambda e, t: self.gateway.look_up(key=e.key),
+			effects.PostCredits: lambda e, t: books.post_payment(t, e, self.clock.now()),
+			effects.ClearOpenRecharge: self._clear_open_recharge,
+			effects.DisableAutoRecharge: self._disable_auto_recharge,
+			effects.Notify: self._notify,
+			effects.RefundDuplicate: self._refund_duplicate,
+			effects.EnqueueAfterCommit: lambda e, t: t.enqueue_after_commit(e.job, e.recharge),
+		}
+
+	def start(self, machine: Generator, transaction: Transaction | None = None) -> Run:
+		"""A run of `machine`; a machine that reads rows itself brings its `transaction`."""
+		return Run(self, machine, transaction or self.world.begin())
+
+	def do(self, effect, transaction: Transaction):
+		"""Do one effect. AssertionError when the gateway is asked inside a transaction (rule 4)."""
+		if isinstance(effect, effects.Charge | effects.Cancel | effects.LookUp) and not transaction.is_idle:
+			raise AssertionError(f"{effect} inside an open transaction")
+		return self._handlers[type(effect)](effect, transaction)
+
+	# -- effects -----------------------------------------------------------------------------------------
+
+	def _lock_recharge(self, effect, transaction) -> RechargeView | None:
+		transaction.lock(rows.Recharge, effect.recharge)
+		row = transaction.get(rows.Recharge, effect.recharge)
+		return self.view_of(row, transaction) if row else None
+
+	def view_of(self, row: rows.Recharge, transaction: Transaction) -> RechargeView:
+		"""A recharge as the machine reads it."""
+		attempts = sorted(transaction.all(rows.RechargeAttempt, row.name), key=lambda a: a.number)
+		return RechargeView(
+			name=row.name,
+			account=row.account,
+			status=row.status,
+			amount=row.amount,
+			currency=row.currency,
+			trigger=row.origin,
+			cards=self._cards_of(row, transaction),
+			attempts=tuple(
+				AttemptView(
+					name=a.name,
+					number=a.number,
+					card=a.card,
+					status=a.status,
+					created=a.created_at,
+					intent=a.intent,
+					intent_open=a.intent_open,
+					asks=a.asks,
+					next_ask_at=a.next_ask_at,
+				)
+				for a in attempts
+			),
+			lease_owner=row.lease_owner,
+			lease_until=row.lease_until,
+			next_try_at=row.next_try_at,
+			settled_intent=row.settled_intent,
+		)
+
+	def _cards_of(self, row: rows.Recharge, transaction: Transaction) -> tuple[Card, ...]:
+		setting = transaction.get(rows.AutoRechargeSetting, row.account)
+		listed = (row.card,) if row.card else (setting.cards if setting else ())
+		return tuple(self._card(transaction.get(rows.RechargeCard, name), transaction) for name in listed)
+
+	def _card(self, card: rows.RechargeCard, transaction: Transaction) -> Card:
+		since = self.clock.now() - NETWORK_WINDOW
+		same = {
+			c.name
+			for c in transaction.all(rows.RechargeCard, card.account)
+			if c.name == card.name or (card.fingerprint and c.fingerprint == card.fingerprint)
+		}
+		declines = sum(
+			attempt.card in same and attempt.status == payment.DECLINED and attempt.created_at > since
+			for recharge in transaction.all(rows.Recharge, card.account)
+			for attempt in transaction.all(rows.RechargeAttempt, recharge.name)
+		)
+		return Card(
+			card.name, card.payment_method, card.status, card.kind, card.exp_month, card.exp_year, declines
+		)
+
+	def _insert_attempt(self, effect, transaction) -> None:
+		values = {"created_at": self.clock.now()} | effect.values
+		transaction.insert(
+			rows.RechargeAttempt(effect.name, effect.recharge, effect.number, effect.card, **values)
+		)
+
+	def _update_card(self, effect, transaction) -> None:
+		transaction.update(rows.RechargeCard, effect.card, status=effect.status, status_reason=effect.reason)
+
+	def _charge(self, effect, transaction):
+		card = transaction.get(rows.RechargeCard, effect.card)
+		return self.gateway.charge(
+			key=effect.key,
+			recharge=effect.recharge,
+			payment_method=card.payment_method,
+			amount=effect.amount,
+			currency=effect.currency,
+		)
+
+	def _clear_open_recharge(self, effect, transaction) -> None:
+		if transaction.get(rows.CreditAccount, effect.account).open_recharge == effect.recharge:
+			transaction.update(rows.CreditAccount, effect.account, open_recharge=None)
+
+	def _disable_auto_recharge(self, effect, transaction) -> None:
+		if transaction.get(rows.AutoRechargeSetting, effect.account):
+			transaction.update(
+				rows.AutoRechargeSetting,
+				effect.account,
+				enabled=False,
+				disabled_reason=effect.reason,
+				disabled_at=self.clock.now(),
+			)
+
+	def _notify(self, effect, transaction) -> None:
+		name = self.world.new_name("N")
+		transaction.insert(rows.Notice(name, effect.kind, effect.recharge, self.clock.now(), effect.details))
+
+	def _refund_duplicate(self, effect, transaction) -> None:
+		# Worker, webhook and sweeper may all find the same capture.
+		if transaction.get(rows.RefundDue, effect.answer.intent) is None:
+			transaction.insert(rows.RefundDue(effect.answer.intent, effect.recharge, effect.answer))

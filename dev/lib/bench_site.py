@@ -1,6 +1,6 @@
 """What dev/up does inside a site: set-up wizard, settings, and a fingerprint of what the site was built from.
 
-Usage, from a bench's sites folder:  python bench_site.py alive|wizard|configure|fingerprint SITE [PURPOSE]
+Usage, from a bench's sites folder:  python bench_site.py COMMAND [SITE [PURPOSE]]
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import date
+from importlib import import_module
 from pathlib import Path
 
 import frappe
@@ -101,13 +102,27 @@ def set_host(site, address):
 	return before
 
 
-def commit_of(app_folder):
-	"""Return the commit an app stands at, or nothing where it is not a clone."""
-	command = ["git", "-c", "safe.directory=*", "-C", str(app_folder), "rev-parse", "HEAD"]
+def database(site):
+	"""Print the name of the site's database."""
+	frappe.init(site=site, sites_path=".")
+	print(frappe.conf.db_name)
+
+
+def stamp_of(app):
+	"""Return an app's version and, where it is a clone, its commit."""
+	folder = frappe.get_app_source_path(app)
+	command = ["git", "-c", "safe.directory=*", "-C", folder, "rev-parse", "HEAD"]
 	try:
-		return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+		commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
 	except FileNotFoundError:
-		return ""
+		commit = ""
+	return [app, import_module(app).__version__, commit]
+
+
+def base():
+	"""Print a hash of what a site is made from before this app is on it."""
+	made_from = [stamp_of("frappe"), stamp_of("erpnext"), COMPANY]
+	print(hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16])
 
 
 def fingerprint(site):
@@ -115,16 +130,17 @@ def fingerprint(site):
 	digest = hashlib.sha256()
 	root = Path(crm_recharge.__file__).parent
 	for path in sorted({path for pattern in SCHEMA_FILES for path in root.glob(pattern)}):
-		if "tests" not in path.relative_to(root).parts and "public" not in path.relative_to(root).parts:
-			digest.update(f"{path.relative_to(root)}\0".encode())
+		inside = path.relative_to(root)
+		if "tests" not in inside.parts and "public" not in inside.parts:
+			digest.update(f"{inside}\0".encode())
 			digest.update(path.read_bytes())
 	with connected(site):
-		for app in frappe.get_installed_apps():
-			if app != "crm_recharge":
-				version = frappe.get_attr(f"{app}.__version__")
-				digest.update(json.dumps([app, version, commit_of(frappe.get_app_path(app, ".."))]).encode())
+		others = [app for app in frappe.get_installed_apps() if app != "crm_recharge"]
+	digest.update(json.dumps([stamp_of(app) for app in others]).encode())
 	print(digest.hexdigest())
 
 
 if __name__ == "__main__":
-	{f.__name__: f for f in (alive, wizard, configure, fingerprint)}[sys.argv[1]](*sys.argv[2:])
+	{f.__name__: f for f in (alive, base, configure, database, fingerprint, wizard)}[sys.argv[1]](
+		*sys.argv[2:]
+	)

@@ -33,10 +33,18 @@ PASSED_ON+='|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|GIT_SSL_CAINFO|PIP_.*|UV_.*|(npm_
 PASSED_ON+='|STRIPE_.*|CRM_RECHARGE_.*|HYPOTHESIS_.*|CHROMIUM)$'
 
 trap 'exit 130' INT TERM HUP
-trap 'warn "error: ${BASH_SOURCE[0]}, line $LINENO: exit $? from: $BASH_COMMAND (log: $LOG)"' ERR
+trap unexpected ERR
 
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s\n' "$*" >&2; }
+
+# unexpected: a command failed where no failure was foreseen. Told once, by the outermost shell.
+unexpected() {
+	local status=$?
+	if [ "$BASH_SUBSHELL" -gt 0 ] || [ -n "${TOLD:-}" ]; then return; fi
+	TOLD=1
+	warn "error: ${BASH_SOURCE[1]}, line ${BASH_LINENO[0]}: exit $status from: $BASH_COMMAND (log: $LOG)"
+}
 
 # die WHAT [WHAT TO DO...]: ends the command as failed.
 die() {

@@ -14,14 +14,31 @@ mark() { as_bench bash -c 'printf "%s\n" "$2" >"$1"' _ "$(mark_file "$1" "$2")" 
 marked() { as_bench test -f "$(mark_file "$1" "$2")"; }
 mark_file() { printf '%s' "$BENCH/sites/$1/.$APP-$2"; }
 
-# make_base SITE: Frappe and ERPNext with its set-up wizard done.
+# make_base SITE: Frappe and ERPNext with its set-up wizard done; from the second site on out of a copy of the first.
 make_base() {
+	local copy
+	copy="$BENCH/sites/.$APP-base-$(site_tool base).sql"
 	ensure_login
 	as_bench rm -f "$(mark_file "$1" base)" "$(mark_file "$1" app)"
-	HINT="run the command again: a half-made site is made anew" \
-		step "making the site $1 (Frappe, ERPNext)" with_login new-site "$1" --force --admin-password admin --install-app erpnext
-	step "ERPNext's set-up wizard on $1" site_tool wizard "$1"
+	if as_bench test -f "$copy"; then
+		HINT="if the copy is at fault: rm $copy; then run the command again" \
+			step "making the site $1" with_login new-site "$1" --force --admin-password admin --source-sql "$copy"
+	else
+		HINT="run the command again: a half-made site is made anew" \
+			step "making the site $1 (Frappe, ERPNext)" with_login new-site "$1" --force --admin-password admin --install-app erpnext
+		step "ERPNext's set-up wizard on $1" site_tool wizard "$1"
+		keep_copy "$1" "$copy"
+	fi
 	mark "$1" base
+}
+
+# keep_copy SITE FILE: the database of a site that has nothing of ours yet.
+keep_copy() {
+	step "keeping a copy for the other sites" as_bench bash -c '
+		umask 077
+		rm -f "$(dirname "$2")"/."$4"-base-*.sql
+		mariadb-dump --defaults-extra-file="$1" --single-transaction "$3" >"$2.new" && mv "$2.new" "$2"
+	' keep_copy "$(login_file)" "$2" "$(site_tool database "$1")" "$APP"
 }
 
 add_app() {

@@ -90,6 +90,7 @@ def _insert(account: str, card: SavedCard) -> str:
 			"saved_at": now_datetime(),
 		}
 	)
+	doc.flags.from_gateway = True
 	return doc.insert(ignore_permissions=True).name
 
 

@@ -379,3 +379,24 @@ class TestCreditsOverHTTP(MoneyTestCase):
 		text = self.charge(account, amount="0.1").text
 		found = json.loads(text, parse_float=lambda number: self.fail(f"a float in the answer: {number}"))
 		self.assertEqual(Decimal(found["message"]["balance_after"]), Decimal("99.9"))
+
+	def test_no_rest_call_changes_the_ledger(self):
+		account = self.account("10")
+		self.message(self.charge(account, amount=1))
+		before, row = self.state(account), entries(account)[-1].name
+		lot = frappe.get_all("Credit Lot", {"credit_account": account}, pluck="name")[0]
+		admin = self.web.client(factories.make_user("System Manager", "Credit Manager", "Accounts Manager"))
+		for client in (admin, self.manager, self.api):
+			for verb, path, values in (
+				("PUT", f"/api/resource/Credit Ledger/{row}", {"amount": -100}),
+				("DELETE", f"/api/resource/Credit Ledger/{row}", {}),
+				("POST", "/api/resource/Credit Ledger", {"credit_account": account, "entry_type": "Grant", "amount": 5}),
+				("PUT", f"/api/resource/Credit Lot/{lot}", {"remaining": 100}),
+				("DELETE", f"/api/resource/Credit Lot/{lot}", {}),
+				("DELETE", f"/api/resource/Credit Account/{account}", {}),
+			):
+				response = client.call(verb, path, **values)
+				self.assertTrue(400 <= response.status_code < 500, f"{verb} {path}: {response.status_code}")
+		admin.call("PUT", f"/api/resource/Credit Account/{account}", balance=999, open_lots="[]", sequence=0)
+		frappe.db.rollback()
+		self.assertEqual(self.state(account), before)

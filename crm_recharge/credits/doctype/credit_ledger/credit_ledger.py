@@ -7,7 +7,12 @@ class CreditLedger(Document):
 	"""One movement. Rows are written by credits/store.py alone and never changed, by nobody."""
 
 	def before_insert(self):
-		self._refuse(_("A ledger row is written by a movement: charge, grant, adjust or recharge the account."))
+		self._refuse(
+			_("A ledger row is written by a movement: charge, grant, adjust or recharge the account.")
+		)
+
+	def db_insert(self, *args, **kwargs):
+		self.before_insert()
 
 	def validate(self):
 		self._refuse(_("A ledger row is never changed. Correct it by a reversal or an adjustment."))
@@ -23,6 +28,10 @@ class CreditLedger(Document):
 
 	def on_trash(self):
 		self._refuse(_("A ledger row is never deleted. Correct it by a reversal or an adjustment."))
+
+	def after_delete(self):
+		# For callers that leave on_trash out; the transaction takes the row back.
+		self.on_trash()
 
 	def _refuse(self, text: str):
 		frappe.throw(text, frappe.PermissionError, title=_("The ledger is append-only"))

@@ -9,10 +9,21 @@ class CreditLot(Document):
 	def validate(self):
 		self._refuse()
 
+	def db_insert(self, *args, **kwargs):
+		if not self.flags.by_book:
+			self._refuse()
+		super().db_insert(*args, **kwargs)
+
+	def db_update(self):
+		self._refuse()
+
 	def db_set(self, *args, **kwargs):
 		self._refuse()
 
 	def on_trash(self):
+		self._refuse()
+
+	def after_delete(self):
 		self._refuse()
 
 	def before_rename(self, *args, **kwargs):

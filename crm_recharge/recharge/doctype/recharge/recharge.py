@@ -49,6 +49,15 @@ class Recharge(Document):
 		if self.card:
 			self.check_card()
 
+	def before_update_after_submit(self):
+		self.keep_what_the_worker_writes()
+
+	def check_if_latest(self):
+		# The account's row before this one, as the worker locks them.
+		if not self.is_new() and not self.flags.account_row:
+			self.lock_account()
+		super().check_if_latest()
+
 	def keep_what_the_worker_writes(self):
 		"""Neither a form nor a request sets status, payment or credits."""
 		before = self.get_doc_before_save()
@@ -133,8 +142,8 @@ class Recharge(Document):
 		)[0]
 
 	def on_trash(self):
-		if self.settled_intent:
-			frappe.throw(_("A paid recharge is kept."), frappe.PermissionError)
+		if self.settled_intent or frappe.db.exists("Recharge Attempt", {"recharge": self.name}):
+			frappe.throw(_("A recharge that has asked a card is kept."), frappe.PermissionError)
 
 
 def on_doctype_update():

@@ -10,5 +10,12 @@ class RechargeAttempt(Document):
 		if not self.flags.by_machine:
 			frappe.throw(_("Attempts are written by the payment worker alone."), frappe.PermissionError)
 
+	def validate(self):
+		if not self.is_new():
+			frappe.throw(_("Attempts are written by the payment worker alone."), frappe.PermissionError)
+
 	def on_trash(self):
 		frappe.throw(_("Attempts are kept: they tell what happened."), frappe.PermissionError)
+
+	def after_delete(self):
+		self.on_trash()

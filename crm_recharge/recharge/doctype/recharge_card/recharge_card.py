@@ -18,7 +18,7 @@ class RechargeCard(Document):
 
 	def before_insert(self):
 		# Brand, digits and kind are Stripe's word: recharge/cards.py asks it, a form or a request cannot.
-		if not self.flags.ignore_permissions and frappe.session.user != "Administrator":
+		if not self.flags.from_gateway:
 			frappe.throw(
 				_("Cards are saved through Stripe's own form. Use Add Card in the auto-recharge setting."),
 				frappe.PermissionError,
@@ -26,6 +26,7 @@ class RechargeCard(Document):
 			)
 
 	def validate(self):
+		self.keep_what_the_gateway_said()
 		brand = self.brand or self.kind or "card"
 		self.card_label = f"{BRANDS.get(brand, brand.title())} •••• {self.last4 or '????'}"
 		if not re.fullmatch(r"(pm|card|src|ba)_[A-Za-z0-9_]+", self.payment_method or ""):
@@ -35,6 +36,13 @@ class RechargeCard(Document):
 				),
 				title=_("Not a payment method"),
 			)
+
+	def keep_what_the_gateway_said(self):
+		"""Neither a form nor a request makes a card good again, or another one."""
+		before = self.get_doc_before_save()
+		if before:
+			for df in self.meta.get("fields", {"read_only": 1}):
+				self.set(df.fieldname, before.get(df.fieldname))
 
 	def on_trash(self):
 		used = frappe.db.get_value("Auto-Recharge Card", {"card": self.name}, "parent")

@@ -54,6 +54,7 @@ def messages() -> dict[str, str]:
 		"not_a_number": _("{what}: {value} is not a number. Give digits such as 12.50."),
 		"not_finite": _("{what}: {value} is not an amount. Give digits such as 12.50."),
 		"too_many_decimals": _("{what}: {value} has more than {places} decimals. Round it first."),
+		"not_whole": _("{what}: {value} is not a whole number."),
 		"too_many_digits": _(
 			"{what}: {value} has more than {digits} digits, which a JSON number does not carry exactly. Send it as text."
 		),

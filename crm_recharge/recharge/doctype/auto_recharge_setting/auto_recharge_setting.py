@@ -10,13 +10,18 @@ from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import lock_account
 from crm_recharge.domain import cards as card_rules
 from crm_recharge.domain.caps import CapLimits, check_caps
-from crm_recharge.domain.money import plain
-from crm_recharge.domain.threshold import check_setting
+from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.money import parse, plain
+from crm_recharge.domain.threshold import View, check_setting
 from crm_recharge.recharge.caps import SETTING_CAPS
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.threshold import check
 
 LONGEST_CARD_LIST = 10
+DEFAULTS = {field: View.__dataclass_fields__[field].default for field in ("falls_below", "recharge_up_to")}
+COUNTS = ("cap_count_hour", "cap_count_day")
+NUMBERS = (*DEFAULTS, *(f"cap_{cap}" for cap in SETTING_CAPS), "anomaly_factor")
+KEPT = ("disabled_reason", "disabled_at", "paused_because", "paused_at", "enabled_by", "enabled_at")
 
 
 class AutoRechargeSetting(Document):
@@ -30,15 +35,33 @@ class AutoRechargeSetting(Document):
 
 	@for_people
 	def validate(self):
-		for field in ("falls_below", "recharge_up_to"):
-			if self.get(field) is None:
-				self.set(field, frappe.db.get_single_value("CRM Recharge Settings", f"default_{field}"))
+		self.keep_what_the_machine_wrote()
+		self.set_defaults()
+		self.check_numbers()
 		check_setting(
 			exact(self.falls_below), exact(self.recharge_up_to), self.currency or "", payment_limits()
 		)
 		self.check_caps()
 		self.check_cards()
 		self.note_switch()
+
+	def keep_what_the_machine_wrote(self):
+		"""A form that was opened before a pause, or a request, does not undo it: that takes `resume`."""
+		before = self.get_doc_before_save()
+		for field in KEPT:
+			self.set(field, before.get(field) if before else None)
+
+	def set_defaults(self):
+		for field, default in DEFAULTS.items():
+			if self.get(field) is None:
+				setting = frappe.db.get_single_value("CRM Recharge Settings", f"default_{field}")
+				self.set(field, setting or default)
+
+	def check_numbers(self):
+		for field in NUMBERS:
+			number = parse(self.get(field) or 0, self.meta.get_label(field))
+			if field in COUNTS and number != int(number):
+				raise InvalidRequest("not_whole", what=self.meta.get_label(field), value=plain(number))
 
 	def check_caps(self):
 		limits = CapLimits(**{cap: exact(self.get(f"cap_{cap}")) for cap in SETTING_CAPS})

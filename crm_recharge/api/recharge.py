@@ -152,15 +152,27 @@ def set_auto_recharge(
 	given = {"enabled": enabled, "falls_below": falls_below, "recharge_up_to": recharge_up_to}
 	doc.update({key: value for key, value in given.items() if value is not None})
 	if cards is not None:
-		doc.set("cards", [{"card": card} for card in frappe.parse_json(cards)])
+		doc.set("cards", [{"card": card} for card in _read_json(cards, list, "cards")])
 	if caps is not None:
-		caps = frappe.parse_json(caps)
+		caps = _read_json(caps, dict, "caps")
 		unknown = sorted(set(caps) - set(CAP_FIELDS))
 		if unknown:
 			frappe.throw(_("Unknown limits: {0}. Known are: {1}.").format(", ".join(unknown), ", ".join(CAP_FIELDS)))
 		doc.update(caps)
 	doc.save()
 	return auto_recharge(account)
+
+
+def _read_json(value, kind: type, what: str):
+	"""`value`, or what its JSON text says, if it is a `kind`. Raises frappe.ValidationError."""
+	try:
+		value = frappe.parse_json(value)
+	except (ValueError, RecursionError):
+		value = None
+	if not isinstance(value, kind):
+		text = _("{0} must be a list of cards.") if kind is list else _("{0} must be an object of limits.")
+		frappe.throw(text.format(what))
+	return value
 
 
 @frappe.whitelist(methods=["GET", "POST"])

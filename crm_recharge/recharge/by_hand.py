@@ -4,6 +4,7 @@ import frappe
 
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.errors import for_people
+from crm_recharge.credits.store import lock_account
 from crm_recharge.domain import chain
 from crm_recharge.domain.errors import IdempotencyConflict
 from crm_recharge.domain.money import parse_positive, plain
@@ -18,9 +19,13 @@ def start(account: str, amount, idempotency_key: str, card: str | None = None, o
 	`card` is a Recharge Card; without it the setting's cards are tried in order. The same key gives the same
 	recharge again. Returns recharge, status, amount. Raises credits.errors. The caller commits.
 	"""
-	amount = parse_positive(amount)
-	key = chain.request_key(account, "Recharge by hand", read_key(idempotency_key))
-	known = frappe.db.get_value("Recharge", {"request_key": key}, ["name", "amount", "card"], as_dict=True)
+	amount, idempotency_key = parse_positive(amount), read_key(idempotency_key)
+	# The lock first, then what is there now: of two clicks the second waits here and finds the first.
+	account = lock_account(account)[0].name
+	key = chain.request_key(account, "Recharge by hand", idempotency_key)
+	known = frappe.db.get_value(
+		"Recharge", {"request_key": key}, ["name", "amount", "card"], as_dict=True, for_update=True
+	)
 	if known:
 		return _first_again(known, amount, card, idempotency_key)
 	doc = frappe.get_doc(

@@ -7,7 +7,7 @@ from crm_recharge.credits.errors import InvalidRequestError, for_people, message
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import payment
 from crm_recharge.domain.errors import InvalidRequest
-from crm_recharge.domain.money import plain
+from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.domain.threshold import cap_figures, check_payment
 from crm_recharge.recharge.caps import account_caps
 from crm_recharge.recharge.decisions import cap_label
@@ -41,6 +41,9 @@ class Recharge(Document):
 		account = frappe.db.get_value(
 			"Credit Account", self.credit_account, ["currency", "company", "customer", "status"], as_dict=True
 		)
+		if not account:
+			raise InvalidRequest("unknown_account", account=self.credit_account)
+		parse_positive(self.amount or 0, self.meta.get_label("amount"))
 		self.currency, self.company, self.customer = account.currency, account.company, account.customer
 		self.requested_by = self.requested_by or frappe.session.user
 		check_payment(exact(self.amount), self.currency, payment_limits())
@@ -67,6 +70,8 @@ class Recharge(Document):
 
 	def check_card(self):
 		card = frappe.db.get_value("Recharge Card", self.card, ["credit_account", "status", "last4"], as_dict=True)
+		if not card:
+			frappe.throw(_("There is no card {0}.").format(self.card))
 		if card.credit_account != self.credit_account:
 			frappe.throw(_("Card •••• {0} belongs to another account.").format(card.last4))
 		if card.status != "Active":

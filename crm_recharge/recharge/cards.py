@@ -54,9 +54,8 @@ def save(account: str, payment_method: str) -> str:
 	It must be a card and belong to the account's customer at Stripe; one without a customer is attached.
 	Raises frappe.ValidationError.
 	"""
-	known = frappe.db.get_value("Recharge Card", {"payment_method": payment_method}, ["name", "credit_account"])
-	if known and known[1] == account:
-		return known[0]
+	if known := _known(account, payment_method):
+		return known
 	customer = stripe_customer(account)
 	card = _ask(lambda gateway: gateway.retrieve_card(payment_method))
 	if card.kind != "card":
@@ -64,11 +63,36 @@ def save(account: str, payment_method: str) -> str:
 			_("This is not a card but a {0}. Only cards can be charged automatically.").format(card.kind),
 			title=_("Cards only"),
 		)
-	if known or (card.customer and card.customer != customer):
-		frappe.throw(_("This card belongs to another customer."), frappe.PermissionError, title=_("Card not saved"))
+	if card.customer and card.customer != customer:
+		_refuse_strange()
 	if not card.customer:
 		card = _ask(lambda gateway: gateway.attach(payment_method, customer))
 	return _insert(account, card)
+
+
+def _known(account: str, payment_method: str, for_update: bool = False) -> str | None:
+	"""The card that is saved already. Raises frappe.ValidationError for a removed one, or another account's."""
+	known = frappe.db.get_value(
+		"Recharge Card",
+		{"payment_method": payment_method},
+		["name", "credit_account", "status", "last4"],
+		as_dict=True,
+		for_update=for_update,
+	)
+	if not known:
+		return None
+	if known.credit_account != account:
+		_refuse_strange()
+	if known.status == "Removed":
+		frappe.throw(
+			_("Card •••• {0} has been removed. Enter it again to save it anew.").format(known.last4),
+			title=_("Card not saved"),
+		)
+	return known.name
+
+
+def _refuse_strange():
+	frappe.throw(_("This card belongs to another customer."), frappe.PermissionError, title=_("Card not saved"))
 
 
 def _insert(account: str, card: SavedCard) -> str:
@@ -91,20 +115,29 @@ def _insert(account: str, card: SavedCard) -> str:
 		}
 	)
 	doc.flags.from_gateway = True
-	return doc.insert(ignore_permissions=True).name
+	try:
+		return doc.insert(ignore_permissions=True).name
+	except frappe.UniqueValidationError:
+		# The page and the webhook save the same card at once: the other one has.
+		frappe.clear_last_message()
+		return _known(account, card.payment_method, for_update=True)
 
 
 def remove(card: str) -> None:
-	"""Take a card out of use: off every list here, and detached at Stripe.
+	"""Take a card out of use: off every list here, committed, then detached at Stripe.
 
-	Raises frappe.ValidationError when it is the last usable card of an enabled setting.
+	Once more for a card that is removed already detaches it at Stripe if that failed. Raises
+	frappe.ValidationError when it is the last usable card of an enabled setting.
 	"""
 	doc = frappe.get_doc("Recharge Card", card)
 	for setting in frappe.get_all("Auto-Recharge Card", {"card": card}, pluck="parent"):
 		parent = frappe.get_doc("Auto-Recharge Setting", setting)
 		parent.set("cards", [row for row in parent.cards if row.card != card])
 		parent.save(ignore_permissions=True)
-	doc.db_set({"status": "Removed", "status_reason": _("Removed by {0}").format(frappe.session.user)})
+	if doc.status != "Removed":
+		doc.db_set({"status": "Removed", "status_reason": _("Removed by {0}").format(frappe.session.user)})
+	# Stripe is not asked while rows are locked, and what it answers takes nothing of this back.
+	frappe.db.commit()
 	_ask(lambda gateway: gateway.detach(doc.payment_method))
 
 

@@ -14,7 +14,7 @@ from crm_recharge.credits import ledger
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import effects, payment
 from crm_recharge.domain.answers import Answer, Outcome
-from crm_recharge.domain.cards import NETWORK_WINDOW, Card
+from crm_recharge.domain.cards import NETWORK_WINDOW, REMOVED, Card
 from crm_recharge.domain.payment import AttemptView, RechargeView
 from crm_recharge.gateway import stripe_gateway
 from crm_recharge.recharge import notices, takeback_notices, takebacks
@@ -116,6 +116,8 @@ class Performer:
 		frappe.db.set_value("Recharge Attempt", effect.name, values)
 
 	def update_card(self, effect: effects.UpdateCard) -> None:
+		if frappe.db.get_value("Recharge Card", effect.card, "status", for_update=True) == REMOVED:
+			return
 		frappe.db.set_value(
 			"Recharge Card", effect.card, {"status": effect.status, "status_reason": effect.reason}
 		)

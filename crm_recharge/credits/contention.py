@@ -22,20 +22,30 @@ def is_contention(error: Exception) -> bool:
 def retry_on_contention(function):
 	"""Decorator: run `function` again when the database asks for it.
 
-	Only where the transaction is its own to drop: once the caller has written something or asked for work
-	after the commit, the error is the caller's to handle, for a rollback would undo the caller's part too.
+	Only where the transaction is its own to drop: once the caller has written something, the error is the
+	caller's to handle, for a rollback would undo the caller's part too.
 	"""
 
 	@functools.wraps(function)
 	def wrapper(*args, **kwargs):
-		owns = not frappe.db.transaction_writes and not frappe.db.after_commit._functions
+		owns = not frappe.db.transaction_writes
 		for attempt in range(TRIES):
 			try:
 				return function(*args, **kwargs)
 			except Exception as error:
 				if not owns or attempt == TRIES - 1 or not is_contention(error):
 					raise
-				frappe.db.rollback()
+				_begin_again()
 				time.sleep(random.uniform(0.01, 0.05) * 2**attempt)
 
 	return wrapper
+
+
+def _begin_again() -> None:
+	"""End the transaction, but keep what its caller wants done after the commit: `frappe.db.rollback` forgets it.
+
+	What the failed try itself wanted done stays as well, and finds no row to do it for.
+	"""
+	frappe.db.sql("rollback")
+	frappe.db.begin()
+	frappe.db.value_cache.clear()

@@ -3,6 +3,7 @@
 import frappe
 from frappe.utils import now_datetime
 
+from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.domain import payment
 from crm_recharge.recharge.performer import perform
 from crm_recharge.recharge.queue import try_enqueue
@@ -19,7 +20,13 @@ def carry_out(recharge: str) -> str:
 	account = frappe.db.get_value("Recharge", recharge, "credit_account")
 	if not account:
 		return "missing"
-	return perform(payment.carry_out(account, recharge, worker=frappe.generate_hash(length=16)))
+	return _carry_out(account, recharge, worker=frappe.generate_hash(length=16))
+
+
+@retry_on_contention
+def _carry_out(account: str, recharge: str, worker: str) -> str:
+	# After a deadlock the same worker goes on from what is committed: the lease is still its own.
+	return perform(payment.carry_out(account, recharge, worker))
 
 
 def sweep() -> int:
@@ -49,4 +56,13 @@ def _expire_actions(now) -> None:
 		limit=SWEEP_LIMIT,
 	)
 	for row in rows:
-		perform(payment.expire_action(row.credit_account, row.name))
+		try:
+			perform(payment.expire_action(row.credit_account, row.name))
+		except Exception:
+			# One that cannot be ended must not keep the others waiting; `perform` has rolled back.
+			frappe.log_error(
+				title=f"Recharge {row.name} could not be ended",
+				reference_doctype="Recharge",
+				reference_name=row.name,
+			)
+			frappe.db.commit()

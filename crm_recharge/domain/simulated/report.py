@@ -1,4 +1,4 @@
-"""A replay told to people: a block of facts and a plot for each account."""
+"""A replay told to people: a block of facts and a plot for each account, then all of them in a table."""
 
 from collections import Counter
 from datetime import datetime
@@ -23,14 +23,43 @@ def report(
 		if plots and account.balances:
 			curve = curve_of(account, result)
 			lines += ["", *plot.in_terminal(curve, width, plain=plain_text)]
-	if plots:
+	if plots and any(account.balances for account in result.accounts):
 		lines += ["", "^ recharge paid   ! recharge failed   x usage refused   dotted: falls below"]
+	lines += ["", *table(result)]
 	agree = "ledger = lots = gateway" if not result.breaches else "BROKEN: " + "; ".join(result.breaches)
 	lines += ["", f"simulated · books: {agree}"]
-	if plain_text:
-		lines = [
-			line.replace("·", "-").replace("→", "->").encode("ascii", "replace").decode() for line in lines
-		]
+	return [_in_ascii(line) for line in lines] if plain_text else lines
+
+
+def _in_ascii(line: str) -> str:
+	for sign, plain_sign in (("·", "-"), ("→", "->"), ("×", "x")):
+		line = line.replace(sign, plain_sign)
+	return line.encode("ascii", "replace").decode()
+
+
+TABLE = "{:<20} {:>8} {:>8} {:>20} {:>12} {:>9} {:>14}  {}"
+
+
+def table(result: Result) -> list[str]:
+	"""One line an account, its cards below; the columns of the demo. Nothing is invoiced here."""
+	head = ("simulated", "charges", "refused", "recharges", "bought", "invoices", "balance", "auto")
+	lines = [TABLE.format(*head)]
+	for account in result.accounts:
+		outcomes = Counter(p.status.lower() for p in account.payments)
+		lines.append(
+			TABLE.format(
+				account.name,
+				f"{account.charges:,}",
+				f"{len(account.refused):,}",
+				", ".join(f"{times} {status}" for status, times in outcomes.items()) or "none",
+				f"{account.bought:,.2f}",
+				"-",
+				f"{account.closing_balance:,.4f}",
+				"off" if account.switched_off_at else "on",
+			)
+		)
+		for card, tried in account.cards().items():
+			lines += [f"{times:>7} × {card}: {_told(outcome)}" for outcome, times in tried.items()]
 	return lines
 
 
@@ -86,8 +115,13 @@ def _outcome(status: str, reason: str | None) -> str:
 
 
 def _card_line(card: str, outcomes: Counter) -> str:
-	told = ", ".join(f"{times} × {outcome[0].lower()}{outcome[1:]}" for outcome, times in outcomes.items())
-	return f"{card}: {told}".replace("succeeded", "paid")
+	return f"{card}: " + ", ".join(f"{times} × {_told(outcome)}" for outcome, times in outcomes.items())
+
+
+def _told(outcome: str) -> str:
+	"""An outcome of Account.cards in lower case, its reason as it is."""
+	status, space, reason = outcome.partition(" (")
+	return _outcome(status, None) + space + reason
 
 
 def _spell(spell: Blocked, when) -> str:

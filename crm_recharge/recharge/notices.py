@@ -6,8 +6,10 @@ the desk notification stays.
 
 import frappe
 from frappe import _
-from frappe.utils import fmt_money, get_url, get_url_to_form
+from frappe.utils import create_batch, fmt_money, get_url, get_url_to_form
 
+from crm_recharge.credits.contention import is_contention
+from crm_recharge.credits.doctype.credit_account.credit_account import addresses_in
 from crm_recharge.recharge.links import confirm_link
 from crm_recharge.recharge.reasons import sentence
 
@@ -19,6 +21,8 @@ TEMPLATES = {
 	"auto_recharge_stopped": "Auto-Recharge Stopped",
 }
 FOR_CUSTOMER = ("all_cards_failed", "needs_action")
+AT_ONCE = 50
+"""Recipients of one mail. Beyond a hundred Frappe would enqueue it on Redis, in the middle of a transaction."""
 
 
 def send(kind: str, recharge: str, details: dict | None = None) -> None:
@@ -29,7 +33,8 @@ def send(kind: str, recharge: str, details: dict | None = None) -> None:
 	addresses = customer_addresses(account) if kind in FOR_CUSTOMER else admin_addresses()
 	subject, message = _render(TEMPLATES[kind], context)
 	_notify_desk(subject, message, recharge, {*people, *managers()})
-	_mail(addresses or admin_addresses(), subject, message, recharge)
+	if not _mail(addresses, subject, message, recharge):
+		_mail([a for a in admin_addresses() if a not in addresses], subject, message, recharge)
 
 
 def send_about_account(kind: str, account: str, details: dict | None = None) -> None:
@@ -55,19 +60,33 @@ def alert(subject: str, text: str, account: str) -> None:
 
 
 def _render(template: str, context: dict) -> tuple[str, str]:
-	doc = frappe.get_cached_doc("Email Template", template)
-	formatted = doc.get_formatted_email(context)
-	return formatted["subject"], formatted["message"]
+	"""Subject and message by an Email Template; a template that is broken or gone is told instead of failing."""
+
+	def render():
+		doc = frappe.get_cached_doc("Email Template", template)
+		formatted = doc.get_formatted_email(context)
+		return formatted["subject"], formatted["message"]
+
+	made = _guarded(render, _("Email Template {0} is broken").format(template), "Email Template", template)
+	return made or _without_template(template, context)
 
 
-def _mail(
-	addresses: list[str], subject: str, message: str, name: str, doctype: str = "Recharge"
-) -> None:
-	if not addresses:
-		return
-	frappe.db.savepoint("crm_recharge_mail")
-	try:
-		frappe.sendmail(
+def _without_template(template: str, context: dict) -> tuple[str, str]:
+	about = context.get("account") or context["doc"]
+	text = _("This is about {0}. Email Template {1} is broken: the Error Log tells how.").format(about.name, template)
+	link = context.get("link") or get_url_to_form(about.doctype, about.name)
+	return _(template), f'<p>{text}</p><p><a href="{link}">{link}</a></p>'
+
+
+def _mail(addresses: list[str], subject: str, message: str, name: str, doctype: str = "Recharge") -> bool:
+	"""Queue a mail to `addresses`. Returns whether anybody gets it; who does not is in the Error Log."""
+	reached = [_mail_some(part, subject, message, name, doctype) for part in create_batch(addresses, AT_ONCE)]
+	return any(reached)
+
+
+def _mail_some(addresses: list[str], subject: str, message: str, name: str, doctype: str) -> bool:
+	def queue():
+		queued = frappe.sendmail(
 			recipients=addresses,
 			subject=subject,
 			message=message,
@@ -76,21 +95,27 @@ def _mail(
 			reference_name=name,
 			delayed=True,
 		)
-	except Exception:
-		frappe.db.rollback(save_point="crm_recharge_mail")
-		frappe.clear_messages()
+		return {row.recipient for row in queued.recipients} if queued else set()
+
+	title = _("Mail about {0} was not queued").format(name)
+	reached = _guarded(queue, title, doctype, name)
+	# Frappe leaves out who has unsubscribed from all mail, and says nothing.
+	left_out = set(addresses) - reached if reached is not None else ()
+	if left_out:
 		frappe.log_error(
-			title=_("Mail about {0} was not queued").format(name),
+			title=title,
+			message=f"{subject}\n\nNot to {', '.join(sorted(left_out))}: unsubscribed from all mail (Email Unsubscribe).",
 			reference_doctype=doctype,
 			reference_name=name,
 		)
+	return bool(reached)
 
 
 def _notify_desk(
 	subject: str, message: str, name: str, users: set[str], doctype: str = "Recharge"
 ) -> None:
 	for user in users:
-		frappe.get_doc(
+		notification = frappe.get_doc(
 			{
 				"doctype": "Notification Log",
 				"for_user": user,
@@ -100,7 +125,26 @@ def _notify_desk(
 				"document_type": doctype,
 				"document_name": name,
 			}
-		).insert(ignore_permissions=True)
+		)
+		title = _("Notification about {0} was not written").format(name)
+		_guarded(lambda doc=notification: doc.insert(ignore_permissions=True), title, doctype, name)
+
+
+def _guarded(function, title: str, doctype: str, name: str):
+	"""What `function` returns, or None when it fails: then its writes are taken back and an Error Log tells why.
+
+	What the database wants tried again is no failure of the notice, and has taken back more than that.
+	"""
+	frappe.db.savepoint("crm_recharge_notice")
+	try:
+		return function()
+	except Exception as error:
+		if is_contention(error):
+			raise
+		frappe.db.rollback(save_point="crm_recharge_notice")
+		frappe.clear_messages()
+		frappe.log_error(title=title, reference_doctype=doctype, reference_name=name)
+		return None
 
 
 # -- who ---------------------------------------------------------------------------------------------------
@@ -113,8 +157,8 @@ def owners(account) -> list[str]:
 
 def customer_addresses(account) -> list[str]:
 	"""Addresses for mails to the customer: the owner, the alert recipients, else the customer's own."""
-	found = [frappe.db.get_value("User", user, "email") for user in owners(account)]
-	found += [a.strip(",;") for a in (account.alert_recipients or "").split()]
+	found = [frappe.db.get_value("User", {"name": user, "enabled": 1}, "email") for user in owners(account)]
+	found += addresses_in(account.alert_recipients)
 	if not any(found):
 		found = [frappe.db.get_value("Customer", account.customer, "email_id")]
 	return list(dict.fromkeys(filter(None, found)))
@@ -122,9 +166,9 @@ def customer_addresses(account) -> list[str]:
 
 def admin_addresses() -> list[str]:
 	"""Addresses for alerts to the company's own people."""
-	named = (frappe.db.get_single_value("CRM Recharge Settings", "admin_recipients") or "").split()
+	named = addresses_in(frappe.db.get_single_value("CRM Recharge Settings", "admin_recipients"))
 	if named:
-		return [address.strip(",;") for address in named]
+		return named
 	return [frappe.db.get_value("User", user, "email") for user in managers()]
 
 

@@ -1,3 +1,5 @@
+import re
+
 import frappe
 from frappe import _
 from frappe.model.document import Document
@@ -15,6 +17,11 @@ BOOK_COLUMNS = (
 	"daily_usage",
 	"held_because",
 )
+
+
+def addresses_in(text: str | None) -> list[str]:
+	"""Addresses in a text, parted by spaces, commas, semicolons or line ends."""
+	return [address for address in re.split(r"[\s,;]+", text or "") if address]
 
 
 class CreditAccount(Document):
@@ -50,8 +57,8 @@ class CreditAccount(Document):
 			)
 
 	def _check_recipients(self):
-		for address in (self.alert_recipients or "").split():
-			frappe.utils.validate_email_address(address.strip(",;"), throw=True)
+		for address in addresses_in(self.alert_recipients):
+			frappe.utils.validate_email_address(address, throw=True)
 
 	def db_update(self):
 		self.flags.leave_book_alone = True

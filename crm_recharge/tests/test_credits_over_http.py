@@ -9,7 +9,7 @@ from frappe.utils import now_datetime
 
 from crm_recharge.tests import factories
 from crm_recharge.tests.support.books import entries
-from crm_recharge.tests.support.money_case import MoneyTestCase
+from crm_recharge.tests.support.money_case import MoneyTestCase, retire
 from crm_recharge.tests.support.web import Client, Web
 
 CHARGE = "credits.charge"
@@ -22,8 +22,10 @@ class TestCreditsOverHTTP(MoneyTestCase):
 		frappe.set_user("Administrator")
 		cls.web = Web().start()
 		cls.addClassCleanup(cls.web.stop)
-		cls.api = cls.web.client(factories.make_user("Credit API"))
-		cls.manager = cls.web.client(factories.make_user("Credit Manager"))
+		users = [factories.make_user(role) for role in ("Credit API", "Credit Manager")]
+		cls.api, cls.manager = (cls.web.client(user) for user in users)
+		for user in users:
+			cls.addClassCleanup(retire, user)
 
 	def key(self):
 		return frappe.generate_hash(length=20)
@@ -247,8 +249,8 @@ class TestCreditsOverHTTP(MoneyTestCase):
 	def test_who_may_do_what(self):
 		account = self.account("100")
 		before = self.state(account)
-		guest, stranger = Client(self.web.url), self.web.client(factories.make_user())
-		reader = self.web.client(factories.make_user("Credit User"))
+		guest, stranger = Client(self.web.url), self.web.client(self.user())
+		reader = self.web.client(self.user("Credit User"))
 		for client in (guest, stranger, reader):
 			response = client.post(CHARGE, account=account, amount=1, idempotency_key=self.key())
 			self.assertIn(response.status_code, (401, 403))
@@ -267,7 +269,7 @@ class TestCreditsOverHTTP(MoneyTestCase):
 
 	def test_a_user_limited_to_one_account_reaches_no_other(self):
 		mine, other = self.account("10"), self.account("10")
-		user = factories.make_user("Credit API")
+		user = self.user("Credit API")
 		frappe.get_doc(
 			{"doctype": "User Permission", "user": user, "allow": "Credit Account", "for_value": mine}
 		).insert()
@@ -385,12 +387,16 @@ class TestCreditsOverHTTP(MoneyTestCase):
 		self.message(self.charge(account, amount=1))
 		before, row = self.state(account), entries(account)[-1].name
 		lot = frappe.get_all("Credit Lot", {"credit_account": account}, pluck="name")[0]
-		admin = self.web.client(factories.make_user("System Manager", "Credit Manager", "Accounts Manager"))
+		admin = self.web.client(self.user("System Manager", "Credit Manager", "Accounts Manager"))
 		for client in (admin, self.manager, self.api):
 			for verb, path, values in (
 				("PUT", f"/api/resource/Credit Ledger/{row}", {"amount": -100}),
 				("DELETE", f"/api/resource/Credit Ledger/{row}", {}),
-				("POST", "/api/resource/Credit Ledger", {"credit_account": account, "entry_type": "Grant", "amount": 5}),
+				(
+					"POST",
+					"/api/resource/Credit Ledger",
+					{"credit_account": account, "entry_type": "Grant", "amount": 5},
+				),
 				("PUT", f"/api/resource/Credit Lot/{lot}", {"remaining": 100}),
 				("DELETE", f"/api/resource/Credit Lot/{lot}", {}),
 				("DELETE", f"/api/resource/Credit Account/{account}", {}),

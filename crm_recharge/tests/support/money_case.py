@@ -10,6 +10,14 @@ from crm_recharge.tests.support.books import breaches
 from crm_recharge.tests.support.stripe_stand_in import StandIn
 
 
+def retire(user: str):
+	"""Disable a user of a test, or all managers of all runs would be told of each failure."""
+	frappe.set_user("Administrator")
+	frappe.db.rollback()
+	frappe.db.set_value("User", user, "enabled", 0)
+	frappe.db.commit()
+
+
 class MoneyTestCase(BenchTestCase):
 	"""What is written here is committed, as in life; every record has a name of its own."""
 
@@ -18,6 +26,7 @@ class MoneyTestCase(BenchTestCase):
 		frappe.set_user("Administrator")
 		frappe.db.rollback()
 		self.accounts: list[str] = []
+		self.mark = frappe.generate_hash(length=8)
 		self.jobs: list[dict] = []
 		patcher = patch("frappe.enqueue", self.keep_job)
 		patcher.start()
@@ -42,6 +51,13 @@ class MoneyTestCase(BenchTestCase):
 		if credits is not None:
 			factories.give(name, credits)
 		frappe.db.commit()
+		return name
+
+	def user(self, *roles: str, **values) -> str:
+		"""A committed user for the time of the test."""
+		name = factories.make_user(*roles, **values)
+		frappe.db.commit()
+		self.addCleanup(retire, name)
 		return name
 
 	def state(self, account: str) -> tuple:
@@ -86,8 +102,13 @@ class GatewayTestCase(MoneyTestCase):
 		}
 
 	def card(self, account: str, number: str = "4242424242424242", **more) -> str:
-		"""A saved card that behaves as Stripe's test number."""
+		"""A saved card that behaves as Stripe's test number.
+
+		Its fingerprint is this test's own: declines of earlier tests must not count against the card.
+		"""
 		name = factories.make_card(account, self.stripe, number, **more)
+		fingerprint = frappe.db.get_value("Recharge Card", name, "fingerprint")
+		frappe.db.set_value("Recharge Card", name, "fingerprint", f"{fingerprint}-{self.mark}")
 		frappe.db.commit()
 		return name
 

@@ -233,7 +233,7 @@ class TestRecharge(GatewayTestCase):
 			("Accounts User", False),
 		):
 			frappe.set_user("Administrator")
-			user = factories.make_user(role)
+			user = self.user(role)
 			frappe.set_user(user)
 			if not allowed:
 				with self.assertRaises(frappe.PermissionError):

@@ -1,0 +1,136 @@
+"""The rules that hold always (house plan, 4), checked from outside on what is committed."""
+
+from collections import Counter
+from decimal import Decimal
+
+from crm_recharge.domain import chain, effects, payment
+from crm_recharge.domain.money import ZERO
+from crm_recharge.domain.simulated import books, rows
+from crm_recharge.domain.simulated.gateway import CANCELED, SUCCEEDED, Gateway
+from crm_recharge.domain.simulated.world import World
+
+
+class Violation(Exception):
+	"""A rule is broken; `rule` is its short name."""
+
+	def __init__(self, rule: str, text: str):
+		self.rule = rule
+		super().__init__(f"{rule}: {text}")
+
+
+def check_account(world: World, name: str) -> None:
+	"""Rule 1: ledger = balance = lots, and the chain; rule 3: one open recharge. At every commit."""
+	account = world.get(rows.CreditAccount, name)
+	entries = [row.entry for row in world.all(rows.LedgerRow, name)]
+	total = sum((entry.amount for entry in entries), ZERO)
+	must(total == account.balance, "ledger = balance", f"{name}: rows {total}, balance {account.balance}")
+	lots = [row.lot for row in world.all(rows.CreditLot, name)]
+	held = sum((lot.remaining for lot in lots), ZERO)
+	must(held == max(account.balance, ZERO), "lots = balance", f"{name}: lots {held}, balance {account.balance}")
+	must(all(lot.remaining >= 0 for lot in lots), "lots = balance", f"{name}: a lot is below zero")
+	must(len(entries) == account.sequence, "no row is lost", f"{name}: {len(entries)} rows, counted {account.sequence}")
+	before = chain.GENESIS
+	for entry in sorted(entries, key=lambda e: e.sequence):
+		must(entry.previous_hash == before, "hash chain", f"{name}: row {entry.sequence} does not follow")
+		before = entry.hash
+	must(before == account.last_hash, "hash chain", f"{name}: the account's last hash is not the last row's")
+	open_ = [r.name for r in world.all(rows.Recharge, name) if r.status in books.IN_FLIGHT]
+	must(len(open_) <= 1, "one open recharge", f"{name}: {open_}")
+	must(
+		account.open_recharge in (open_ or [None]),
+		"one open recharge",
+		f"{name}: open is {account.open_recharge}, under way {open_}",
+	)
+
+
+def check_credits(world: World, gateway: Gateway, name: str) -> None:
+	"""Rule 2, credits: nothing is credited that was not captured, and no payment twice."""
+	seen = Counter()
+	for row in world.all(rows.LedgerRow, name):
+		if row.entry.entry_type != "Recharge":
+			continue
+		intent = gateway.intents.get(row.entry.gateway_reference)
+		must(
+			intent is not None and intent.status == SUCCEEDED and intent.amount == row.entry.amount,
+			"no credit without a capture",
+			f"{name}: {row.entry.gateway_reference} credited {row.entry.amount}",
+		)
+		seen[row.entry.reference_name] += 1
+	twice = [recharge for recharge, times in seen.items() if times > 1]
+	must(not twice, "one credit a recharge", f"{name}: {twice}")
+
+
+def check_new_payment(gateway: Gateway, effect: effects.Charge) -> None:
+	"""Rule 2, captures: no other payment of this recharge can hold money when a card is asked. Before a call."""
+	for intent in gateway.intents.values():
+		if intent.recharge == effect.recharge and intent.key != effect.key and not is_page(intent.key):
+			must(
+				intent.status == CANCELED,
+				"one capture a recharge",
+				f"{effect.key} is charged while {intent.key} is {intent.status}",
+			)
+
+
+def is_page(key: str) -> bool:
+	"""Payments made by a person on the gateway's own page; those may come twice, and are refunded."""
+	return key.endswith("-page")
+
+
+def check_caps(world: World, recharge: rows.Recharge) -> None:
+	"""Rule 3, caps: with this new recharge, what is captured and in flight stays within each cap."""
+	setting = world.get(rows.AutoRechargeSetting, recharge.account)
+	now = recharge.created_at
+	day, month, hour = now.date(), (now.year, now.month), now.timestamp() - 3600
+	counted = [
+		r
+		for r in world.all(rows.Recharge, recharge.account)
+		if r.origin == payment.AUTOMATIC and (r.settled_at or r.status in books.IN_FLIGHT)
+	]
+
+	def amount(inside) -> Decimal:
+		return sum((r.amount for r in counted if r.settled_at is None or inside(r.settled_at)), ZERO)
+
+	def count(inside) -> int:
+		return sum(r.settled_at is None or inside(r.settled_at) for r in counted)
+
+	for name, used in (
+		("amount_day", amount(lambda t: t.date() == day)),
+		("amount_month", amount(lambda t: (t.year, t.month) == month)),
+		("count_hour", count(lambda t: t.timestamp() > hour)),
+		("count_day", count(lambda t: t.date() == day)),
+	):
+		limit = getattr(setting.caps, name)
+		must(not limit or used <= limit, "caps", f"{recharge.account}: {name} is {limit}, {used} is used or in flight")
+
+
+def check_at_rest(world: World, gateway: Gateway) -> None:
+	"""When nothing is left to do: every capture is credited or on its way back, and nobody waits for nothing."""
+	due = {row.intent for row in world.all(rows.RefundDue)}
+	settled = {r.settled_intent: r for r in world.all(rows.Recharge) if r.settled_intent}
+	for intent in gateway.intents.values():
+		if intent.status == SUCCEEDED:
+			must(
+				(intent.name in settled) != (intent.name in due),
+				"credits = captured",
+				f"{intent.name} for {intent.recharge} is captured: credited {intent.name in settled},"
+				f" refunded {intent.name in due}",
+			)
+	for recharge in world.all(rows.Recharge):
+		must(
+			recharge.status not in payment.WORKABLE,
+			"nothing is stuck",
+			f"{recharge.name} is {recharge.status}, lease until {recharge.lease_until}, next {recharge.next_try_at}",
+		)
+	for intent in gateway.intents.values():
+		recharge = world.get(rows.Recharge, intent.recharge)
+		must(
+			intent.status in (SUCCEEDED, CANCELED) or is_page(intent.key),
+			"nothing stays open",
+			f"{intent.name} of {recharge.name} ({recharge.status}) is {intent.status}",
+		)
+
+
+def must(holds: bool, rule: str, text: str) -> None:
+	"""Raise Violation unless `holds`."""
+	if not holds:
+		raise Violation(rule, text)

@@ -1,0 +1,371 @@
+"""One seeded run: accounts, usage, workers and webhooks all at once, everything that can fail failing.
+
+Each step lets one of the machines under way do its next effect, or kills it there, or lets something happen
+from outside. After each commit, and at the end when all has come to rest, the rules are checked. The same seed
+gives the same run, to the last step.
+"""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+
+from crm_recharge.domain import cards, effects, hearing, payment
+from crm_recharge.domain.caps import CapLimits
+from crm_recharge.domain.errors import RuleError
+from crm_recharge.domain.simulated import books, rows, rules
+from crm_recharge.domain.simulated.clock import Clock
+from crm_recharge.domain.simulated.gateway import Fault, Gateway
+from crm_recharge.domain.simulated.performer import Performer, Run
+from crm_recharge.domain.simulated.world import DuplicateKey, Locked, World
+from crm_recharge.domain.usage import UsageRequest
+
+START = datetime(2026, 3, 1, 22, tzinfo=timezone.utc)
+STEPS = 600
+CARDS = ("ok", "ok", "declined", "insufficient", "lost", "expired", "authentication", "processing", "slow", "unreachable")
+LONGEST_REST = 40_000
+ASKS = (effects.Charge, effects.Cancel, effects.LookUp)
+
+
+@dataclass
+class Habits:
+	"""How often what happens in one run; drawn anew for each, so that some are calm and some are not."""
+
+	fault: float
+	death: float
+	death_after_call: float
+	lost_queue: float
+	double_job: float
+	weights: dict = field(default_factory=dict)
+
+
+@dataclass
+class Live:
+	"""A machine under way, and when the answer it waits for arrives."""
+
+	run: Run
+	label: str
+	ready: datetime
+	guards: str | None = None
+
+
+class Simulation:
+	"""See the module. `run()` returns how often what was drawn; raises rules.Violation."""
+
+	def __init__(self, seed: int, steps: int = STEPS):
+		self.rng = random.Random(seed)
+		self.steps = steps
+		self.drawn = Counter()
+		self.clock = Clock(START)
+		self.world = World()
+		self.gateway = Gateway(self.clock, faults=self._fault)
+		self.performer = Performer(self.world, self.clock, self.gateway)
+		self.live: list[Live] = []
+		self.known_recharges: set[str] = set()
+		self.switched_on: dict[str, bool] = {}
+		self.calm = False
+		self.keys: list[tuple[str, UsageRequest]] = []
+		self.workers = 0
+		self.habits = self._draw_habits()
+		self.accounts = [self._open_account(f"A{n}") for n in range(self.rng.choice((1, 1, 2)))]
+
+	# -- the scene -----------------------------------------------------------------------------------------
+
+	def _draw_habits(self) -> Habits:
+		chance = self.rng.choice
+		return Habits(
+			fault=chance((0, 0.05, 0.2, 0.5)),
+			death=chance((0, 0.01, 0.04)),
+			death_after_call=chance((0, 0.1, 0.4)),
+			lost_queue=chance((0, 0.05)),
+			double_job=chance((0, 0.3)),
+			weights={
+				"use": chance((1, 3)),
+				"work": chance((2, 6)),
+				"sweep": chance((0.3, 1)),
+				"webhook": chance((0, 2, 6)),
+				"time": chance((2, 6)),
+				"long_time": chance((0, 0.1, 0.3)),
+				"person": chance((0.3, 1.5)),
+				"change": chance((0, 0.3)),
+			},
+		)
+
+	def _open_account(self, name: str) -> str:
+		count = self.rng.choice((1, 2, 2, 3))
+		saved = []
+		for number in range(count):
+			behaviour = self.rng.choice(CARDS)
+			method = f"pm_{name}_{number}"
+			self.gateway.cards[method] = behaviour
+			past = behaviour == "expired" and self.rng.random() < 0.5
+			saved.append(rows.RechargeCard(f"{name}/{number}", name, method, exp_month=1, exp_year=2020 if past else 2040))
+		setting = rows.AutoRechargeSetting(name, cards=tuple(c.name for c in saved), caps=self._draw_caps())
+		self.world.add(rows.CreditAccount(name, "USD"), setting, *saved)
+		transaction = self.world.begin()
+		self.performer.start(books.grant(transaction, name, Decimal(120), "opening"), transaction).finish()
+		self.switched_on[name] = True
+		return name
+
+	def _draw_caps(self) -> CapLimits:
+		return CapLimits(
+			amount_day=self.rng.choice((None, Decimal(500), Decimal(900))),
+			amount_month=self.rng.choice((None, Decimal(1500))),
+			count_hour=self.rng.choice((None, 1, 2)),
+			count_day=self.rng.choice((None, 2, 4)),
+		)
+
+	def _fault(self, what: str, key: str) -> Fault | None:
+		if self.calm or self.rng.random() >= self.habits.fault:
+			return None
+		fault = self.rng.choice(list(Fault))
+		self.drawn[f"fault:{fault.value}"] += 1
+		return fault
+
+	# -- one run -------------------------------------------------------------------------------------------
+
+	def run(self) -> Counter:
+		"""All steps, then rest. Returns how often each fault and happening was drawn."""
+		for _ in range(self.steps):
+			self.step()
+		self._come_to_rest()
+		rules.check_at_rest(self.world, self.gateway)
+		self.drawn["recharges"] += len(self.world.all(rows.Recharge))
+		self.drawn["captures"] += sum(i.status == "succeeded" for i in self.gateway.intents.values())
+		return self.drawn
+
+	def step(self) -> None:
+		"""One thing happens."""
+		ready = [live for live in self.live if live.ready <= self.clock.now() and not self._must_wait(live)]
+		if ready and self.rng.random() < 0.85:
+			self._advance(self.rng.choice(ready))
+			return
+		names, weights = zip(*self.habits.weights.items(), strict=True)
+		what = self.rng.choices(names, weights)[0]
+		getattr(self, f"_{what}")()
+
+	def _advance(self, live: Live) -> None:
+		"""Let `live` do its next effect, or let its process die right before it."""
+		effect = self._peek(live)
+		if effect is None:
+			return
+		if not self.calm and self.rng.random() < self.habits.death:
+			self._die(live, effect)
+			return
+		if isinstance(effect, effects.Charge):
+			rules.check_new_payment(self.gateway, effect)
+		try:
+			live.run.step()
+		except Locked:
+			self.drawn["waited for a lock"] += 1
+			return
+		except DuplicateKey as error:
+			raise rules.Violation("no two of one", str(error)) from error
+		live.ready = self.clock.now() + live.run.wait
+		if isinstance(effect, effects.Commit):
+			self._check(live)
+		if isinstance(effect, ASKS) and not self.calm and self.rng.random() < self.habits.death_after_call:
+			self._die(live, effect, "after")
+
+	def _must_wait(self, live: Live) -> bool:
+		"""Whether another transaction holds the row that `live` wants next."""
+		effect = live.run.effect
+		if isinstance(effect, effects.LockAccount):
+			row = (rows.CreditAccount, effect.account)
+		elif isinstance(effect, effects.LockRecharge):
+			row = (rows.Recharge, effect.recharge)
+		else:
+			return False
+		return self.world.locks.get(row, live.run.transaction) is not live.run.transaction
+
+	def _peek(self, live: Live):
+		try:
+			effect = live.run.peek()
+		except RuleError:
+			effect = None
+			self.drawn["refused"] += 1
+		if effect is None:
+			self.live.remove(live)
+		return effect
+
+	def _die(self, live: Live, effect, when: str = "before") -> None:
+		self.drawn[f"death {when} {type(effect).__name__}"] += 1
+		live.run.kill()
+		self.live.remove(live)
+
+	def _start(self, machine, label: str, transaction=None) -> None:
+		self.live.append(Live(self.performer.start(machine, transaction), label, self.clock.now()))
+
+	def _check(self, live: Live) -> None:
+		for name in self.accounts:
+			rules.check_account(self.world, name)
+			rules.check_credits(self.world, self.gateway, name)
+			setting = self.world.get(rows.AutoRechargeSetting, name)
+			rules.must(
+				self.switched_on[name] or not setting.enabled, "only a person switches on", f"{name} by {live.label}"
+			)
+			self.switched_on[name] = setting.enabled
+		for recharge in self.world.all(rows.Recharge):
+			if recharge.name not in self.known_recharges:
+				self.known_recharges.add(recharge.name)
+				rules.check_caps(self.world, recharge)
+				rules.must(
+					self.switched_on[recharge.account], "switched off means off", f"{recharge.name} was started"
+				)
+
+	# -- what happens from outside -------------------------------------------------------------------------
+
+	def _use(self) -> None:
+		account = self.rng.choice(self.accounts)
+		if self.keys and self.rng.random() < 0.15:
+			account, request = self.rng.choice(self.keys)
+			self.drawn["repeated charge"] += 1
+		else:
+			request = UsageRequest(f"use-{len(self.keys)}", amount=Decimal(self.rng.choice((5, 20, 45, 80, 150))))
+			self.keys.append((account, request))
+		transaction = self.world.begin()
+		self._start(books.charge(transaction, account, request, request.amount), "charge", transaction)
+
+	def _work(self) -> None:
+		if self.world.queue and self.rng.random() < self.habits.lost_queue:
+			self.drawn["queue lost"] += self.world.queue.lose_all()
+			return
+		taken = self.world.queue.take()
+		if taken and taken[0] == payment.CARRY_OUT:
+			self._start_worker(taken[1])
+			if self.rng.random() < self.habits.double_job:
+				self.drawn["job run twice"] += 1
+				self._start_worker(taken[1])
+
+	def _start_worker(self, recharge: str) -> None:
+		self.workers += 1
+		account = self.world.get(rows.Recharge, recharge).account
+		self._start(payment.carry_out(account, recharge, f"worker-{self.workers}"), f"worker {recharge}")
+
+	def _sweep(self) -> None:
+		now = self.clock.now()
+		for recharge in self.world.all(rows.Recharge):
+			due = not recharge.next_try_at or recharge.next_try_at <= now
+			free = not recharge.lease_until or recharge.lease_until < now
+			if recharge.status in payment.WORKABLE and due and free:
+				self.world.queue.put(payment.CARRY_OUT, recharge.name)
+			elif recharge.status == payment.ACTION_REQUIRED and due:
+				self._start(payment.expire_action(recharge.account, recharge.name), "expire")
+
+	def _webhook(self) -> None:
+		"""Any event so far, in any order, any number of times; the handler reads the payment as it is now."""
+		if not self.gateway.events:
+			return
+		event = self.rng.choice(self.gateway.events[-30:])
+		self.drawn["webhook"] += 1
+		self._hear(event)
+
+	def _hear(self, event) -> None:
+		answer = self.gateway.retrieve(event.intent)
+		if answer.outcome.value in ("unknown", "error") and not answer.intent:
+			return
+		recharge = answer.metadata["recharge"]
+		account = self.world.get(rows.Recharge, recharge).account
+		self._start(hearing.hear(account, recharge, answer.metadata["attempt"], answer), f"webhook {event.type}")
+
+	def _time(self) -> None:
+		self.clock.advance(timedelta(seconds=self.rng.choice((0.2, 1, 5, 30, 120))))
+
+	def _long_time(self) -> None:
+		self.drawn["long time"] += 1
+		self.clock.advance(timedelta(hours=self.rng.choice((1, 8, 23.5, 25, 80))))
+
+	def _person(self) -> None:
+		"""The owner switches auto-recharge on again, or pays on the gateway's page."""
+		name = self.rng.choice(self.accounts)
+		waiting = [r for r in self.world.all(rows.Recharge, name) if r.status == payment.ACTION_REQUIRED]
+		if waiting and self.rng.random() < 0.7:
+			self._pay_on_page(waiting[-1])
+			return
+		if (rows.CreditAccount, name) in self.world.locks:
+			return
+		setting = self.world.get(rows.AutoRechargeSetting, name)
+		if not setting.enabled:
+			self.drawn["switched on"] += 1
+			self._set(name, enabled=True)
+			self.switched_on[name] = True
+			transaction = self.world.begin()
+			self._start(books.recheck(transaction, name), "recheck", transaction)
+
+	def _pay_on_page(self, recharge: rows.Recharge) -> None:
+		"""A payment without one of the machine's keys: the card holder is there."""
+		self.drawn["paid on page"] += 1
+		method = f"pm_{recharge.account}_page"
+		self.gateway.cards[method] = "ok"
+		calm, self.calm = self.calm, True
+		again = "-again" if self.rng.random() < 0.2 else ""
+		self.gateway.charge(
+			key=f"{recharge.name}{again}-page",
+			recharge=recharge.name,
+			payment_method=method,
+			amount=recharge.amount,
+			currency=recharge.currency,
+		)
+		self.calm = calm
+
+	def _change(self) -> None:
+		"""Caps, the switch, or what a card does, change at any moment nobody holds the account."""
+		name = self.rng.choice(self.accounts)
+		if (rows.CreditAccount, name) in self.world.locks:
+			return
+		self.drawn["changed"] += 1
+		match self.rng.randrange(3):
+			case 0:
+				self._set(name, caps=self._draw_caps())
+			case 1:
+				self._set(name, enabled=False, disabled_reason="by a person")
+				self.switched_on[name] = False
+			case 2:
+				card = self.rng.choice(self.world.all(rows.RechargeCard, name))
+				self.gateway.cards[card.payment_method] = self.rng.choice(CARDS)
+				if card.status != cards.ACTIVE:
+					self.world.tables[rows.RechargeCard].write(replace(card, status=cards.ACTIVE))
+
+	def _set(self, account: str, **values) -> None:
+		row = self.world.get(rows.AutoRechargeSetting, account)
+		self.world.tables[rows.AutoRechargeSetting].write(replace(row, **values))
+
+	# -- rest ----------------------------------------------------------------------------------------------
+
+	def _come_to_rest(self) -> None:
+		"""No more faults, no more usage: everything under way ends, sweeps go on, webhooks all arrive."""
+		self.calm = True
+		heard = 0
+		for _ in range(LONGEST_REST):
+			if self.live:
+				self._rest_step()
+				continue
+			if heard < len(self.gateway.events):
+				self._hear(self.gateway.events[heard])
+				heard += 1
+				continue
+			if self.world.queue:
+				self._work()
+				continue
+			if not self._anything_due():
+				return
+			self.clock.advance(timedelta(minutes=1) if self._soon() else timedelta(hours=6))
+			self._sweep()
+		raise rules.Violation("nothing is stuck", f"not at rest after {LONGEST_REST} steps")
+
+	def _rest_step(self) -> None:
+		ready = [live for live in self.live if live.ready <= self.clock.now()]
+		if ready:
+			self._advance(self.rng.choice(ready))
+		else:
+			self.clock.move_to(min(live.ready for live in self.live))
+
+	def _anything_due(self) -> bool:
+		undecided = any(i.status == "processing" for i in self.gateway.intents.values())
+		return undecided or any(
+			r.status in (*payment.WORKABLE, payment.ACTION_REQUIRED) for r in self.world.all(rows.Recharge)
+		)
+
+	def _soon(self) -> bool:
+		return any(r.status in payment.WORKABLE for r in self.world.all(rows.Recharge))

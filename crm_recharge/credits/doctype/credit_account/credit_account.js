@@ -4,6 +4,9 @@ frappe.ui.form.on("Credit Account", {
 	},
 
 	onload(frm) {
+		frappe
+			.xcall("frappe.core.doctype.user.user.get_timezones")
+			.then(({ timezones }) => frm.fields_dict.time_zone.set_data(timezones));
 		if (frm.is_new() && !frm.doc.currency && frm.doc.company) frm.trigger("company");
 	},
 
@@ -30,6 +33,7 @@ class AccountOverview {
 	constructor(frm) {
 		this.frm = frm;
 		this.account = frm.doc.name;
+		frm.crm_recharge_overview = this;
 	}
 
 	/* The form shows another account, or a newer overview has taken over. */
@@ -38,7 +42,7 @@ class AccountOverview {
 	}
 
 	async load() {
-		this.frm.crm_recharge_overview = this;
+		if (this.is_gone()) return;
 		this.data = await desk().call("desk.account_overview", { account: this.account });
 		if (this.is_gone()) return;
 		this.frm.get_field("overview").$wrapper.html(this.html());

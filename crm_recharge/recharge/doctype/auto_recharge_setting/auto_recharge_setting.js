@@ -69,7 +69,9 @@ frappe.ui.form.on("Auto-Recharge Setting", {
 		}
 		crm_recharge.desk.add_card(frm.doc.credit_account, async (card) => {
 			if (!(frm.doc.cards || []).some((row) => row.card === card)) {
-				await frm.add_child("cards", { card });
+				const { message } = await frappe.db.get_value("Recharge Card", card, ["card_label", "status"]);
+				frappe.utils.add_link_title("Recharge Card", card, message.card_label);
+				frm.add_child("cards", { card, card_status: message.status });
 				frm.refresh_field("cards");
 				frm.dirty();
 			}

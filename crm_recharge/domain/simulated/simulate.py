@@ -51,6 +51,16 @@ def many(runs: int, seed: int, steps: int = STEPS, processes: int | None = None,
 	return drawn, violations
 
 
+def hunt(bug: str, runs: int, seed: int = 1) -> tuple[int, str] | None:
+	"""The first seed, of `runs`, that catches a planted bug, with what it saw."""
+	with plant(bug):
+		for number in range(seed, seed + runs):
+			_drawn, violation = one(number)
+			if violation:
+				return number, violation
+	return None
+
+
 def main() -> int:
 	parser = argparse.ArgumentParser(description="Simulate the payment machine under faults, from a seed.")
 	parser.add_argument("--runs", type=int, default=1000)

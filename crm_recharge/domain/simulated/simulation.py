@@ -24,7 +24,7 @@ from crm_recharge.domain.usage import UsageRequest
 START = datetime(2026, 3, 1, 22, tzinfo=timezone.utc)
 STEPS = 600
 CARDS = ("ok", "ok", "declined", "insufficient", "lost", "expired", "authentication", "processing", "slow", "unreachable")
-LONGEST_REST = 40_000
+LONGEST_REST = 8_000
 ASKS = (effects.Charge, effects.Cancel, effects.LookUp)
 
 

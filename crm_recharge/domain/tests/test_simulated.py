@@ -333,6 +333,41 @@ def test_a_refused_charge_leaves_nothing_and_no_lock():
 	assert (account(site).balance, site.world.locks) == (60, {})
 
 
+@pytest.mark.parametrize("head_start", range(6))
+def test_two_charges_at_once_wait_for_each_other_and_lose_no_update(head_start):
+	site = site_with("ok", balance=200)
+	runs = []
+	for _ in range(2):
+		transaction = site.world.begin()
+		runs.append(site.performer.start(books.charge(transaction, "A", request(10), D(10)), transaction))
+	first, second = runs
+	for _ in range(head_start):
+		first.step()
+	waited = 0
+	while not (first.is_over and second.is_over):
+		for run in (second, first):
+			try:
+				run.step()
+			except Locked:
+				waited += 1
+	assert (account(site).balance, account(site).sequence, site.breaches()) == (180, 3, [])
+	assert bool(waited) == (head_start < 2)
+
+
+def test_a_payment_is_posted_once_however_often_it_is_told():
+	site = site_with("ok")
+	recharge = charge(site, 10).recharge
+	effect = effects.PostCredits("A", recharge, "pi_1", D(450))
+	posted = []
+	for _ in range(3):
+		transaction = site.world.begin()
+		transaction.lock(rows.CreditAccount, "A")
+		posted.append(books.post_payment(transaction, effect, site.clock.now()))
+		transaction.commit()
+	assert len(set(posted)) == 1
+	assert account(site).balance == 500
+
+
 def test_one_recharge_at_a_time():
 	site = site_with("ok")
 	for _ in range(5):

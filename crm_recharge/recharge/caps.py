@@ -57,3 +57,9 @@ def _reservations(account: str, zone: str, condition: str) -> list[Reservation]:
 def to_zone(moment: datetime, zone: str) -> datetime:
 	"""A site time as the wall clock of `zone` shows it."""
 	return moment.replace(tzinfo=ZoneInfo(get_system_timezone())).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+
+
+def to_site(moment: datetime, zone: str | None) -> datetime:
+	"""A wall-clock time of `zone` (None: the site's) as a site time."""
+	site = ZoneInfo(get_system_timezone())
+	return moment.replace(tzinfo=ZoneInfo(zone) if zone else site).astimezone(site).replace(tzinfo=None)

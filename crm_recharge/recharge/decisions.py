@@ -4,6 +4,7 @@ A run of the same answer is one row that counts. People are told by a job of its
 """
 
 import json
+from datetime import datetime
 from decimal import Decimal
 
 import frappe
@@ -13,6 +14,7 @@ from frappe.utils import now_datetime
 from crm_recharge.domain import threshold as rules
 from crm_recharge.domain.threshold import Decision
 from crm_recharge.recharge import notices
+from crm_recharge.recharge.caps import to_site
 
 TELL = (rules.CAPPED, rules.PAUSED, rules.NO_USABLE_CARD)
 """What a person has to know of at once; a failed card has a mail of its own."""
@@ -42,6 +44,7 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 			"recharge": recharge,
 			"ledger_entry": entry,
 			"figures": json.dumps(decision.figures, indent=1),
+			"frees_at": _frees_at(account, decision),
 			"tell": int(decision.code in TELL),
 		}
 	)
@@ -54,6 +57,14 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 	)
 	if decision.code in TELL:
 		frappe.db.after_commit.add(lambda: try_enqueue(doc.name))
+
+
+def _frees_at(account, decision: Decision):
+	"""When the cap that stopped it frees, as a site time; caps count by the account's own clock."""
+	text = decision.figures.get("frees_at")
+	if decision.code != rules.CAPPED or not text:
+		return None
+	return to_site(datetime.fromisoformat(text), account.time_zone)
 
 
 def _same_matter(last: dict, decision: Decision) -> bool:

@@ -7,9 +7,10 @@ import json
 from decimal import Decimal
 
 import frappe
+from frappe.utils import now_datetime
 
 from crm_recharge.credits.money import exact
-from crm_recharge.credits.store import ACCOUNT_FIELDS, ACCOUNT_MONEY
+from crm_recharge.credits.store import ACCOUNT_FIELDS, ACCOUNT_MONEY, lock_account
 from crm_recharge.domain.threshold import CHARGED, PAUSED, Decision, View, decide
 from crm_recharge.recharge import caps, decisions, spikes
 from crm_recharge.recharge.limits import payment_limits
@@ -43,6 +44,41 @@ def check(account, setting: dict, balance: Decimal, triggered_by: str | None = N
 	recharge = _queue(account, decision, triggered_by) if decision.code == CHARGED else None
 	decisions.keep(account, decision, balance, recharge, triggered_by)
 	return recharge
+
+
+def check_now(account: str) -> str | None:
+	"""Look at the threshold without a movement: switched on, resumed, or a limit has freed.
+
+	Returns the recharge that started. The caller has checked the permission and commits.
+	"""
+	row, _lots = lock_account(account)
+	if not row.auto_recharge:
+		return None
+	setting, balance = json.loads(row.auto_recharge), exact(row.balance)
+	if balance > Decimal(setting["falls_below"]):
+		return None
+	return check(row, setting, balance)
+
+
+def look_again() -> int:
+	"""Check accounts again whose limit has freed: usage that is refused would never ask. Returns how many."""
+	freed = frappe.db.sql(
+		"SELECT d.`credit_account` FROM `tabRecharge Decision` d JOIN `tabCredit Account` a"
+		" ON a.`name` = d.`credit_account` AND JSON_VALUE(a.`last_decision`, '$.name') = d.`name`"
+		" WHERE d.`code` = 'capped' AND d.`frees_at` <= %s LIMIT 200",
+		now_datetime(),
+		pluck=True,
+	)
+	for account in freed:
+		frappe.db.rollback()
+		try:
+			check_now(account)
+			frappe.db.commit()
+		except Exception:
+			frappe.db.rollback()
+			frappe.log_error(title=f"{account} could not be looked at again", reference_name=account)
+			frappe.db.commit()
+	return len(freed)
 
 
 def view_of(account, setting: dict, balance: Decimal) -> View:

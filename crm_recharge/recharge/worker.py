@@ -5,6 +5,7 @@ from frappe.utils import now_datetime
 
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.domain import payment
+from crm_recharge.recharge import threshold
 from crm_recharge.recharge.performer import perform
 from crm_recharge.recharge.queue import try_enqueue
 
@@ -45,6 +46,7 @@ def sweep() -> int:
 	for name in due:
 		try_enqueue("carry_out", name, again=True)
 	_expire_actions(now)
+	threshold.look_again()
 	return len(due)
 
 

@@ -7,7 +7,7 @@ import frappe
 from frappe.utils import now_datetime
 
 from crm_recharge.credits import expiry, ledger
-from crm_recharge.recharge import audit, by_hand, decisions, spikes
+from crm_recharge.recharge import audit, by_hand, decisions, spikes, threshold
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import resume
 from crm_recharge.tests.case import FAILS, GOOD, RechargeCase
 
@@ -61,6 +61,26 @@ class TestDecisions(RechargeCase):
 		self.assertFalse(decisions.tell(row.name))
 		self.assertIsNotNone(self.value("Recharge Decision", row.name, "told_at"))
 		self.assertGreaterEqual(frappe.db.count("Notification Log", {"document_name": account}), before)
+
+	def test_a_limit_that_frees_is_looked_at_without_usage(self):
+		"""An empty account refuses usage, so no ledger row would ever ask again."""
+		account = self.account_with(GOOD, cap_amount_day=500)
+		self.work(self.use(account, 460)["recharge"])
+		self.assertFalse(self.use(account, 460)["recharge_started"])
+		threshold.look_again()
+		self.assertEqual(self.decisions(account)[-1][0], "capped")
+		frappe.db.sql(
+			"UPDATE `tabRecharge` SET `settled_at` = %s WHERE `credit_account` = %s",
+			(now_datetime() - timedelta(days=1), account),
+		)
+		frappe.db.sql(
+			"UPDATE `tabRecharge Decision` SET `frees_at` = %s WHERE `credit_account` = %s AND `code` = 'capped'",
+			(now_datetime() - timedelta(seconds=1), account),
+		)
+		frappe.db.commit()
+		threshold.look_again()
+		self.assertEqual(self.decisions(account)[-1][0], "charged")
+		self.assertEqual(frappe.db.count("Recharge", {"credit_account": account, "status": "Queued"}), 1)
 
 	def test_a_failed_recharge_gives_its_room_back(self):
 		account = self.account_with(FAILS, cap_amount_day=900)

@@ -33,8 +33,18 @@ frappe.ui.form.on("Auto-Recharge Setting", {
 
 	/* Why it is off, and what to do: nothing switches it on again but a person. */
 	tell_state(frm) {
+		const { text, time, resume } = crm_recharge.desk;
+		if (frm.doc.paused_because) {
+			frm.dashboard.set_headline_alert(
+				`<b>${__("Auto-recharge is paused since {0}.", [time(frm.doc.paused_at)])}</b>
+				${text(frm.doc.paused_because)}<br>${__("Look at the account's usage, then press Resume.")}`,
+				"orange"
+			);
+			frm.add_custom_button(__("Resume"), () =>
+				resume(frm.doc.credit_account, frm.doc.paused_because, () => frm.reload_doc())
+			);
+		}
 		if (frm.doc.enabled || !frm.doc.disabled_reason) return;
-		const { text, time } = crm_recharge.desk;
 		frm.dashboard.set_headline_alert(
 			`<b>${__("Auto-recharge was switched off on {0}.", [time(frm.doc.disabled_at)])}</b>
 			${text(frm.doc.disabled_reason)}<br>

@@ -15,7 +15,7 @@ from crm_recharge.domain.money import parse, plain
 from crm_recharge.domain.threshold import View, check_setting
 from crm_recharge.recharge.caps import SETTING_CAPS
 from crm_recharge.recharge.limits import payment_limits
-from crm_recharge.recharge.threshold import check
+from crm_recharge.recharge.threshold import check_now
 
 LONGEST_CARD_LIST = 10
 DEFAULTS = {field: View.__dataclass_fields__[field].default for field in ("falls_below", "recharge_up_to")}
@@ -136,7 +136,8 @@ class AutoRechargeSetting(Document):
 		self.copy_to_account()
 		before = self.get_doc_before_save()
 		if self.enabled and not (before and before.enabled):
-			self.check_balance_now()
+			# Switched on while the balance is already low: do not wait for the next usage.
+			check_now(self.credit_account)
 
 	def copy_to_account(self):
 		"""Keep the account's own row able to decide without reading anything else."""
@@ -154,13 +155,6 @@ class AutoRechargeSetting(Document):
 			(json.dumps(copy), self.credit_account),
 		)
 
-	def check_balance_now(self):
-		"""Switched on while the balance is already low: do not wait for the next usage."""
-
-		row, _lots = lock_account(self.credit_account)
-		if exact(row.balance) <= exact(self.falls_below):
-			check(row, json.loads(row.auto_recharge), exact(row.balance))
-
 	def on_trash(self):
 		self.lock_account()
 		frappe.db.sql(
@@ -173,20 +167,16 @@ def resume(account: str) -> None:
 
 	The caller has checked the permission and commits.
 	"""
-	row, _lots = lock_account(account)
+	lock_account(account)
 	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account})
 	frappe.db.sql("UPDATE `tabCredit Account` SET `held_because` = NULL WHERE `name` = %s", account)
-	row.held_because = None
 	if not name:
 		return
 	frappe.db.set_value("Auto-Recharge Setting", name, {"paused_because": None, "paused_at": None})
 	doc = frappe.get_doc("Auto-Recharge Setting", name)
 	doc.copy_to_account()
 	doc.add_comment("Info", _("Resumed by {0}").format(frappe.session.user))
-	row, _lots = lock_account(account)
-	balance = exact(row.balance)
-	if balance <= exact(doc.falls_below):
-		check(row, json.loads(row.auto_recharge), balance)
+	check_now(account)
 
 
 def switch_off(account: str, reason: str) -> None:

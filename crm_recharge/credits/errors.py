@@ -132,6 +132,17 @@ def messages() -> dict[str, str]:
 		"recharge_open": _(
 			"Recharge {recharge} of this account is still under way. Wait for it, or cancel it first."
 		),
+		"unknown_recharge": _("There is no recharge {recharge}."),
+		"reason_missing": _("Say why, in the reason: it stays on record."),
+		"not_paid": _("Recharge {recharge} is {status}: there is no payment to refund."),
+		"recharge_disputed": _(
+			"Recharge {recharge} is disputed. The bank decides about the money; a refund would pay it twice."
+		),
+		"nothing_to_refund": _("Nothing of recharge {recharge} is unused, so there is nothing to refund."),
+		"refund_too_fine": _("{amount} {currency} is finer than the smallest coin of that currency."),
+		"more_than_unused": _(
+			"{amount} {currency} is more than is unused of recharge {recharge}: at most {unused} {currency} can be refunded."
+		),
 		"no_card": _("Account {account} has no usable card. Add one first."),
 	}
 

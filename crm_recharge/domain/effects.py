@@ -154,3 +154,141 @@ class EnqueueAfterCommit:
 
 	job: str
 	recharge: str
+
+
+# -- refunds and disputes (refund.py, dispute.py, takeback.py) -------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LockPayment:
+	"""Lock and read a recharge with its lot and all claims on it; the account is locked already.
+	-> takeback.PaymentView or None."""
+
+	recharge: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockRefund:
+	"""Lock and read a refund. -> takeback.RefundView or None."""
+
+	refund: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindRefund:
+	"""Whether a refund was asked for under this key before. -> its name or None."""
+
+	request_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class InsertRefund:
+	"""Write a new refund. Its name is the gateway's idempotency key. -> None."""
+
+	name: str
+	values: dict
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRefund:
+	"""Write `values` on a refund. -> None."""
+
+	name: str
+	values: dict
+
+
+@dataclass(frozen=True, slots=True)
+class InsertDispute:
+	"""Write a new dispute or warning under the gateway's own id. Times may be seconds since 1970. -> None."""
+
+	name: str
+	values: dict
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDispute:
+	"""Write `values` on a dispute. -> None."""
+
+	name: str
+	values: dict
+
+
+@dataclass(frozen=True, slots=True)
+class TakeCredits:
+	"""Take `amount` for a claim by a ledger row of `entry_type`, once per `key`: what `lot` still holds first.
+
+	`hold_if_low` is the mark that holds auto-recharge if takeback.must_hold says so of the balance after.
+	-> ledger entry's name.
+	"""
+
+	account: str
+	lot: str
+	entry_type: str
+	amount: Decimal
+	key: str
+	claim: str
+	intent: str
+	hold_if_low: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+	"""Give back `amount` of what was taken for a claim, by a Reinstatement under `key`, to the lots it came from.
+
+	`moved` are the keys of the claim's ledger rows so far (of `entry_type`, or Reinstatements). `lift` is a mark
+	that no longer holds auto-recharge. -> ledger entry's name.
+	"""
+
+	account: str
+	lot: str
+	entry_type: str
+	amount: Decimal
+	key: str
+	moved: tuple[str, ...]
+	claim: str
+	intent: str
+	lift: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAutoRecharge:
+	"""Hold the account's auto-recharge until a person lifts it; `mark` says why. Twice is once. -> None."""
+
+	account: str
+	mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlagAccount:
+	"""Give the account another status; `dispute` says why, None takes the reason away. -> None."""
+
+	account: str
+	status: str
+	dispute: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskRefund:
+	"""Ask the gateway to send money back; `key` makes a repeat harmless. Never while a lock is held.
+	-> RefundAnswer."""
+
+	key: str
+	intent: str
+	amount: Decimal
+	currency: str
+	kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpRefund:
+	"""Ask the gateway whether it has a refund that was asked for under `key`. -> RefundAnswer or None."""
+
+	key: str
+	intent: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRefund:
+	"""Ask the gateway what became of its refund. -> RefundAnswer."""
+
+	gateway_refund: str

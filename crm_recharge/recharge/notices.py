@@ -17,7 +17,6 @@ TEMPLATES = {
 	"all_cards_failed": "Auto-Recharge Failed",
 	"needs_action": "Recharge Needs Confirmation",
 	"gateway_error": "Payment Gateway Error",
-	"duplicate_capture": "Payment Captured Twice",
 	"auto_recharge_stopped": "Auto-Recharge Stopped",
 }
 FOR_CUSTOMER = ("all_cards_failed", "needs_action")

@@ -5,14 +5,28 @@ from functools import partial
 import frappe
 from frappe.utils import now_datetime
 
+# Job -> method, label, queue, and the method's argument that names the row.
 JOBS = {
-	"carry_out": ("crm_recharge.recharge.worker.carry_out", "charge_recharge", "short"),
-	"account_for": ("crm_recharge.accounting.posting.account_for", "account_for_recharge", "default"),
+	"carry_out": ("crm_recharge.recharge.worker.carry_out", "charge_recharge", "short", "recharge"),
+	"account_for": ("crm_recharge.accounting.posting.account_for", "account_for_recharge", "default", "recharge"),
+	"refund": ("crm_recharge.recharge.refunds.carry_out", "send_refund", "short", "name"),
+	"account_for_refund": (
+		"crm_recharge.accounting.refunds.account_for",
+		"account_for_refund",
+		"default",
+		"name",
+	),
+	"account_for_dispute": (
+		"crm_recharge.accounting.disputes.account_for",
+		"account_for_dispute",
+		"default",
+		"name",
+	),
 }
 
 
 def enqueue_after_commit(job: str, recharge: str) -> None:
-	"""Enqueue `job` (a key of JOBS) for `recharge` when this transaction is committed.
+	"""Enqueue `job` (a key of JOBS) for `recharge` (or a refund, a dispute) when this transaction is committed.
 
 	Nothing of Redis is touched before: a slow Redis must not hold the account's lock.
 	"""
@@ -24,7 +38,7 @@ def try_enqueue(job: str, recharge: str, again: bool = False) -> bool:
 
 	`again` makes a job of its own each minute: the job of a killed worker counts as running for minutes.
 	"""
-	method, label, queue = JOBS[job]
+	method, label, queue, argument = JOBS[job]
 	job_id = f"{label}:{recharge}"
 	if again:
 		job_id += f":{now_datetime():%H%M}"
@@ -34,7 +48,7 @@ def try_enqueue(job: str, recharge: str, again: bool = False) -> bool:
 			queue=queue,
 			job_id=job_id,
 			deduplicate=True,
-			recharge=recharge,
+			**{argument: recharge},
 		)
 		return True
 	except Exception:

@@ -1,0 +1,203 @@
+"""Disputes, without I/O: the bank takes a payment back, for now or for good; or it warns, or asks.
+
+`follow` makes the dispute's state here what it is at the gateway: opened, its payment's credits are taken and
+the account is flagged; won, exactly those come back; lost, they stay away. Auto-recharge is held with the first
+of it, and only a person lifts that.
+"""
+
+from dataclasses import replace
+
+from crm_recharge.domain import effects, payment
+from crm_recharge.domain.answers import DisputeAnswer
+from crm_recharge.domain.money import ZERO
+from crm_recharge.domain.takeback import (
+	CLAIMING,
+	INQUIRY,
+	LOST,
+	OPEN,
+	PENDING,
+	WARNING,
+	WON,
+	DisputeView,
+	Machine,
+	PaymentView,
+	has_mark,
+	level,
+	mark_of,
+	update_recharge,
+)
+
+ACCOUNT_FOR = "account_for_dispute"
+AGAIN = "again"
+"""Another answer was taken over since this one was asked for: ask again."""
+
+ACTIVE, DISPUTED_ACCOUNT = "Active", "Disputed"
+
+# Notices.
+DISPUTE_OPENED, DISPUTE_ALERT, DISPUTE_INQUIRY = "dispute_opened", "dispute_alert", "dispute_inquiry"
+DISPUTE_WON, DISPUTE_LOST, FRAUD_WARNING = "dispute_won", "dispute_lost", "fraud_warning"
+
+
+def status_of(answer: DisputeAnswer) -> str:
+	"""The dispute's status here. What is closed without a claim on the payment counts as won: an inquiry that
+	came to nothing, or one that was answered by a refund, which is heard of as a refund."""
+	if answer.won or answer.status == "charge_refunded":
+		return WON
+	if answer.status == "lost":
+		return LOST
+	return INQUIRY if answer.warning else OPEN
+
+
+def follow(account: str, recharge: str, answer: DisputeAnswer, heard: int) -> Machine:
+	"""Bring a dispute in line with `answer`. Returns its status, or AGAIN.
+
+	`heard` is how many answers had been taken over when this one was asked for (0: the dispute was not known).
+	One that has been overtaken says nothing about now, so it is not used.
+	"""
+	now = yield effects.Now()
+	yield effects.LockAccount(account)
+	paid = yield effects.LockPayment(recharge)
+	known = next((d for d in paid.disputes if d.name == answer.dispute), None)
+	if (known.heard if known else 0) != heard:
+		yield effects.Rollback()
+		return AGAIN
+	view = _view(known, answer)
+	values = _values(known, view, answer, now)
+	if known is None:
+		yield effects.InsertDispute(view.name, values | {"account": account, "recharge": recharge})
+	else:
+		yield effects.UpdateDispute(view.name, values)
+	before = known.status if known else None
+	paid = paid.with_dispute(view)
+	if view.status in CLAIMING and before not in CLAIMING:
+		yield from _stop(paid, view, now)
+		# One that a person has put on hold or disabled keeps that status: it is the stronger one.
+		if paid.account_status == ACTIVE:
+			yield effects.FlagAccount(paid.account, DISPUTED_ACCOUNT, view.name)
+	paid = yield from level(paid)
+	yield from update_recharge(paid)
+	yield from _unflag(paid, view)
+	yield from _tell(paid, view, before)
+	if values.get("accounting_status") == PENDING:
+		yield effects.EnqueueAfterCommit(ACCOUNT_FOR, view.name)
+	yield effects.Commit()
+	return view.status
+
+
+def _view(known: DisputeView | None, answer: DisputeAnswer) -> DisputeView:
+	start = known or DisputeView(
+		answer.dispute, INQUIRY, answer.amount, answer.currency, intent=answer.intent or ""
+	)
+	return replace(
+		start,
+		status=status_of(answer),
+		amount=answer.amount,
+		currency=answer.currency,
+		intent=answer.intent or start.intent,
+		heard=start.heard + 1,
+		withdrawn=answer.withdrawn,
+		fees=answer.fees,
+	)
+
+
+def _values(known: DisputeView | None, view: DisputeView, answer: DisputeAnswer, now) -> dict:
+	closed = view.status in (WON, LOST)
+	values = {
+		"status": view.status,
+		"gateway_status": answer.status,
+		"reason": answer.reason,
+		"amount": answer.amount,
+		"currency": answer.currency,
+		"intent": view.intent,
+		"charge": answer.charge,
+		"fees": answer.fees,
+		"withdrawn": answer.withdrawn,
+		"balance_currency": answer.balance_currency,
+		"evidence_due": answer.evidence_due,
+		"heard": view.heard,
+	}
+	if known is None:
+		values["opened_at"] = answer.created or now
+	if closed and (known is None or known.status != view.status):
+		values["closed_at"] = now
+	money = (view.status, view.withdrawn, view.fees)
+	if money != ((known.status, known.withdrawn, known.fees) if known else (view.status, ZERO, ZERO)):
+		values |= {"accounting_status": PENDING, "accounting_next_try_at": None}
+	return values
+
+
+def _stop(paid: PaymentView, view: DisputeView, now) -> Machine:
+	"""Hold auto-recharge, and call off the one that has been decided on but that no card was asked for."""
+	yield effects.HoldAutoRecharge(paid.account, mark_of(view))
+	if paid.unasked:
+		yield effects.ClearOpenRecharge(paid.account, paid.unasked)
+		yield effects.UpdateRecharge(
+			paid.unasked,
+			{
+				"status": payment.CANCELLED,
+				"ended_at": now,
+				"lease_owner": None,
+				"lease_until": None,
+				"next_try_at": None,
+			},
+		)
+
+
+def _unflag(paid: PaymentView, view: DisputeView) -> Machine:
+	if view.status == WON and paid.account_status == DISPUTED_ACCOUNT and not _unresolved(paid, view):
+		yield effects.FlagAccount(paid.account, ACTIVE, None)
+
+
+def _unresolved(paid: PaymentView, view: DisputeView) -> list[str]:
+	"""The account's other disputes that are open, or lost without a person having acted since."""
+	return [
+		name
+		for name, status in paid.account_disputes
+		if name != view.name
+		and (status == OPEN or has_mark(paid.held_because, mark_of(replace(view, name=name, status=status))))
+	]
+
+
+def _tell(paid: PaymentView, view: DisputeView, before: str | None) -> Machine:
+	details = {"dispute": view.name}
+	if view.status == before:
+		return
+	match view.status:
+		case "Inquiry":
+			yield effects.Notify(DISPUTE_INQUIRY, paid.recharge, details)
+		case "Open":
+			yield effects.Notify(DISPUTE_ALERT, paid.recharge, details)
+			yield effects.Notify(DISPUTE_OPENED, paid.recharge, details)
+		case "Won" if before in CLAIMING:
+			yield effects.Notify(DISPUTE_WON, paid.recharge, details)
+		case "Lost":
+			yield effects.Notify(DISPUTE_LOST, paid.recharge, details)
+
+
+def warn(account: str, recharge: str, warning: str, intent: str, reason: str | None) -> Machine:
+	"""An early fraud warning about a payment: flag it for review, hold auto-recharge. Returns a word."""
+	now = yield effects.Now()
+	yield effects.LockAccount(account)
+	paid = yield effects.LockPayment(recharge)
+	if any(d.name == warning for d in paid.disputes):
+		yield effects.Rollback()
+		return "known"
+	view = DisputeView(warning, WARNING, paid.amount, paid.currency, intent, heard=1)
+	yield effects.InsertDispute(
+		warning,
+		{
+			"account": account,
+			"recharge": recharge,
+			"status": WARNING,
+			"reason": reason,
+			"amount": paid.amount,
+			"currency": paid.currency,
+			"intent": intent,
+			"heard": 1,
+			"opened_at": now,
+		},
+	)
+	yield from _stop(paid, view, now)
+	yield effects.Notify(FRAUD_WARNING, recharge, {"dispute": warning})
+	yield effects.Commit()
+	return WARNING

@@ -1,0 +1,159 @@
+"""Refunds: asked for here, made in Stripe's dashboard, or of a capture that bought nothing.
+
+The rules are the machines of domain/refund.py; this room starts them, and finds what is due.
+"""
+
+import frappe
+from frappe.utils import now_datetime
+
+from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.credits.errors import for_people
+from crm_recharge.domain import chain, refund
+from crm_recharge.domain.answers import Answer, RefundAnswer
+from crm_recharge.domain.errors import IdempotencyConflict, InvalidRequest
+from crm_recharge.domain.money import parse_positive, plain
+from crm_recharge.domain.takeback import DUPLICATE, OPEN_REFUND, ORPHAN
+from crm_recharge.domain.usage import read_key
+from crm_recharge.gateway.stripe_gateway import connect
+from crm_recharge.recharge import takebacks
+from crm_recharge.recharge.payments import owner_of
+from crm_recharge.recharge.performer import perform
+from crm_recharge.recharge.queue import try_enqueue
+
+SWEEP_LIMIT = 200
+
+
+@for_people
+@retry_on_contention
+def request(recharge: str, idempotency_key: str, amount=None, reason: str | None = None) -> dict:
+	"""Refund a paid recharge: all that is unused of it, or `amount` of that (the recharge's currency).
+
+	The credits are taken and committed here; the gateway is asked in the background. The same key gives the
+	same refund again. Returns refund, status, amount, currency, repeated. Raises credits.errors.
+	"""
+	amount = None if amount in (None, "") else parse_positive(amount)
+	reason = (reason or "").strip()[:500]
+	if not reason:
+		raise InvalidRequest("reason_missing")
+	account = frappe.db.get_value("Recharge", recharge, "credit_account")
+	if not account:
+		raise InvalidRequest("unknown_recharge", recharge=str(recharge)[:140])
+	key = chain.request_key(account, "Refund by request", read_key(idempotency_key))
+	content = chain.request_hash(recharge, "" if amount is None else plain(amount))
+	wanted = "RF-" + frappe.generate_hash(length=12).upper()
+	details = {
+		"reason": reason,
+		"requested_by": frappe.session.user,
+		"idempotency_key": idempotency_key,
+		"request_hash": content,
+	}
+	name = perform(refund.request(account, recharge, wanted, amount, key, details))
+	row = _row(name)
+	if row.request_hash != content:
+		raise IdempotencyConflict(
+			"idempotency_conflict",
+			key=idempotency_key,
+			first={"refund": name, "recharge": row.recharge, "amount": plain(row.amount)},
+			now={"recharge": recharge, "amount": None if amount is None else plain(amount)},
+		)
+	return {
+		"refund": name,
+		"recharge": recharge,
+		"status": row.status,
+		"amount": plain(row.amount),
+		"currency": row.currency,
+		"repeated": name != wanted,
+	}
+
+
+def _row(name: str):
+	row = frappe.db.get_value(
+		"Recharge Refund", name, ["recharge", "status", "currency", "request_hash"], as_dict=True
+	)
+	money = frappe.db.sql("SELECT CAST(`amount` AS CHAR) FROM `tabRecharge Refund` WHERE `name` = %s", name)
+	row.amount = parse_positive(money[0][0])
+	return row
+
+
+# -- carrying out --------------------------------------------------------------------------------------------
+
+
+def carry_out(name: str) -> str:
+	"""Work on one refund until the gateway has answered, or must be asked later. Returns a word for the log.
+
+	Harmless to run twice or at once: the lease lets one run work, the key makes a repeat the same request.
+	"""
+	frappe.set_user("Administrator")
+	row = frappe.db.get_value("Recharge Refund", name, ["credit_account", "recharge"], as_dict=True)
+	if not row:
+		return "missing"
+	worker = frappe.generate_hash(length=16)
+	return perform(refund.carry_out(row.credit_account, row.recharge, name, worker))
+
+
+def sweep() -> int:
+	"""Enqueue every refund that is due and that nobody holds; each minute. Returns how many."""
+	now = now_datetime()
+	due = frappe.db.sql(
+		"SELECT `name` FROM `tabRecharge Refund` WHERE `status` IN %s"
+		" AND (`lease_until` IS NULL OR `lease_until` < %s) AND (`next_ask_at` IS NULL OR `next_ask_at` <= %s)"
+		" ORDER BY `creation` LIMIT %s",
+		(OPEN_REFUND, now, now, SWEEP_LIMIT),
+		pluck=True,
+	)
+	for name in due:
+		try_enqueue("refund", name, again=True)
+	return len(due)
+
+
+# -- hearing of them -----------------------------------------------------------------------------------------
+
+
+def follow(intent: str | None) -> str:
+	"""Bring all refunds of a payment in line with what the gateway has of them now. Returns a word.
+
+	A payment that is not settled here yet is settled first. Raises GatewayError when the gateway cannot be
+	asked. Owns its transactions.
+	"""
+	if not intent:
+		return "no payment"
+	owner = owner_of(intent)
+	if owner is None:
+		return "not ours"
+	frappe.db.rollback()
+	answers = connect().list_refunds(intent)
+	words = [perform(refund.hear(owner.account, owner.recharge, a, _name_of(a))) for a in reversed(answers)]
+	return ", ".join(words) or "no refunds"
+
+
+def _name_of(answer: RefundAnswer) -> str | None:
+	"""The row here that `answer` is about: the one that asked for it, or that waits for just this money back."""
+	asked = answer.metadata.get("refund") or answer.metadata.get("attempt")
+	if asked and frappe.db.exists("Recharge Refund", {"name": asked, "intent": answer.intent}):
+		return asked
+	known = frappe.db.get_value("Recharge Refund", {"gateway_refund": answer.refund})
+	if known:
+		return known
+	# Made in the dashboard, for a capture whose refund is written down here already: the same money.
+	rows = frappe.db.sql(
+		"SELECT `name`, CAST(`amount` AS CHAR) FROM `tabRecharge Refund`"
+		" WHERE `intent` = %s AND `kind` IN %s AND `gateway_refund` IS NULL",
+		(answer.intent, (DUPLICATE, ORPHAN)),
+	)
+	return next((name for name, amount in rows if parse_positive(amount) == answer.amount), None)
+
+
+# -- captures that bought nothing (second ones are written down where they are settled: takebacks.duplicate) --
+
+
+def orphan(answer: Answer) -> str | None:
+	"""Write down that a capture without a recharge is refunded, and commit.
+
+	Returns the refund's name, None when it was known.
+	"""
+	account = answer.metadata.get("account")
+	if not (account and frappe.db.exists("Credit Account", account)):
+		account = None
+	name = takebacks.write_down(ORPHAN, answer, None, account)
+	frappe.db.commit()
+	return name

@@ -74,7 +74,7 @@ link_app() {
 	as_bench bash -c '
 		set -e
 		app="$1" readable="$2" name="$3" sites="$4"
-		if [ ! -e "$app" ] && { [ -L "$app" ] || [ ! -d "$app" ]; }; then ln -sfn "$readable" "$app"; fi
+		if [ ! -e "$app" ]; then ln -sfn "$readable" "$app"; fi
 		grep -qx "$name" "$sites/apps.txt" || { [ -z "$(tail -c 1 "$sites/apps.txt")" ] || echo; echo "$name"; } >>"$sites/apps.txt"
 		if [ -L "$app" ] && [ ! -e "$sites/assets/$name" ]; then
 			mkdir -p "$sites/assets"
@@ -83,17 +83,20 @@ link_app() {
 	' link_app "$app" "$READABLE" "$APP" "$BENCH/sites"
 }
 
-# install_dependencies: the app itself (where it is missing) and what it and its tests need, into the bench's
-# environment; skipped while pyproject.toml is what it was.
+# install_dependencies: the app itself (where it is missing, or its folder gone) and what it and its tests need, into
+# the bench's environment; skipped while pyproject.toml is what it was.
 install_dependencies() {
 	local mark="$BENCH/env/.$APP-dependencies" now
 	now="$(cksum <"$CHECKOUT/pyproject.toml")"
-	if [ "$(as_bench cat "$mark" 2>/dev/null)" = "$now" ]; then return; fi
+	if [ "$(as_bench cat "$mark" 2>/dev/null)" = "$now" ] && is_installed; then return; fi
 	HINT="see whether PyPI is in reach, then run the command again" \
 		step "installing the app's Python packages" as_bench "$BENCH/env/bin/python" "$READABLE/dev/lib/dependencies.py" \
 		"$READABLE" "$BENCH/apps/$APP"
 	as_bench bash -c 'printf "%s\n" "$2" >"$1"' _ "$mark" "$now"
 }
+
+# is_installed: whether the bench's own commands find the app, too. -I leaves our PYTHONPATH out.
+is_installed() { as_bench "$BENCH/env/bin/python" -I -c "import $APP" 2>/dev/null; }
 
 # check_import: fails unless the bench's Python really imports this checkout.
 check_import() {

@@ -6,7 +6,6 @@ The requirements are read from CHECKOUT/pyproject.toml. The app itself is instal
 when this Python does not know it yet: an installation somebody made stays as it is.
 """
 
-import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -22,30 +21,28 @@ def requirements(checkout):
 	return project["dependencies"] + project["optional-dependencies"]["test"]
 
 
+def works(*arguments):
+	"""Tell whether this Python succeeds with these arguments."""
+	return subprocess.run([sys.executable, *arguments], capture_output=True).returncode == 0
+
+
 def installer():
 	"""Return the command that installs packages into this Python."""
-	has_pip = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode == 0
-	return (
-		[sys.executable, "-m", "pip", "install"]
-		if has_pip
-		else ["uv", "pip", "install", "--python", sys.executable]
-	)
+	if works("-m", "pip", "--version"):
+		return [sys.executable, "-m", "pip", "install"]
+	return ["uv", "pip", "install", "--python", sys.executable]
 
 
-def is_installed(name):
-	"""Tell whether this Python has the distribution."""
-	try:
-		importlib.metadata.distribution(name)
-	except importlib.metadata.PackageNotFoundError:
-		return False
-	return True
+def is_installed():
+	"""Tell whether this Python finds the app without help: not where the folder it came from is gone."""
+	return works("-I", "-c", "import crm_recharge")
 
 
 def main():
 	checkout, app = Path(sys.argv[1]), Path(sys.argv[2])
 	subprocess.run([*installer(), *requirements(checkout)], check=True)
-	if not is_installed("crm_recharge"):
-		subprocess.run([*installer(), "--no-deps", "-e", str(app)], check=True)
+	if not is_installed():
+		subprocess.run([*installer(), "--no-deps", "--force-reinstall", "-e", str(app)], check=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@ PASSED=0
 FAILED=0
 BROKEN=0
 
+# A tier that hangs is stopped, and its stack shown, rather than left to whoever waits for it.
+LIMIT="${CRM_RECHARGE_TIER_SECONDS:-1500}"
+LIMITED=(timeout --foreground --signal=ABRT --kill-after=20 "$LIMIT")
+
 # tier_done TIER KIND REPORT: counts a report's results; one without results means the run broke.
 tier_done() {
 	local passed failed skipped line
@@ -41,7 +45,7 @@ tier_broke() {
 # show_failures: the part of a runner's output that tells what failed.
 show_failures() {
 	awk '/^=+( FAILURES| ERRORS|$)/ { found = 1 } found' "$1" | tail -n "${CRM_RECHARGE_FAILURE_LINES:-300}"
-	if ! grep -aqE '^=+( FAILURES| ERRORS|$)' "$1"; then tail -n 40 "$1"; fi
+	if ! grep -aqE '^=+( FAILURES| ERRORS|$)' "$1"; then tail -n 80 "$1"; fi
 }
 
 # run_logged TITLE OUTPUT COMMAND...: runs tests with their output in OUTPUT (and the log); shows it if they fail.
@@ -54,6 +58,7 @@ run_logged() {
 	kill "$ticker" 2>/dev/null || true
 	wait "$ticker" 2>/dev/null || true
 	{ printf '\n== %s (exit %s)\n' "$title" "$status" && cat "$output"; } >>"$LOG"
+	if [ "$status" -eq 124 ]; then warn "   $title: stopped after $LIMIT s; see where in the stack below"; fi
 	return "$status"
 }
 
@@ -62,8 +67,8 @@ run_domain_tier() {
 	say "domain tier"
 	ensure_venv "pytest>=8" "hypothesis>=6.77"
 	if ! run_logged "domain tests" "$output" env -C "$CHECKOUT" PYTHONDONTWRITEBYTECODE=1 \
-		HYPOTHESIS_STORAGE_DIRECTORY="$CACHE/hypothesis" "$VENV/bin/python" -m pytest crm_recharge/domain dev/tests \
-		-p no:cacheprovider --junitxml "$RESULTS/domain.xml"; then
+		HYPOTHESIS_STORAGE_DIRECTORY="$CACHE/hypothesis" "${LIMITED[@]}" "$VENV/bin/python" -X faulthandler \
+		-m pytest crm_recharge/domain dev/tests -p no:cacheprovider --junitxml "$RESULTS/domain.xml"; then
 		show_failures "$output"
 	fi
 	tier_done domain junit "$RESULTS/domain.xml"
@@ -74,7 +79,8 @@ run_bench_tier() {
 	local output="$RESULTS/bench.txt"
 	say "bench tier"
 	run_logged "bench tests" "$output" in_sites ../env/bin/python "$READABLE/dev/lib/stack.py" --site "$TEST_SITE" --web -- \
-		"$BENCH/env/bin/python" -m frappe.utils.bench_helper frappe --site "$TEST_SITE" run-tests --app "$APP" || true
+		"${LIMITED[@]}" "$BENCH/env/bin/python" -X faulthandler -m frappe.utils.bench_helper frappe --site "$TEST_SITE" \
+		run-tests --app "$APP" || true
 	if ! counts unittest "$output" >/dev/null || grep -aq '^FAILED' "$output"; then show_failures "$output"; fi
 	tier_done bench unittest "$output"
 }
@@ -93,7 +99,8 @@ run_browser_tier() {
 	say "browser tier"
 	as_bench rm -f "$report"
 	if ! run_logged "browser tests" "$output" in_sites ../env/bin/python "$READABLE/dev/lib/stack.py" --site "$TEST_SITE" \
-		--web --workers 1 -- env CHROMIUM="$CHROMIUM" PYTHONDONTWRITEBYTECODE=1 "$BENCH/env/bin/python" -m pytest \
+		--web --workers 1 -- env CHROMIUM="$CHROMIUM" PYTHONDONTWRITEBYTECODE=1 \
+		"${LIMITED[@]}" "$BENCH/env/bin/python" -X faulthandler -m pytest \
 		"$READABLE/crm_recharge/tests/browser" -o "python_files=browser_*.py" -p no:cacheprovider --junitxml "$report"; then
 		show_failures "$output"
 	fi

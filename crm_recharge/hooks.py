@@ -24,6 +24,8 @@ doctype_js = {
 	"Credit Ledger": _SHARED,
 	"Credit Lot": _SHARED,
 	"CRM Recharge Settings": _SHARED,
+	"Recharge Dispute": _SHARED,
+	"Recharge Refund": _SHARED,
 	"Stripe Event": _SHARED,
 }
 doctype_list_js = {
@@ -33,9 +35,13 @@ doctype_list_js = {
 		"Credit Account",
 		"Credit Ledger",
 		"Credit Lot",
+		"Gateway Difference",
 		"Recharge",
 		"Recharge Attempt",
 		"Recharge Card",
+		"Recharge Decision",
+		"Recharge Dispute",
+		"Recharge Refund",
 		"Stripe Event",
 	)
 }

@@ -21,6 +21,8 @@ from crm_recharge.recharge.reasons import sentence
 SHOWN = 10
 """Rows of the account form's lists."""
 
+DECISIONS_SHOWN = 5
+
 MANAGERS = {"Credit Manager", "System Manager"}
 
 
@@ -53,6 +55,7 @@ def account_overview(account: str) -> dict:
 		"movements": _movements(account) if _may("Credit Ledger") else None,
 		"recharges": _recharges(account) if _may("Recharge") else None,
 		"auto_recharge": _auto_recharge(account, found["currency"]) if _may("Auto-Recharge Setting") else None,
+		"decisions": _decisions(account) if _may("Recharge Decision") else None,
 		"may": {
 			"recharge": _may("Recharge", "submit"),
 			"set_auto_recharge": _may("Auto-Recharge Setting", "write"),
@@ -131,6 +134,17 @@ def _attempts(recharges: list[str]) -> list[dict]:
 	return attempts
 
 
+def _decisions(account: str) -> list[dict]:
+	"""Why auto-recharge charged or did not, newest first; `explanation` is HTML."""
+	return frappe.get_all(
+		"Recharge Decision",
+		{"credit_account": account},
+		["name", "last_at", "times", "explanation", "recharge"],
+		order_by="last_at desc",
+		limit=DECISIONS_SHOWN,
+	)
+
+
 def _with_currency(figures: dict, currency: str) -> dict:
 	"""A decision's figures, its amounts as money for people."""
 	amounts = {"balance", "falls_below", "recharge_up_to", "amount", "minimum"}
@@ -141,10 +155,19 @@ def _with_currency(figures: dict, currency: str) -> dict:
 
 def _auto_recharge(account: str, currency: str) -> dict:
 	setting = frappe.db.get_value(
-		"Auto-Recharge Setting", {"credit_account": account}, ["name", "enabled", "disabled_reason"], as_dict=True
+		"Auto-Recharge Setting",
+		{"credit_account": account},
+		["name", "enabled", "disabled_reason", "paused_because"],
+		as_dict=True,
 	)
+	held = frappe.db.get_value("Credit Account", account, "held_because")
 	if not setting:
-		return {"setting": None, "enabled": False, "explanation": _("Auto-recharge is not set up.")}
+		return {
+			"setting": None,
+			"enabled": False,
+			"stopped_because": held,
+			"explanation": _("Auto-recharge is not set up."),
+		}
 	explanation = _("Auto-recharge is switched off.")
 	if setting.enabled:
 		now = threshold.explain(account)
@@ -153,6 +176,7 @@ def _auto_recharge(account: str, currency: str) -> dict:
 		"setting": setting.name,
 		"enabled": bool(setting.enabled),
 		"disabled_reason": setting.disabled_reason,
+		"stopped_because": held or setting.paused_because,
 		"explanation": explanation,
 	}
 

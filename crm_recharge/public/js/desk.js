@@ -44,6 +44,17 @@ frappe.provide("crm_recharge.desk");
 			Expiry: "yellow",
 			Reversal: "orange",
 		},
+		"Recharge Decision": {
+			charged: "green",
+			open_recharge: "blue",
+			capped: "orange",
+			paused: "orange",
+			held: "red",
+			no_usable_card: "red",
+		},
+		"Recharge Refund": { Held: "blue", Asked: "blue", Succeeded: "green", Failed: "red" },
+		"Recharge Dispute": { Warning: "orange", Inquiry: "orange", Open: "red", Won: "green", Lost: "gray" },
+		"Gateway Difference": { Open: "red", Resolved: "green" },
 		"Stripe Event": { Received: "blue", Processed: "green", Ignored: "gray", Failed: "red" },
 	};
 
@@ -99,6 +110,15 @@ frappe.provide("crm_recharge.desk");
 		return `<div class="table-responsive"><table class="table table-sm crm-recharge-table">
 			<thead><tr class="text-muted small">${head}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
 	};
+
+	/* Ask, then end a pause or a hold of auto-recharge: a person has looked. */
+	desk.resume = (account, because, done) =>
+		frappe.confirm(
+			`${__("Auto-recharge was stopped: {0}", [desk.text(because)])}<br>${__(
+				"Resume it? If the balance is at or below the threshold, a card is charged at once."
+			)}`,
+			() => desk.call("recharge.resume", { account }).then(done)
+		);
 
 	desk.call = (method, args) => frappe.xcall(`crm_recharge.api.${method}`, args);
 

@@ -77,6 +77,11 @@ class AccountOverview {
 				frappe.new_doc("Auto-Recharge Setting", { credit_account: account })
 			);
 		}
+		if (auto_recharge?.stopped_because && may.set_auto_recharge) {
+			frm.add_custom_button(__("Resume Auto-Recharge"), () =>
+				desk().resume(account, auto_recharge.stopped_because, () => this.load())
+			);
+		}
 		if (this.data.movements) frm.add_custom_button(__("Statement"), () => new Statement(this.data).show());
 		frm.page.add_menu_item(__("Prove the Ledger"), () => this.prove());
 		if (may.adjust) {
@@ -106,6 +111,7 @@ class AccountOverview {
 		const parts = [this.top(), this.auto_recharge()];
 		if (data.movements) parts.push(this.movements());
 		if (data.recharges) parts.push(this.recharges());
+		if (data.decisions?.length) parts.push(this.decisions());
 		return `<div class="crm-recharge-overview">${parts.join("")}</div>`;
 	}
 
@@ -140,8 +146,11 @@ class AccountOverview {
 	auto_recharge() {
 		const found = this.data.auto_recharge;
 		if (!found) return "";
-		const reason = found.disabled_reason ? ` ${desk().text(found.disabled_reason)}` : "";
-		const kind = found.enabled ? "" : found.disabled_reason ? "bad" : "";
+		const because = desk().text(found.stopped_because);
+		const told = !because || found.explanation.includes(because);
+		const stop = told ? "" : __("Stopped: {0}", [because]);
+		const reason = ` ${desk().text(found.enabled ? "" : found.disabled_reason)} ${stop}`;
+		const kind = because || (!found.enabled && found.disabled_reason) ? "bad" : "";
 		return `<div class="crm-recharge-block crm-recharge-note ${kind}" data-auto-recharge>
 			<span class="text-muted">${__("Auto-recharge")}:</span> ${found.explanation}${reason}</div>`;
 	}
@@ -179,6 +188,20 @@ class AccountOverview {
 			__("Recharges"),
 			"Recharge",
 			desk().table(columns, this.data.recharges, __("Nothing has been recharged yet."))
+		);
+	}
+
+	decisions() {
+		const columns = [
+			{ label: __("Last Time"), css: "text-nowrap", of: (row) => desk().link("Recharge Decision", row.name, desk().time(row.last_at)) },
+			{ label: __("Times"), right: true, of: (row) => row.times },
+			{ label: __("Why"), of: (row) => row.explanation },
+			{ label: __("Recharge"), of: (row) => desk().link("Recharge", row.recharge) },
+		];
+		return this.block(
+			__("Why Auto-Recharge Charged, or Did Not"),
+			"Recharge Decision",
+			desk().table(columns, this.data.decisions, "")
 		);
 	}
 

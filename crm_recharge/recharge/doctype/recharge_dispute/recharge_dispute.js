@@ -1,0 +1,9 @@
+frappe.ui.form.on("Recharge Dispute", {
+	refresh(frm) {
+		frm.disable_save();
+		frm.page.set_indicator(__(frm.doc.status), crm_recharge.desk.colour("Recharge Dispute", frm.doc.status));
+		if (frm.doc.recharge) {
+			frm.add_custom_button(__("Recharge"), () => frappe.set_route("Form", "Recharge", frm.doc.recharge));
+		}
+	},
+});

@@ -1,0 +1,13 @@
+frappe.listview_settings["Recharge Refund"] = {
+	add_fields: ["status", "currency"],
+
+	get_indicator: (doc) => [
+		__(doc.status),
+		crm_recharge.desk.colour("Recharge Refund", doc.status),
+		`status,=,${doc.status}`,
+	],
+
+	formatters: {
+		amount: (value, df, doc) => (value ? crm_recharge.desk.money(value, doc.currency) : ""),
+	},
+};

@@ -72,18 +72,20 @@ frappe.provide("crm_recharge.desk");
 			}
 			dialog.set_value("card", options[0].value);
 			dialog.fields_dict.intro.$wrapper.html(
-				`<p class="text-muted">${__("The balance is {0}.", [desk.money(form.balance, form.currency)])}</p>`
+				`<p class="text-muted">${__("The balance is {0}.", [desk.money(form.balance, form.currency)])}</p>`,
 			);
 			const buttons = form.preset_amounts.map(
 				(amount) =>
 					`<button type="button" class="btn btn-default btn-sm" data-amount="${amount}">${desk.money(
 						amount,
-						form.currency
-					)}</button>`
+						form.currency,
+					)}</button>`,
 			);
 			dialog.fields_dict.presets.$wrapper
 				.html(`<div class="crm-recharge-amounts">${buttons.join("")}</div>`)
-				.on("click", "[data-amount]", (event) => dialog.set_value("amount", $(event.currentTarget).data("amount")));
+				.on("click", "[data-amount]", (event) =>
+					dialog.set_value("amount", $(event.currentTarget).data("amount")),
+				);
 			if (this.amount) dialog.set_value("amount", this.amount);
 			dialog.fields_dict.amount.$input.on("input", () => this.label_button());
 			dialog.fields_dict.amount.df.onchange = () => this.label_button();
@@ -104,7 +106,7 @@ frappe.provide("crm_recharge.desk");
 					__("One payment takes from {0} to {1}.", [
 						desk.money(form.minimum, form.currency),
 						desk.money(form.maximum, form.currency),
-					])
+					]),
 				);
 				return;
 			}
@@ -138,12 +140,16 @@ frappe.provide("crm_recharge.desk");
 			if (failed?.status >= 400 && failed.status < 500) {
 				this.say("bad", __("Nothing was charged. Correct it and try again."));
 			} else {
-				this.say("bad", __("The server did not answer. Try again: it is the same recharge, so nothing is charged twice."));
+				this.say(
+					"bad",
+					__("The server did not answer. Try again: it is the same recharge, so nothing is charged twice."),
+				);
 			}
 		}
 
 		async watch(recharge) {
-			for (const field of ["intro", "presets", "amount", "card"]) this.dialog.set_df_property(field, "hidden", 1);
+			for (const field of ["intro", "presets", "amount", "card"])
+				this.dialog.set_df_property(field, "hidden", 1);
 			this.dialog.get_primary_btn().hide();
 			this.on_change();
 			const until = Date.now() + WATCH_MS;
@@ -169,8 +175,10 @@ frappe.provide("crm_recharge.desk");
 			const tried = status.attempts.filter((attempt) => attempt.status === "Declined");
 			this.say(
 				"wait",
-				`<p>${__(waiting || "{0} is under way …", [desk.money(status.amount, status.currency)])}</p>${reasons(tried)}
-				<p class="text-muted small mb-0">${__("You may close this: it goes on by itself.")}</p>`
+				`<p>${__(waiting || "{0} is under way …", [desk.money(status.amount, status.currency)])}</p>${reasons(
+					tried,
+				)}
+				<p class="text-muted small mb-0">${__("You may close this: it goes on by itself.")}</p>`,
 			);
 		}
 
@@ -188,7 +196,9 @@ frappe.provide("crm_recharge.desk");
 					[__("Transaction"), `<span class="text-monospace">${desk.text(status.payment)}</span>`],
 					[__("Recharge"), link],
 				];
-				const before = declined.length ? `<p class="mb-1">${__("Tried before:")}</p>${reasons(declined)}` : "";
+				const before = declined.length
+					? `<p class="mb-1">${__("Tried before:")}</p>${reasons(declined)}`
+					: "";
 				this.say("good", definition(rows) + before);
 				this.dialog.set_primary_action(__("Done"), () => this.dialog.hide());
 				this.dialog.get_primary_btn().prop("disabled", false).show();
@@ -196,17 +206,18 @@ frappe.provide("crm_recharge.desk");
 				this.dialog.set_title(__("Confirmation Needed"));
 				this.say(
 					"bad",
-					`<p>${__("The bank wants the card holder to confirm the payment of {0}. Nothing has been charged yet.", [
-						amount,
-					])}</p>${reasons(status.attempts)}<p class="mb-0">${link}</p>`
+					`<p>${__(
+						"The bank wants the card holder to confirm the payment of {0}. Nothing has been charged yet.",
+						[amount],
+					)}</p>${reasons(status.attempts)}<p class="mb-0">${link}</p>`,
 				);
 			} else {
 				this.dialog.set_title(__("Not Charged"));
 				this.say(
 					"bad",
 					`<p>${__("{0} could not be charged. The balance is unchanged.", [amount])}</p>${reasons(
-						status.attempts
-					)}<p class="mb-0">${link}</p>`
+						status.attempts,
+					)}<p class="mb-0">${link}</p>`,
 				);
 				this.dialog.set_primary_action(__("Try Again"), () => {
 					this.dialog.hide();
@@ -220,13 +231,13 @@ frappe.provide("crm_recharge.desk");
 			this.say(
 				"wait",
 				`<p>${__("It takes longer than usual. It goes on by itself, and nothing is charged twice.")}</p>
-				<p class="mb-0">${desk.link("Recharge", status.recharge)}</p>`
+				<p class="mb-0">${desk.link("Recharge", status.recharge)}</p>`,
 			);
 		}
 
 		say(kind, html) {
 			this.dialog.fields_dict.result.$wrapper.html(
-				`<div class="crm-recharge-note ${kind}" data-result="${kind}" role="status">${html}</div>`
+				`<div class="crm-recharge-note ${kind}" data-result="${kind}" role="status">${html}</div>`,
 			);
 		}
 	}
@@ -234,14 +245,16 @@ frappe.provide("crm_recharge.desk");
 	const reasons = (attempts) => {
 		if (!attempts.length) return "";
 		const items = attempts.map(
-			(attempt) =>
-				`<li>${desk.text(desk.card_label(attempt))}: ${desk.text(attempt.reason)}</li>`
+			(attempt) => `<li>${desk.text(desk.card_label(attempt))}: ${desk.text(attempt.reason)}</li>`,
 		);
 		return `<ul class="crm-recharge-steps">${items.join("")}</ul>`;
 	};
 
 	const definition = (rows) =>
 		`<table class="table table-sm table-borderless mb-2">${rows
-			.map(([label, value]) => `<tr><td class="text-muted">${label}</td><td class="text-right">${value}</td></tr>`)
+			.map(
+				([label, value]) =>
+					`<tr><td class="text-muted">${label}</td><td class="text-right">${value}</td></tr>`,
+			)
 			.join("")}</table>`;
 })();

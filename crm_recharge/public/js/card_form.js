@@ -25,13 +25,21 @@ frappe.provide("crm_recharge.desk");
 		try {
 			await load_script(form.script);
 			stripe = window.Stripe(form.publishable_key);
-			area.html(`<label class="control-label">${__("Card")}</label><div class="form-control" style="height:auto;padding:10px"></div>`);
+			area.html(
+				`<label class="control-label">${__(
+					"Card",
+				)}</label><div class="form-control" style="height:auto;padding:10px"></div>`,
+			);
 			element = stripe.elements().create("card", { hidePostalCode: false });
 			element.mount(area.find("div").get(0));
 			element.on("change", (event) => tell(event.error?.message));
 		} catch (error) {
 			area.empty();
-			tell(__("Stripe's card form could not be loaded ({0}). Check the network or the browser's blocker.", [error.message]));
+			tell(
+				__("Stripe's card form could not be loaded ({0}). Check the network or the browser's blocker.", [
+					error.message,
+				]),
+			);
 		}
 
 		let busy = false;
@@ -65,7 +73,8 @@ frappe.provide("crm_recharge.desk");
 				payment_method: { card: element, billing_details: name ? { name } : {} },
 			});
 			if (result.error) throw new Error(result.error.message);
-			return (await desk.call("recharge.finish_card_setup", { account, setup_intent: setup.setup_intent })).card;
+			return (await desk.call("recharge.finish_card_setup", { account, setup_intent: setup.setup_intent }))
+				.card;
 		}
 	};
 
@@ -73,7 +82,7 @@ frappe.provide("crm_recharge.desk");
 		{
 			fieldtype: "HTML",
 			options: `<p class="text-muted small">${__(
-				"The card is entered in a form of Stripe and kept there. This site sees its brand, last four digits and expiry only."
+				"The card is entered in a form of Stripe and kept there. This site sees its brand, last four digits and expiry only.",
 			)}</p>`,
 		},
 		{ fieldname: "name", fieldtype: "Data", label: __("Name on Card"), default: form.name },
@@ -84,9 +93,10 @@ frappe.provide("crm_recharge.desk");
 						fieldname: "payment_method",
 						fieldtype: "Data",
 						label: __("Or Stripe Payment Method Id"),
-						description: __("For tests: {0} stands in for Stripe. Give an id such as pm_card_visa instead of a card.", [
-							form.custom_address,
-						]),
+						description: __(
+							"For tests: {0} stands in for Stripe. Give an id such as pm_card_visa instead of a card.",
+							[form.custom_address],
+						),
 					},
 			  ]
 			: []),

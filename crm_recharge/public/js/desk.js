@@ -61,9 +61,10 @@ frappe.provide("crm_recharge.desk");
 	desk.colour = (doctype, value) => desk.COLOURS[doctype]?.[value] || "gray";
 
 	desk.pill = (doctype, value) =>
-		`<span class="indicator-pill no-indicator-dot whitespace-nowrap ${desk.colour(doctype, value)}">${desk.text(
-			__(value)
-		)}</span>`;
+		`<span class="indicator-pill no-indicator-dot whitespace-nowrap ${desk.colour(
+			doctype,
+			value,
+		)}">${desk.text(__(value))}</span>`;
 
 	desk.text = (value) => frappe.utils.escape_html(String(value ?? ""));
 
@@ -74,7 +75,7 @@ frappe.provide("crm_recharge.desk");
 	desk.money = (value, currency) => {
 		const number = flt(value);
 		const usual = get_number_format_info(
-			frappe.model.get_value(":Currency", currency, "number_format") || get_number_format()
+			frappe.model.get_value(":Currency", currency, "number_format") || get_number_format(),
 		).precision;
 		const decimals = typeof value === "string" ? value : plain(number);
 		const shown = Math.max(usual, (decimals.split(".")[1] || "").replace(/0+$/, "").length);
@@ -89,8 +90,7 @@ frappe.provide("crm_recharge.desk");
 	desk.ago = (value) => (value ? frappe.datetime.comment_when(value) : "");
 
 	desk.card_label = (card) =>
-		card.card_label ||
-		`${frappe.utils.to_title_case(card.brand || __("Card"))} •••• ${card.last4 || "????"}`;
+		card.card_label || `${frappe.utils.to_title_case(card.brand || __("Card"))} •••• ${card.last4 || "????"}`;
 
 	desk.expiry = (card) =>
 		card.exp_month ? `${String(card.exp_month).padStart(2, "0")}/${String(card.exp_year).slice(-2)}` : "";
@@ -104,9 +104,13 @@ frappe.provide("crm_recharge.desk");
 	desk.table = (columns, rows, empty) => {
 		if (!rows.length) return `<p class="text-muted small">${empty}</p>`;
 		const cell = (tag, column, content) =>
-			`<${tag} class="${column.right ? "text-right text-nowrap" : ""} ${column.css || ""}">${content}</${tag}>`;
+			`<${tag} class="${column.right ? "text-right text-nowrap" : ""} ${
+				column.css || ""
+			}">${content}</${tag}>`;
 		const head = columns.map((column) => cell("th", column, column.label)).join("");
-		const body = rows.map((row) => `<tr>${columns.map((column) => cell("td", column, column.of(row))).join("")}</tr>`);
+		const body = rows.map(
+			(row) => `<tr>${columns.map((column) => cell("td", column, column.of(row))).join("")}</tr>`,
+		);
 		return `<div class="table-responsive"><table class="table table-sm crm-recharge-table">
 			<thead><tr class="text-muted small">${head}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
 	};
@@ -115,9 +119,9 @@ frappe.provide("crm_recharge.desk");
 	desk.resume = (account, because, done) =>
 		frappe.confirm(
 			`${__("Auto-recharge was stopped: {0}", [desk.text(because)])}<br>${__(
-				"Resume it? If the balance is at or below the threshold, a card is charged at once."
+				"Resume it? If the balance is at or below the threshold, a card is charged at once.",
 			)}`,
-			() => desk.call("recharge.resume", { account }).then(done)
+			() => desk.call("recharge.resume", { account }).then(done),
 		);
 
 	desk.call = (method, args) => frappe.xcall(`crm_recharge.api.${method}`, args);

@@ -54,7 +54,8 @@ class AccountOverview {
 	/* While a payment is under way the figures follow it. */
 	look_again() {
 		setTimeout(() => {
-			if (this.is_gone() || !document.body.contains(this.frm.wrapper) || !$(this.frm.wrapper).is(":visible")) return;
+			if (this.is_gone() || !document.body.contains(this.frm.wrapper) || !$(this.frm.wrapper).is(":visible"))
+				return;
 			this.load();
 		}, RELOAD_MS);
 	}
@@ -64,22 +65,25 @@ class AccountOverview {
 		const { may, auto_recharge } = this.data;
 		frm.clear_custom_buttons();
 		if (may.recharge && this.data.status !== "Disabled") {
-			frm.add_custom_button(__("Add Credits"), () =>
-				desk().add_credits(account, { on_change: () => this.load() })
-			).addClass("btn-primary").removeClass("btn-default");
+			frm
+				.add_custom_button(__("Add Credits"), () =>
+					desk().add_credits(account, { on_change: () => this.load() }),
+				)
+				.addClass("btn-primary")
+				.removeClass("btn-default");
 		}
 		if (auto_recharge?.setting) {
 			frm.add_custom_button(__("Auto-Recharge"), () =>
-				frappe.set_route("Form", "Auto-Recharge Setting", auto_recharge.setting)
+				frappe.set_route("Form", "Auto-Recharge Setting", auto_recharge.setting),
 			);
 		} else if (may.set_auto_recharge) {
 			frm.add_custom_button(__("Auto-Recharge"), () =>
-				frappe.new_doc("Auto-Recharge Setting", { credit_account: account })
+				frappe.new_doc("Auto-Recharge Setting", { credit_account: account }),
 			);
 		}
 		if (auto_recharge?.stopped_because && may.set_auto_recharge) {
 			frm.add_custom_button(__("Resume Auto-Recharge"), () =>
-				desk().resume(account, auto_recharge.stopped_because, () => this.load())
+				desk().resume(account, auto_recharge.stopped_because, () => this.load()),
 			);
 		}
 		if (this.data.movements) frm.add_custom_button(__("Statement"), () => new Statement(this.data).show());
@@ -92,12 +96,17 @@ class AccountOverview {
 
 	async prove() {
 		const proof = await desk().call("credits.verify", { account: this.account });
-		const breaks = proof.breaks.map((each) => `<li>${__("Row {0}", [each.row])}: ${desk().text(each.what)}</li>`);
+		const breaks = proof.breaks.map(
+			(each) => `<li>${__("Row {0}", [each.row])}: ${desk().text(each.what)}</li>`,
+		);
 		frappe.msgprint({
 			title: proof.holds ? __("The Ledger Holds") : __("The Ledger Is Broken"),
 			indicator: proof.holds ? "green" : "red",
 			message: proof.holds
-				? __("{0} rows recomputed: balance {1}, lots and hash chain agree.", [proof.rows, this.money(proof.balance)])
+				? __("{0} rows recomputed: balance {1}, lots and hash chain agree.", [
+						proof.rows,
+						this.money(proof.balance),
+				  ])
 				: `<ul>${breaks.join("")}</ul>`,
 		});
 	}
@@ -138,7 +147,9 @@ class AccountOverview {
 	pending() {
 		const { pending } = this.data;
 		if (!pending) return "";
-		return `<div data-pending="${pending.recharge}"><div class="text-muted small">${__("Pending Recharge")}</div>
+		return `<div data-pending="${pending.recharge}"><div class="text-muted small">${__(
+			"Pending Recharge",
+		)}</div>
 			<div class="mt-2">${this.money(pending.amount)} ${desk().pill("Recharge", pending.status)}</div>
 			<div class="small">${desk().link("Recharge", pending.recharge)}</div></div>`;
 	}
@@ -158,7 +169,11 @@ class AccountOverview {
 	movements() {
 		const signed = (value) => (flt(value) > 0 ? "+" : "") + this.money(value);
 		const columns = [
-			{ label: __("Time"), css: "text-nowrap", of: (row) => desk().link("Credit Ledger", row.name, desk().time(row.posted_at)) },
+			{
+				label: __("Time"),
+				css: "text-nowrap",
+				of: (row) => desk().link("Credit Ledger", row.name, desk().time(row.posted_at)),
+			},
 			{ label: __("Type"), of: (row) => desk().pill("Credit Ledger", row.entry_type) },
 			{ label: __("Category or Note"), of: (row) => desk().text(row.category || row.note) },
 			{ label: __("Amount"), right: true, of: (row) => signed(row.amount) },
@@ -167,13 +182,17 @@ class AccountOverview {
 		return this.block(
 			__("Last Movements"),
 			"Credit Ledger",
-			desk().table(columns, this.data.movements, __("Nothing has moved yet."))
+			desk().table(columns, this.data.movements, __("Nothing has moved yet.")),
 		);
 	}
 
 	recharges() {
 		const columns = [
-			{ label: __("Time"), css: "text-nowrap", of: (row) => desk().link("Recharge", row.name, desk().time(row.creation)) },
+			{
+				label: __("Time"),
+				css: "text-nowrap",
+				of: (row) => desk().link("Recharge", row.name, desk().time(row.creation)),
+			},
 			{ label: __("Status"), of: (row) => desk().pill("Recharge", row.status) },
 			{ label: __("Origin"), of: (row) => __(row.origin) },
 			{ label: __("Cards Tried"), of: (row) => row.cards.map(desk().text).join(", ") },
@@ -187,13 +206,17 @@ class AccountOverview {
 		return this.block(
 			__("Recharges"),
 			"Recharge",
-			desk().table(columns, this.data.recharges, __("Nothing has been recharged yet."))
+			desk().table(columns, this.data.recharges, __("Nothing has been recharged yet.")),
 		);
 	}
 
 	decisions() {
 		const columns = [
-			{ label: __("Last Time"), css: "text-nowrap", of: (row) => desk().link("Recharge Decision", row.name, desk().time(row.last_at)) },
+			{
+				label: __("Last Time"),
+				css: "text-nowrap",
+				of: (row) => desk().link("Recharge Decision", row.name, desk().time(row.last_at)),
+			},
 			{ label: __("Times"), right: true, of: (row) => row.times },
 			{ label: __("Why"), of: (row) => row.explanation },
 			{ label: __("Recharge"), of: (row) => desk().link("Recharge", row.recharge) },
@@ -201,14 +224,14 @@ class AccountOverview {
 		return this.block(
 			__("Why Auto-Recharge Charged, or Did Not"),
 			"Recharge Decision",
-			desk().table(columns, this.data.decisions, "")
+			desk().table(columns, this.data.decisions, ""),
 		);
 	}
 
 	block(title, doctype, table) {
 		const all = `/app/${frappe.router.slug(doctype)}?credit_account=${encodeURIComponent(this.account)}`;
 		return `<div class="crm-recharge-block"><div class="crm-recharge-head">${title}<a class="small text-muted" href="${all}">${__(
-			"Show all"
+			"Show all",
 		)}</a></div>${table}</div>`;
 	}
 
@@ -217,7 +240,12 @@ class AccountOverview {
 			title: __("Grant Credits"),
 			method: "credits.grant",
 			fields: [
-				{ fieldname: "amount", fieldtype: "Currency", label: __("Amount ({0})", [this.data.currency]), reqd: 1 },
+				{
+					fieldname: "amount",
+					fieldtype: "Currency",
+					label: __("Amount ({0})", [this.data.currency]),
+					reqd: 1,
+				},
 				{ fieldname: "note", fieldtype: "Small Text", label: __("Reason"), reqd: 1 },
 				{
 					fieldname: "expires_at",
@@ -226,7 +254,8 @@ class AccountOverview {
 					description: __("To the end of that day in the account's time zone. Empty: for good."),
 				},
 			],
-			done: (answer) => __("{0} granted. The balance is {1}.", [this.money(answer.amount), this.money(answer.balance_after)]),
+			done: (answer) =>
+				__("{0} granted. The balance is {1}.", [this.money(answer.amount), this.money(answer.balance_after)]),
 		});
 	}
 
@@ -330,10 +359,14 @@ class Statement {
 			([kind, total]) =>
 				`<tr><td>${desk().pill("Credit Ledger", kind)}</td><td class="text-muted">${__("{0} rows", [
 					total.rows,
-				])}</td><td class="text-right">${money(total.amount)}</td></tr>`
+				])}</td><td class="text-right">${money(total.amount)}</td></tr>`,
 		);
 		const columns = [
-			{ label: __("Time"), css: "text-nowrap", of: (row) => desk().link("Credit Ledger", row.name, desk().time(row.posted_at)) },
+			{
+				label: __("Time"),
+				css: "text-nowrap",
+				of: (row) => desk().link("Credit Ledger", row.name, desk().time(row.posted_at)),
+			},
 			{ label: __("Type"), of: (row) => desk().pill("Credit Ledger", row.entry_type) },
 			{ label: __("Category or Note"), of: (row) => desk().text(row.category || row.note) },
 			{ label: __("Team"), of: (row) => desk().text(row.team) },
@@ -344,14 +377,19 @@ class Statement {
 		const rows = statement.rows.slice(-SHOWN_ROWS);
 		const left_out = rows.length < statement.rows.length || statement.truncated;
 		const note = left_out
-			? `<p class="text-muted small">${__("The last {0} rows are shown; the sums count all. The list of the ledger has every row.", [
-					rows.length,
-			  ])}</p>`
+			? `<p class="text-muted small">${__(
+					"The last {0} rows are shown; the sums count all. The list of the ledger has every row.",
+					[rows.length],
+			  )}</p>`
 			: "";
 		return `<table class="table table-sm" style="max-width: 480px">
-			<tr><td colspan="2">${__("Opening balance")}</td><td class="text-right">${money(statement.opening_balance)}</td></tr>
+			<tr><td colspan="2">${__("Opening balance")}</td><td class="text-right">${money(
+				statement.opening_balance,
+			)}</td></tr>
 			${totals.join("")}
-			<tr><th colspan="2">${__("Closing balance")}</th><th class="text-right">${money(statement.closing_balance)}</th></tr>
+			<tr><th colspan="2">${__("Closing balance")}</th><th class="text-right">${money(
+				statement.closing_balance,
+			)}</th></tr>
 			</table>${note}${desk().table(columns, rows, __("Nothing moved in this time."))}`;
 	}
 }

@@ -6,7 +6,7 @@ frappe.ui.form.on("Credit Ledger", {
 		frm.disable_save();
 		frm.page.set_indicator(__(frm.doc.entry_type), desk.colour("Credit Ledger", frm.doc.entry_type));
 		frm.add_custom_button(__("Credit Account"), () =>
-			frappe.set_route("Form", "Credit Account", frm.doc.credit_account)
+			frappe.set_route("Form", "Credit Account", frm.doc.credit_account),
 		);
 		const may_reverse = frappe.user.has_role("Credit Manager") || frappe.user.has_role("System Manager");
 		if (may_reverse && REVERSIBLE.includes(frm.doc.entry_type)) {
@@ -31,7 +31,7 @@ frappe.ui.form.on("Credit Ledger", {
 				frappe.set_route("Form", "Credit Ledger", answer.entry);
 			},
 			__("Reverse This Movement"),
-			__("Reverse")
+			__("Reverse"),
 		);
 	},
 });

@@ -4,7 +4,9 @@ frappe.ui.form.on("CRM Recharge Settings", {
 		for (const field of ["unearned_revenue_account", "clearing_account", "fee_account", "income_account"]) {
 			frm.set_query(field, "companies", (...row) => ({ filters: { ...of_company(...row), is_group: 0 } }));
 		}
-		frm.set_query("cost_center", "companies", (...row) => ({ filters: { ...of_company(...row), is_group: 0 } }));
+		frm.set_query("cost_center", "companies", (...row) => ({
+			filters: { ...of_company(...row), is_group: 0 },
+		}));
 		frm.set_query("taxes_template", "companies", (...row) => ({ filters: of_company(...row) }));
 	},
 
@@ -33,15 +35,20 @@ frappe.ui.form.on("CRM Recharge Settings", {
 		const { text } = crm_recharge.desk;
 		const code = `<code>${text(address)}</code>`;
 		const steps = [
-			__("In Stripe's dashboard, under Developers › API keys, copy the publishable key and a secret key. A restricted key with write access to PaymentIntents, SetupIntents, PaymentMethods, Customers and Refunds, and read access to Charges, Disputes and Balance transactions, is enough."),
+			__(
+				"In Stripe's dashboard, under Developers › API keys, copy the publishable key and a secret key. A restricted key with write access to PaymentIntents, SetupIntents, PaymentMethods, Customers and Refunds, and read access to Charges, Disputes and Balance transactions, is enough.",
+			),
 			__("Under Developers › Webhooks, add an endpoint with this address, and copy its signing secret:") +
-				`<div class="my-2">${code} <button type="button" class="btn btn-xs btn-default" data-copy>${__("Copy")}</button></div>
+				`<div class="my-2">${code} <button type="button" class="btn btn-xs btn-default" data-copy>${__(
+					"Copy",
+				)}</button></div>
 				<details class="text-muted small"><summary>${__("Send these {0} events", [events.length])}</summary>
 				${text(events.join(", "))}</details>`,
 			__("Save, then press Test Connection."),
 		];
 		const items = steps.map((step) => `<li>${step}</li>`).join("");
-		frm.get_field("stripe_help")
+		frm
+			.get_field("stripe_help")
 			.$wrapper.html(`<div class="crm-recharge-note"><ol class="crm-recharge-steps">${items}</ol></div>`)
 			.off("click")
 			.on("click", "[data-copy]", () => frappe.utils.copy_to_clipboard(address));

@@ -5,7 +5,7 @@ frappe.ui.form.on("Stripe Event", {
 		frm.page.set_indicator(__(frm.doc.status), desk.colour("Stripe Event", frm.doc.status));
 		if (["Failed", "Ignored"].includes(frm.doc.status)) {
 			frm.add_custom_button(__("Work on It Again"), () =>
-				desk.call("stripe.replay", { event: frm.doc.name }).then(() => frm.reload_doc())
+				desk.call("stripe.replay", { event: frm.doc.name }).then(() => frm.reload_doc()),
 			);
 		}
 	},

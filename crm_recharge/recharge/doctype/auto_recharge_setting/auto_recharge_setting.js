@@ -18,7 +18,7 @@ frappe.ui.form.on("Auto-Recharge Setting", {
 		frm.trigger("explain");
 		if (frm.doc.credit_account) {
 			frm.add_custom_button(__("Credit Account"), () =>
-				frappe.set_route("Form", "Credit Account", frm.doc.credit_account)
+				frappe.set_route("Form", "Credit Account", frm.doc.credit_account),
 			);
 		}
 		if (!frm.is_new() && frappe.model.can_write("Recharge Card")) {
@@ -38,10 +38,10 @@ frappe.ui.form.on("Auto-Recharge Setting", {
 			frm.dashboard.set_headline_alert(
 				`<b>${__("Auto-recharge is paused since {0}.", [time(frm.doc.paused_at)])}</b>
 				${text(frm.doc.paused_because)}<br>${__("Look at the account's usage, then press Resume.")}`,
-				"orange"
+				"orange",
 			);
 			frm.add_custom_button(__("Resume"), () =>
-				resume(frm.doc.credit_account, frm.doc.paused_because, () => frm.reload_doc())
+				resume(frm.doc.credit_account, frm.doc.paused_because, () => frm.reload_doc()),
 			);
 		}
 		if (frm.doc.enabled || !frm.doc.disabled_reason) return;
@@ -49,7 +49,7 @@ frappe.ui.form.on("Auto-Recharge Setting", {
 			`<b>${__("Auto-recharge was switched off on {0}.", [time(frm.doc.disabled_at)])}</b>
 			${text(frm.doc.disabled_reason)}<br>
 			${__("Mend the cards below or add another one, then tick Auto-Recharge and save.")}`,
-			"red"
+			"red",
 		);
 	},
 
@@ -86,7 +86,11 @@ frappe.ui.form.on("Auto-Recharge Setting", {
 				frm.dirty();
 			}
 			if (frm.doc.enabled) await frm.save();
-			else frappe.show_alert({ message: __("The card is on the list. Tick Auto-Recharge and save."), indicator: "blue" });
+			else
+				frappe.show_alert({
+					message: __("The card is on the list. Tick Auto-Recharge and save."),
+					indicator: "blue",
+				});
 		});
 	},
 });
@@ -98,10 +102,12 @@ frappe.ui.form.on("Auto-Recharge Card", {
 });
 
 const cards_in_words = (rows) => {
-	const label = (row) => `<b>${crm_recharge.desk.text(frappe.utils.get_link_title("Recharge Card", row.card) || row.card)}</b>`;
+	const label = (row) =>
+		`<b>${crm_recharge.desk.text(frappe.utils.get_link_title("Recharge Card", row.card) || row.card)}</b>`;
 	const listed = rows.filter((row) => row.card);
 	if (!listed.length) return __("No card is listed yet.");
-	if (listed.length === 1) return __("{0} is charged; there is no other card to fall back on.", [label(listed[0])]);
+	if (listed.length === 1)
+		return __("{0} is charged; there is no other card to fall back on.", [label(listed[0])]);
 	return __("{0} is charged first; if it is declined, the next one: {1}.", [
 		label(listed[0]),
 		listed.slice(1).map(label).join(", "),

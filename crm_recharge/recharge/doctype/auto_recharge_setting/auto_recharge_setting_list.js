@@ -4,7 +4,8 @@ frappe.listview_settings["Auto-Recharge Setting"] = {
 
 	get_indicator(doc) {
 		if (doc.enabled) return [__("On"), "green", "enabled,=,1"];
-		if (doc.disabled_reason) return [__("Switched Off by Failure"), "red", "enabled,=,0|disabled_reason,is,set"];
+		if (doc.disabled_reason)
+			return [__("Switched Off by Failure"), "red", "enabled,=,0|disabled_reason,is,set"];
 		return [__("Off"), "gray", "enabled,=,0"];
 	},
 

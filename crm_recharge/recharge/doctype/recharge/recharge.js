@@ -3,7 +3,9 @@ const FOLLOW_MS = 2000;
 
 frappe.ui.form.on("Recharge", {
 	setup(frm) {
-		frm.set_query("card", () => ({ filters: { credit_account: frm.doc.credit_account || "", status: "Active" } }));
+		frm.set_query("card", () => ({
+			filters: { credit_account: frm.doc.credit_account || "", status: "Active" },
+		}));
 	},
 
 	async refresh(frm) {
@@ -12,7 +14,7 @@ frappe.ui.form.on("Recharge", {
 		const { desk } = crm_recharge;
 		frm.page.set_indicator(__(frm.doc.status), desk.colour("Recharge", frm.doc.status));
 		frm.add_custom_button(__("Credit Account"), () =>
-			frappe.set_route("Form", "Credit Account", frm.doc.credit_account)
+			frappe.set_route("Form", "Credit Account", frm.doc.credit_account),
 		);
 		const name = frm.doc.name;
 		const story = await desk.call("desk.recharge_story", { recharge: name });
@@ -27,12 +29,17 @@ frappe.ui.form.on("Recharge", {
 		// Once a card has been asked, only its answer ends the recharge.
 		if (frm.doc.docstatus === 1 && !story.may_cancel) frm.page.clear_secondary_action();
 		if (story.payment_address) {
-			frm.add_custom_button(__("Open in Stripe"), () => window.open(story.payment_address, "_blank", "noopener"));
+			frm.add_custom_button(__("Open in Stripe"), () =>
+				window.open(story.payment_address, "_blank", "noopener"),
+			);
 		}
 		if (["Failed", "Cancelled"].includes(story.status) && frappe.model.can_submit("Recharge")) {
-			frm.add_custom_button(__("Add Credits Again"), () =>
-				desk.add_credits(frm.doc.credit_account, { amount: frm.doc.amount })
-			).addClass("btn-primary").removeClass("btn-default");
+			frm
+				.add_custom_button(__("Add Credits Again"), () =>
+					desk.add_credits(frm.doc.credit_account, { amount: frm.doc.amount }),
+				)
+				.addClass("btn-primary")
+				.removeClass("btn-default");
 		}
 	},
 
@@ -74,14 +81,23 @@ const story_html = (frm, story) => {
 		{
 			label: __("Outcome"),
 			of: (row) =>
-				`<span class="indicator-pill no-indicator-dot ${desk.colour("Recharge Attempt", row.status)}">${desk.text(
-					OUTCOMES[row.status] || __(row.status)
-				)}</span>`,
+				`<span class="indicator-pill no-indicator-dot ${desk.colour(
+					"Recharge Attempt",
+					row.status,
+				)}">${desk.text(OUTCOMES[row.status] || __(row.status))}</span>`,
 		},
 		{ label: __("Reason"), of: (row) => (row.status === "Succeeded" ? "" : desk.text(row.reason)) },
 		{ label: __("Code"), css: "small text-muted", of: (row) => desk.text(row.code) },
-		{ label: __("Took"), right: true, of: (row) => (row.milliseconds ? __("{0} ms", [row.milliseconds]) : "") },
-		{ label: __("When"), css: "small", of: (row) => desk.link("Recharge Attempt", row.name, desk.time(row.created_at)) },
+		{
+			label: __("Took"),
+			right: true,
+			of: (row) => (row.milliseconds ? __("{0} ms", [row.milliseconds]) : ""),
+		},
+		{
+			label: __("When"),
+			css: "small",
+			of: (row) => desk.link("Recharge Attempt", row.name, desk.time(row.created_at)),
+		},
 	];
 	return `<div class="crm-recharge-note ${kind}" data-status="${story.status}">${story.meaning}</div>
 		<div class="crm-recharge-block">${desk.table(columns, story.attempts, __("No card has been tried."))}</div>`;

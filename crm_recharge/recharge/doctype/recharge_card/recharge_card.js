@@ -9,8 +9,8 @@ frappe.ui.form.on("Recharge Card", {
 					__("{0} is taken off every list and detached at Stripe; it cannot be charged again. Remove it?", [
 						desk.text(frm.doc.card_label),
 					]),
-					() => desk.call("recharge.remove_card", { card: frm.doc.name }).then(() => frm.reload_doc())
-				)
+					() => desk.call("recharge.remove_card", { card: frm.doc.name }).then(() => frm.reload_doc()),
+				),
 			);
 		}
 	},

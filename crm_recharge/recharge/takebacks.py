@@ -1,0 +1,366 @@
+"""How the effects of refunds and disputes are done on Frappe. The rules are in domain/takeback.py and beside it.
+
+Everything here happens under the account's lock, which the machine has asked for first; so what is read after
+it in plain reads is what is committed.
+"""
+
+import json
+from datetime import datetime, timezone
+
+import frappe
+from frappe import _
+from frappe.utils import convert_utc_to_system_timezone
+
+from crm_recharge.credits.money import as_text, exact
+from crm_recharge.credits.store import BookStore, find_entries
+from crm_recharge.domain import chain, effects, takeback
+from crm_recharge.domain.answers import RefundAnswer, RefundOutcome
+from crm_recharge.domain.book import REINSTATEMENT
+from crm_recharge.domain.money import ZERO, stored
+from crm_recharge.domain.takeback import DUPLICATE, HELD, ORPHAN, DisputeView, PaymentView, RefundView
+from crm_recharge.gateway import stripe_gateway
+from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.recharge import notices, takeback_notices
+from crm_recharge.recharge.queue import enqueue_after_commit
+
+REFUND_FIELDS = (
+	"name",
+	"kind",
+	"status",
+	"currency",
+	"intent",
+	"recharge",
+	"gateway_refund",
+	"moves",
+	"asks",
+	"asked_at",
+	"next_ask_at",
+	"lease_owner",
+	"lease_until",
+)
+REFUND_COLUMNS = (
+	", ".join(f"`{field}`" for field in REFUND_FIELDS) + ", `credit_account` AS `account`, " + as_text("amount", "taken")
+)
+DISPUTE_COLUMNS = "`name`, `status`, `currency`, `intent`, `moves`, `heard`, " + as_text(
+	"amount", "taken", "withdrawn", "fees"
+)
+MONEY = ("amount", "taken", "withdrawn", "fees")
+STRIPE_REASON = {DUPLICATE: "duplicate", ORPHAN: "duplicate"}
+
+
+def handlers() -> dict:
+	"""Effect class -> what does it."""
+	return {
+		effects.LockPayment: lambda e: lock_payment(e.recharge),
+		effects.LockRefund: lambda e: lock_refund(e.refund),
+		effects.FindRefund: lambda e: frappe.db.get_value("Recharge Refund", {"request_key": e.request_key}),
+		effects.InsertRefund: lambda e: insert("Recharge Refund", e.name, e.values),
+		effects.UpdateRefund: lambda e: update("Recharge Refund", e.name, e.values),
+		effects.InsertDispute: lambda e: insert("Recharge Dispute", e.name, e.values),
+		effects.UpdateDispute: lambda e: update("Recharge Dispute", e.name, e.values),
+		effects.TakeCredits: take_credits,
+		effects.GiveBack: give_back,
+		effects.HoldAutoRecharge: lambda e: hold(e.account, e.mark),
+		effects.FlagAccount: flag_account,
+		effects.AskRefund: ask_refund,
+		effects.LookUpRefund: lambda e: ask(lambda gateway: look_up(gateway, e.key, e.intent)),
+		effects.CheckRefund: lambda e: ask(lambda gateway: gateway.retrieve_refund(e.gateway_refund)),
+	}
+
+
+# -- reading -----------------------------------------------------------------------------------------------
+
+
+def lock_payment(recharge: str) -> PaymentView | None:
+	"""The recharge's row, locked, with its lot and all claims on it. The account is locked already."""
+	rows = frappe.db.sql(
+		"SELECT `name`, `credit_account`, `status`, `currency`, `settled_intent`, `ledger_entry`, "
+		f"{as_text('amount', 'refunded_amount')} FROM `tabRecharge` WHERE `name` = %s FOR UPDATE",
+		recharge,
+		as_dict=True,
+	)
+	if not rows:
+		return None
+	row = rows[0]
+	lot = row.ledger_entry and frappe.db.get_value("Credit Lot", {"recharge": recharge, "ledger_entry": row.ledger_entry})
+	# The book, not the row: what has expired meanwhile is no longer unused.
+	store = BookStore(row.credit_account, (lot,) if lot else ())
+	account, bought = store.row, store.book.lots.get(lot)
+	return PaymentView(
+		recharge=row.name,
+		account=row.credit_account,
+		status=row.status,
+		amount=exact(row.amount),
+		currency=row.currency,
+		intent=row.settled_intent,
+		lot=lot or None,
+		bought=bought.original if bought else ZERO,
+		unused=bought.remaining if bought else ZERO,
+		refunded=exact(row.refunded_amount),
+		account_status=account.status,
+		held_because=account.held_because,
+		unasked=unasked_recharge(account.open_recharge),
+		refunds=tuple(_views(RefundView, "Recharge Refund", REFUND_COLUMNS, recharge)),
+		disputes=tuple(_views(DisputeView, "Recharge Dispute", DISPUTE_COLUMNS, recharge)),
+		account_disputes=tuple(
+			frappe.db.sql(
+				"SELECT `name`, `status` FROM `tabRecharge Dispute` WHERE `credit_account` = %s AND `status` IN %s",
+				(row.credit_account, takeback.CLAIMING),
+			)
+		),
+	)
+
+
+def lock_refund(refund: str) -> RefundView | None:
+	"""A refund's row, locked. One that is not there is looked for without a lock, which would be on its gap."""
+	if not frappe.db.exists("Recharge Refund", refund):
+		return None
+	rows = frappe.db.sql(
+		f"SELECT {REFUND_COLUMNS} FROM `tabRecharge Refund` WHERE `name` = %s FOR UPDATE", refund, as_dict=True
+	)
+	return _view(RefundView, rows[0]) if rows else None
+
+
+def _views(view, doctype: str, columns: str, recharge: str):
+	rows = frappe.db.sql(
+		f"SELECT {columns} FROM `tab{doctype}` WHERE `recharge` = %s ORDER BY `creation`, `name`",
+		recharge,
+		as_dict=True,
+	)
+	return (_view(view, row) for row in rows)
+
+
+def _view(view, row):
+	return view(**(row | {field: exact(row[field]) for field in MONEY if field in row}))
+
+
+def unasked_recharge(recharge: str | None) -> str | None:
+	"""`recharge`, if it is automatic and no card was asked for it yet: it can still be called off."""
+	if not recharge:
+		return None
+	row = frappe.db.get_value("Recharge", recharge, ["origin", "status"], as_dict=True)
+	if row.origin != "Automatic" or row.status not in ("Queued", "Charging"):
+		return None
+	asked = frappe.db.exists("Recharge Attempt", {"recharge": recharge, "status": ["!=", "Skipped"]})
+	return None if asked else recharge
+
+
+# -- writing -----------------------------------------------------------------------------------------------
+
+
+def insert(doctype: str, name: str, values: dict) -> None:
+	"""A new refund or dispute, with what its recharge or account says of customer and company."""
+	values = {key: _plain(value) for key, value in values.items()}
+	account = values.pop("account", None)
+	doc = frappe.new_doc(doctype)
+	doc.update(values)
+	if account:
+		owner = frappe.db.get_value("Credit Account", account, ["customer", "company"], as_dict=True)
+		doc.update({"credit_account": account, **owner})
+	for field in ("currency", "balance_currency"):
+		_drop_unknown_currency(doc, field)
+	doc.flags.by_machine = True
+	doc.insert(ignore_permissions=True, set_name=name)
+
+
+def update(doctype: str, name: str, values: dict) -> None:
+	values = {key: _plain(value) for key, value in values.items()}
+	if values.get("message"):
+		values["message"] = values["message"][:500]
+	for field in ("currency", "balance_currency"):
+		_drop_unknown_currency(values, field)
+	frappe.db.set_value(doctype, name, values)
+
+
+def _drop_unknown_currency(values, field: str) -> None:
+	if values.get(field) and not frappe.db.exists("Currency", values.get(field)):
+		values.update({field: None})
+
+
+def _plain(value):
+	if isinstance(value, int) and not isinstance(value, bool) and value > 10**8:
+		return convert_utc_to_system_timezone(datetime.fromtimestamp(value, timezone.utc)).replace(tzinfo=None)
+	return str(value) if hasattr(value, "as_tuple") else value
+
+
+def hold(account: str, mark: str) -> None:
+	"""Hold the account's auto-recharge; the caller has locked its row."""
+	_set_hold(account, lambda held: takeback.add_mark(held, mark))
+
+
+def _set_hold(account: str, change) -> None:
+	held = frappe.db.sql("SELECT `held_because` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account)[0][0]
+	frappe.db.sql("UPDATE `tabCredit Account` SET `held_because` = %s WHERE `name` = %s", (change(held), account))
+
+
+def flag_account(effect: effects.FlagAccount) -> None:
+	reason = None
+	if effect.dispute:
+		reason = _("Payment disputed: {0}. See the dispute.").format(effect.dispute)
+	frappe.db.set_value(
+		"Credit Account", effect.account, {"status": effect.status, "status_reason": reason}
+	)
+
+
+# -- credits -----------------------------------------------------------------------------------------------
+
+
+def take_credits(effect: effects.TakeCredits) -> str:
+	key = chain.request_key(effect.account, effect.entry_type, effect.key)
+	known = find_entries([key], locking=True).get(key)
+	if known:
+		return known.name
+	if effect.hold_if_low:
+		_hold_if_low(effect)
+	store = BookStore(effect.account, (effect.lot,))
+	lot = store.book.lots[effect.lot]
+	entry = store.book.take(
+		effect.entry_type, effect.amount, store.now, lot, **_details(effect, key, effect.entry_type)
+	)
+	store.write()
+	return entry.name
+
+
+def _hold_if_low(effect: effects.TakeCredits) -> None:
+	# Before the book that is written: its ledger hook decides by the row as it was locked.
+	store = BookStore(effect.account)
+	setting = json.loads(store.row.auto_recharge) if store.row.auto_recharge else None
+	if takeback.must_hold(store.book.balance - effect.amount, setting):
+		hold(effect.account, effect.hold_if_low)
+
+
+def give_back(effect: effects.GiveBack) -> str:
+	key = chain.request_key(effect.account, REINSTATEMENT, effect.key)
+	known = find_entries([key], locking=True).get(key)
+	if known:
+		return known.name
+	if effect.lift:
+		_set_hold(effect.account, lambda held: takeback.drop_mark(held, effect.lift))
+	taken = taken_from(effect)
+	store = BookStore(effect.account, (effect.lot, *taken))
+	entry = store.book.reinstate(
+		store.book.lots[effect.lot],
+		effect.amount,
+		store.now,
+		taken=sorted(taken.items(), key=lambda move: move[0] != effect.lot),
+		**_details(effect, key, REINSTATEMENT),
+	)
+	store.write()
+	return entry.name
+
+
+def taken_from(effect: effects.GiveBack) -> dict:
+	"""What each lot has lost to this claim so far: lot -> amount above zero."""
+	keys = [
+		chain.request_key(effect.account, kind, moved)
+		for moved in effect.moved
+		for kind in (effect.entry_type, REINSTATEMENT)
+	]
+	lost = {}
+	rows = frappe.db.sql("SELECT `lots` FROM `tabCredit Ledger` WHERE `request_key` IN %s", (tuple(keys),), pluck=True)
+	for lots in rows:
+		for lot, moved in json.loads(lots or "[]"):
+			lost[lot] = lost.get(lot, ZERO) - exact(moved)
+	return {lot: amount for lot, amount in lost.items() if amount > 0}
+
+
+def _details(effect, key: str, entry_type: str) -> dict:
+	is_refund = effect.entry_type == takeback.REFUND
+	return {
+		"request_key": key,
+		"request_hash": chain.request_hash(entry_type, stored(effect.amount)),
+		"idempotency_key": effect.key,
+		"reference_type": "Recharge Refund" if is_refund else "Recharge Dispute",
+		"reference_name": effect.claim,
+		"gateway_reference": effect.intent,
+	}
+
+
+# -- captures that bought nothing --------------------------------------------------------------------------
+
+
+def duplicate(recharge: str, answer) -> str | None:
+	"""Write down that a second capture for `recharge` is refunded. Part of the caller's transaction.
+
+	Returns the refund's name, None when it was known.
+	"""
+	account = frappe.db.get_value("Recharge", recharge, "credit_account")
+	return write_down(DUPLICATE, answer, recharge, account)
+
+
+def write_down(kind: str, answer, recharge: str | None, account: str | None) -> str | None:
+	"""A refund of a capture that bought nothing, once for each payment. Returns its name, None when known.
+
+	Part of the caller's transaction. The name is the payment's own, so that a second writer meets the first.
+	"""
+	name = f"RF-{chain.request_hash(kind, answer.intent)[:12].upper()}"
+	if frappe.db.exists("Recharge Refund", name):
+		return None
+	insert(
+		"Recharge Refund",
+		name,
+		{
+			"kind": kind,
+			"status": HELD,
+			"amount": answer.amount,
+			"currency": answer.currency,
+			"intent": answer.intent,
+			"charge": answer.charge,
+			"recharge": recharge,
+			"account": account,
+			"reason": _("Captured a second time for the same recharge")
+			if kind == DUPLICATE
+			else _("Captured for a recharge that does not exist: {0}").format(answer.metadata.get("recharge")),
+			"accounting_status": takeback.NOT_NEEDED,
+		},
+	)
+	takeback_notices.send("captured_for_nothing", {"refund": name})
+	enqueue_after_commit("refund", name)
+	return name
+
+
+# -- the gateway: never inside a transaction -----------------------------------------------------------------
+
+
+def ask_refund(effect: effects.AskRefund) -> RefundAnswer:
+	row = frappe.db.get_value("Recharge Refund", effect.key, ["recharge", "credit_account"], as_dict=True)
+	return ask(
+		lambda gateway: gateway.refund(
+			key=effect.key,
+			intent=effect.intent,
+			amount=effect.amount,
+			currency=effect.currency,
+			reason=STRIPE_REASON.get(effect.kind, "requested_by_customer"),
+			metadata={
+				"refund": effect.key,
+				"recharge": row.recharge or "",
+				"account": row.credit_account or "",
+				"site": frappe.local.site,
+			},
+		)
+	)
+
+
+def look_up(gateway, key: str, intent: str) -> RefundAnswer | None:
+	"""The refund of `intent` that was asked for under `key`; None when the gateway has shown all and has none."""
+	try:
+		refunds = gateway.list_refunds(intent)
+	except GatewayError as error:
+		outcome = RefundOutcome.UNKNOWN if error.retryable else RefundOutcome.REFUSED
+		return RefundAnswer(outcome, code=error.code, message=error.message, retry_after=error.retry_after)
+	return next((r for r in refunds if key in (r.metadata.get("refund"), r.metadata.get("attempt"))), None)
+
+
+def ask(call) -> RefundAnswer | None:
+	"""Call the gateway with the transaction that read the parameters ended: it may take seconds."""
+	try:
+		gateway = stripe_gateway.connect()
+	except frappe.ValidationError as error:
+		frappe.clear_messages()
+		return RefundAnswer(RefundOutcome.UNKNOWN, code="gateway_not_set_up", message=str(error))
+	finally:
+		frappe.db.rollback()
+	try:
+		return call(gateway)
+	except (TypeError, ValueError) as error:
+		return RefundAnswer(RefundOutcome.REFUSED, code="request_not_possible", message=str(error))

@@ -78,6 +78,9 @@ auto_cancel_exempted_doctypes = ["Recharge"]
 override_doctype_dashboards = {"Sales Invoice": "crm_recharge.accounting.dashboard.with_recharge"}
 setup_wizard_complete = "crm_recharge.accounting.setup.setup_all_companies"
 
+# What this app itself announces: usage that was refused for lack of credits (account, amount).
+usage_refused = ["crm_recharge.recharge.threshold.on_refused_usage"]
+
 # What happens with time. Each is a sweeper: it finds in the database what is due.
 scheduler_events = {
 	"cron": {

@@ -78,6 +78,7 @@ def messages() -> dict[str, str]:
 			"{field} holds control characters or broken Unicode. Send plain text; tabs and line ends are kept."
 		),
 		"separator_in_text": _("A text holds the unit separator (U+001F), which is not kept. Take it out."),
+		"markup": _("{field} holds markup (<…>). Send plain text."),
 		"text_too_long": _("{field} has {length} characters. At most {limit} are kept."),
 		"wrong_currency": _("The currency {given} is not the account's, which is {currency}."),
 		"category_currency": _(

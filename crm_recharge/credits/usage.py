@@ -14,7 +14,7 @@ from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import BookStore, find_entries
 from crm_recharge.domain import chain, usage
 from crm_recharge.domain.book import USAGE
-from crm_recharge.domain.errors import InvalidRequest, RuleError
+from crm_recharge.domain.errors import InsufficientCredits, InvalidRequest, RuleError
 from crm_recharge.domain.money import plain
 from crm_recharge.domain.usage import Price, UsageRequest
 
@@ -38,6 +38,7 @@ def charge(account: str, raw: dict) -> dict:
 			raise
 		known = find_entries([key], locking=True).get(key)
 		if not known:
+			announce_refusal(store.book.account, error)
 			raise
 		return repeat(request, known)
 	entry = store.book.entries[-1]
@@ -77,6 +78,21 @@ def charge_many(account: str, events: list[dict]) -> dict:
 		"recharge_started": bool(store.recharge_started),
 		"recharge": store.recharge_started,
 	}
+
+
+def announce_refusal(account: str, error: Exception) -> None:
+	"""Tell whoever listens (hook `usage_refused`: account, amount) that credits did not suffice.
+
+	Once this transaction has been rolled back, for a refused charge writes nothing.
+	"""
+	if isinstance(error, InsufficientCredits):
+		amount = error.figures["amount"]
+		frappe.db.after_rollback.add(lambda: _tell_refusal(account, amount))
+
+
+def _tell_refusal(account: str, amount: str) -> None:
+	for listener in frappe.get_hooks("usage_refused"):
+		frappe.get_attr(listener)(account, amount)
 
 
 def _spend_all(store: BookStore, requests, keys, known) -> tuple[list, int]:

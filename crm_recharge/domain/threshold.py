@@ -62,6 +62,8 @@ class View:
 	usable_cards: int = 1
 	limits: Limits = field(default_factory=Limits)
 	caps: tuple[Cap, ...] = ()
+	refused: Decimal | None = None
+	"""A charge that was refused for lack of credits: the balance is above the threshold, and yet not enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,10 @@ def decide(view: View) -> Decision:
 		"falls_below": plain(view.falls_below),
 		"recharge_up_to": plain(view.recharge_up_to),
 	}
-	if view.balance > view.falls_below:
+	if view.balance > view.falls_below and not falls_short(view):
 		return Decision(ABOVE_THRESHOLD, figures=figures)
+	if view.refused is not None:
+		figures["refused"] = plain(view.refused)
 	# A hold comes first: a clawback must never be answered by charging the card again.
 	if view.held_because:
 		return Decision(HELD, figures=figures | {"because": view.held_because})
@@ -103,6 +107,12 @@ def decide(view: View) -> Decision:
 		if not cap.leaves_room(amount):
 			return Decision(CAPPED, figures=figures | cap_figures(cap))
 	return Decision(CHARGED, amount, figures)
+
+
+def falls_short(view: View) -> bool:
+	"""Whether a refused charge would go through after a recharge; usage above the target never would, and no
+	card is charged for it."""
+	return view.refused is not None and view.balance < view.refused <= view.recharge_up_to
 
 
 def charge_amount(view: View) -> Decimal:

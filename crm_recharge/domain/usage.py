@@ -1,6 +1,7 @@
 """What a request to charge credits must look like, and what it costs."""
 
 import unicodedata
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,6 +11,8 @@ from crm_recharge.domain.errors import IdempotencyConflict, InvalidRequest
 from crm_recharge.domain.money import multiply, parse_positive, plain
 
 LONGEST_KEY = 140
+MARKUP = re.compile(r"<\s*[A-Za-z/!?]")
+"""Texts are kept to the letter and shown in the desk, so none may be markup there."""
 LONGEST_NOTE = 1000
 LARGEST_BATCH = 10_000
 CLOCK_SKEW = timedelta(minutes=10)
@@ -106,6 +109,8 @@ def read_key(key) -> str:
 	key = _as_text(key, "idempotency_key")
 	if len(key) > LONGEST_KEY or not key.isprintable():
 		raise InvalidRequest("key_too_long", length=len(key), limit=LONGEST_KEY)
+	if MARKUP.search(key):
+		raise InvalidRequest("markup", field="idempotency_key")
 	return key
 
 
@@ -119,6 +124,8 @@ def text(raw: dict, field: str, longest: int = 140) -> str | None:
 		raise InvalidRequest("unreadable_text", field=field)
 	if len(value) > longest:
 		raise InvalidRequest("text_too_long", field=field, length=len(value), limit=longest)
+	if MARKUP.search(value):
+		raise InvalidRequest("markup", field=field)
 	return value or None
 
 

@@ -9,9 +9,10 @@ from decimal import Decimal
 import frappe
 from frappe.utils import now_datetime
 
+from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import ACCOUNT_FIELDS, ACCOUNT_MONEY, lock_account
-from crm_recharge.domain.threshold import CHARGED, PAUSED, Decision, View, decide
+from crm_recharge.domain.threshold import CHARGED, PAUSED, Decision, View, decide, falls_short
 from crm_recharge.recharge import caps, decisions, spikes
 from crm_recharge.recharge.limits import payment_limits
 
@@ -32,12 +33,53 @@ def on_ledger_entry(doc, method=None) -> None:
 	doc.flags.recharge_started = check(account, setting, balance, triggered_by=doc.name)
 
 
-def check(account, setting: dict, balance: Decimal, triggered_by: str | None = None) -> str | None:
+def on_refused_usage(account: str, amount: str) -> None:
+	"""Credits did not suffice though the balance is above the threshold: look at it in the background.
+
+	Losing the job is harmless: the caller asks again, and is refused again.
+	"""
+	try:
+		frappe.enqueue(
+			"crm_recharge.recharge.threshold.look_at_refusal",
+			queue="short",
+			job_id=f"refused_usage:{account}",
+			deduplicate=True,
+			account=account,
+			amount=amount,
+		)
+	except Exception:
+		frappe.logger("crm_recharge").warning(f"refused usage of {account} was not enqueued", exc_info=True)
+
+
+@retry_on_contention
+def look_at_refusal(account: str, amount: str) -> str | None:
+	"""Start a recharge when it would let the refused `amount` (the account's currency) through."""
+	frappe.set_user("Administrator")
+	frappe.db.rollback()
+	row, _lots = lock_account(account)
+	started = None
+	if row.auto_recharge:
+		setting, balance = json.loads(row.auto_recharge), exact(row.balance)
+		if balance + exact(row.overdraft_limit) < Decimal(amount):
+			view = view_of(row, setting, balance, Decimal(amount))
+			if balance <= view.falls_below or falls_short(view):
+				started = check(row, setting, balance, refused=Decimal(amount))
+	frappe.db.commit()
+	return started
+
+
+def check(
+	account,
+	setting: dict,
+	balance: Decimal,
+	triggered_by: str | None = None,
+	refused: Decimal | None = None,
+) -> str | None:
 	"""Decide, keep the decision, and write the Recharge if one is to start. Returns the recharge's name.
 
 	The caller holds the account's lock; `account` is the locked row, `setting` its copy of the setting.
 	"""
-	decision = decide(view_of(account, setting, balance))
+	decision = decide(view_of(account, setting, balance, refused))
 	if decision.code == CHARGED and (spike := spikes.found(account, setting, balance)):
 		spikes.pause(account, spike)
 		decision = Decision(PAUSED, figures=decision.figures | {"because": spike})
@@ -81,7 +123,7 @@ def look_again() -> int:
 	return len(freed)
 
 
-def view_of(account, setting: dict, balance: Decimal) -> View:
+def view_of(account, setting: dict, balance: Decimal, refused: Decimal | None = None) -> View:
 	"""What the decision rests on. Caps are read only where they can matter."""
 	may_charge = setting["enabled"] and not account.open_recharge and not setting.get("paused_because")
 	return View(
@@ -96,6 +138,7 @@ def view_of(account, setting: dict, balance: Decimal) -> View:
 		usable_cards=setting["cards"],
 		limits=payment_limits(),
 		caps=caps.setting_caps(account, setting) + caps.account_caps(account) if may_charge else (),
+		refused=refused,
 	)
 
 

@@ -16,6 +16,10 @@ def read(**raw):
 	return usage.read({"idempotency_key": "k"} | raw, NOW)
 
 
+def test_plain_signs_are_no_markup():
+	assert read(amount=1, note="3 <4 and a <- b").note == "3 <4 and a <- b"
+
+
 def test_quantity_times_price_is_exact():
 	request = read(category="AI Token", quantity="12345")
 	assert usage.cost(request, Price(Decimal("0.0004"), "USD"), "USD") == Decimal("4.938")
@@ -48,6 +52,9 @@ def test_quantity_times_price_is_exact():
 		({"amount": 1, "note": "a\x00b"}, "unreadable_text"),
 		({"amount": 1, "note": "a\x1fb"}, "unreadable_text"),
 		({"amount": 1, "team": "\ud83d"}, "unreadable_text"),
+		({"amount": 1, "note": "<script>alert(1)</script>"}, "markup"),
+		({"amount": 1, "user": "a< img src=x onerror=y>"}, "markup"),
+		({"amount": 1, "idempotency_key": "k<b>"}, "markup"),
 		({"amount": 1, "colour": "red"}, "unknown_field"),
 		({"amount": 1, "occurred_at": NOW + timedelta(hours=1)}, "in_the_future"),
 	],

@@ -38,6 +38,26 @@ class TestDecisions(RechargeCase):
 		self.assertEqual((figures["balance"], figures["amount"]), ("40", "460"))
 		self.assertIn("460", row.explanation)
 
+	def test_usage_larger_than_what_is_left_starts_a_recharge_when_that_helps(self):
+		account = self.account_with(GOOD, balance=60)
+		asked = []
+		original, frappe.enqueue = frappe.enqueue, lambda method, **more: asked.append((method, more))
+		try:
+			with self.assertRaises(frappe.ValidationError):
+				self.use(account, 90)
+			frappe.db.rollback()
+		finally:
+			frappe.enqueue = original
+		self.assertEqual(frappe.db.count("Recharge", {"credit_account": account}), 0)
+		(method, more), = [call for call in asked if "refusal" in str(call[0])]
+		self.assertEqual((more["account"], more["amount"]), (account, "90"))
+		# More than the target never goes through: no card is charged for it.
+		self.assertIsNone(threshold.look_at_refusal(account, "501"))
+		self.assertIsNone(threshold.look_at_refusal(account, "60"))
+		self.work(threshold.look_at_refusal(account, "90"))
+		self.assertEqual(self.value("Credit Account", account, "balance"), 500)
+		self.use(account, 90)
+
 	def test_disabled_is_an_answer(self):
 		account = self.account_with(GOOD, enabled=False)
 		self.use(account, 460)

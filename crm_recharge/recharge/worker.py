@@ -33,13 +33,14 @@ def _carry_out(account: str, recharge: str, worker: str) -> str:
 def sweep() -> int:
 	"""Enqueue every recharge that is due and that nobody holds; each minute. Returns how many.
 
-	A killed worker, an emptied Redis, a time-out to be asked again: all end here.
+	A killed worker, an emptied Redis, a time-out to be asked again: all end here. Those that were tried last
+	come last, so that some which fail each time do not keep the others out.
 	"""
 	now = now_datetime()
 	due = frappe.db.sql(
 		"SELECT `name` FROM `tabRecharge` WHERE `status` IN %s"
 		" AND (`lease_until` IS NULL OR `lease_until` < %s) AND (`next_try_at` IS NULL OR `next_try_at` <= %s)"
-		" ORDER BY `creation` LIMIT %s",
+		" ORDER BY COALESCE(`lease_until`, `creation`) LIMIT %s",
 		(payment.WORKABLE, now, now, SWEEP_LIMIT),
 		pluck=True,
 	)

@@ -41,6 +41,14 @@ class MoneyTestCase(BenchTestCase):
 		"""Rule 1 and the chain, for every account of the test."""
 		frappe.set_user("Administrator")
 		frappe.db.rollback()
+		# What a test left queued is nobody's to sweep up later.
+		for account in self.accounts:
+			frappe.db.sql(
+				"UPDATE `tabRecharge` SET `status` = 'Cancelled' WHERE `credit_account` = %s"
+				" AND `status` IN ('Queued', 'Charging', 'Action Required')",
+				account,
+			)
+		frappe.db.commit()
 		for account in self.accounts:
 			self.assertEqual(breaches(account), [], account)
 

@@ -11,6 +11,7 @@ from crm_recharge.domain import effects, payment
 from crm_recharge.domain.answers import DisputeAnswer
 from crm_recharge.domain.money import ZERO
 from crm_recharge.domain.takeback import (
+	ACCOUNT_FOR_DISPUTE,
 	CLAIMING,
 	INQUIRY,
 	LOST,
@@ -27,7 +28,6 @@ from crm_recharge.domain.takeback import (
 	update_recharge,
 )
 
-ACCOUNT_FOR = "account_for_dispute"
 AGAIN = "again"
 """Another answer was taken over since this one was asked for: ask again."""
 
@@ -78,8 +78,9 @@ def follow(account: str, recharge: str, answer: DisputeAnswer, heard: int) -> Ma
 	yield from update_recharge(paid)
 	yield from _unflag(paid, view)
 	yield from _tell(paid, view, before)
-	if values.get("accounting_status") == PENDING:
-		yield effects.EnqueueAfterCommit(ACCOUNT_FOR, view.name)
+	# Where credits moved, that has been asked for already.
+	if values.get("accounting_status") == PENDING and view in paid.disputes:
+		yield effects.EnqueueAfterCommit(ACCOUNT_FOR_DISPUTE, view.name)
 	yield effects.Commit()
 	return view.status
 
@@ -120,10 +121,14 @@ def _values(known: DisputeView | None, view: DisputeView, answer: DisputeAnswer,
 		values["opened_at"] = answer.created or now
 	if closed and (known is None or known.status != view.status):
 		values["closed_at"] = now
-	money = (view.status, view.withdrawn, view.fees)
-	if money != ((known.status, known.withdrawn, known.fees) if known else (view.status, ZERO, ZERO)):
+	if _money(view) != (_money(known) if known else (None, ZERO, ZERO)):
 		values |= {"accounting_status": PENDING, "accounting_next_try_at": None}
 	return values
+
+
+def _money(view: DisputeView) -> tuple:
+	"""What the books show of a dispute."""
+	return view.status if view.status in CLAIMING else None, view.withdrawn, view.fees
 
 
 def _stop(paid: PaymentView, view: DisputeView, now) -> Machine:

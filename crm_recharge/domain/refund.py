@@ -15,6 +15,7 @@ from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import payable, payable_at_most, plain
 from crm_recharge.domain.payment import ASKS_BEFORE_TELLING, LEASE, REPLAY_WINDOW, backoff
 from crm_recharge.domain.takeback import (
+	ACCOUNT_FOR_REFUND,
 	ASKED,
 	CHARGED_BACK,
 	DISPUTED,
@@ -36,7 +37,6 @@ from crm_recharge.domain.takeback import (
 )
 
 CARRY_OUT = "refund"
-ACCOUNT_FOR = "account_for_refund"
 CHECK_PENDING = timedelta(hours=6)
 """A refund the gateway works on is looked at this often, should its webhook be lost."""
 
@@ -51,7 +51,9 @@ ASK, LOOK_UP, CHECK = "ask", "look_up", "check"
 # -- asking for one ------------------------------------------------------------------------------------------
 
 
-def request(account: str, recharge: str, refund: str, amount: Decimal | None, request_key: str, details: dict) -> Machine:
+def request(
+	account: str, recharge: str, refund: str, amount: Decimal | None, request_key: str, details: dict
+) -> Machine:
 	"""Set credits aside for a new refund, named `refund`. Returns the name of the refund that stands for
 	`request_key`: this one, or the one it asked for before.
 
@@ -184,9 +186,7 @@ def _still_mine(account: str | None, refund: str, worker: str, asked_at: bool = 
 	if view is None or view.status != ASKED or view.lease_owner != worker or view.gateway_refund:
 		yield effects.Rollback()
 		return False
-	yield effects.UpdateRefund(
-		refund, {"lease_until": now + LEASE} | ({"asked_at": now} if asked_at else {})
-	)
+	yield effects.UpdateRefund(refund, {"lease_until": now + LEASE} | ({"asked_at": now} if asked_at else {}))
 	yield effects.Commit()
 	return True
 
@@ -305,7 +305,11 @@ def _take_over(
 ) -> Machine:
 	"""Make `answer` the refund's state: status, credits, recharge, accounting. Commits. Returns the status."""
 	status = STATUS[answer.outcome]
-	known = not is_new and view.gateway_refund is not None and (view.gateway_refund, view.status) == (answer.refund, status)
+	known = (
+		not is_new
+		and view.gateway_refund is not None
+		and (view.gateway_refund, view.status) == (answer.refund, status)
+	)
 	if known or (not is_new and is_outdated(view, status)):
 		yield from _let_go(view, now)
 		return "known"
@@ -317,7 +321,7 @@ def _take_over(
 		yield from update_recharge(paid)
 	yield from _tell(before, view, answer, is_new)
 	if _to_book(paid, before, view):
-		yield effects.EnqueueAfterCommit(ACCOUNT_FOR, view.name)
+		yield effects.EnqueueAfterCommit(ACCOUNT_FOR_REFUND, view.name)
 	yield effects.Commit()
 	return status
 
@@ -345,7 +349,9 @@ def _let_go(view: RefundView, now: datetime) -> Machine:
 		yield effects.Rollback()
 
 
-def _answered(paid: PaymentView | None, before: RefundView, view: RefundView, answer: RefundAnswer, now) -> dict:
+def _answered(
+	paid: PaymentView | None, before: RefundView, view: RefundView, answer: RefundAnswer, now
+) -> dict:
 	values = {
 		"status": view.status,
 		"gateway_refund": view.gateway_refund,

@@ -32,6 +32,7 @@ DISPUTED, CHARGED_BACK = "Disputed", "Charged Back"
 
 # Accounting.
 PENDING, NOT_NEEDED = "Pending", "Not Needed"
+ACCOUNT_FOR_REFUND, ACCOUNT_FOR_DISPUTE = "account_for_refund", "account_for_dispute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,11 @@ def _moved(paid: PaymentView, claim, by: Decimal, column: str, entry: str) -> Ma
 	if isinstance(claim, RefundView):
 		yield effects.UpdateRefund(claim.name, values)
 		return paid.with_refund(claim)
-	yield effects.UpdateDispute(claim.name, values)
+	# What an opened dispute took decides how its loss is booked.
+	yield effects.UpdateDispute(
+		claim.name, values | {"accounting_status": PENDING, "accounting_next_try_at": None}
+	)
+	yield effects.EnqueueAfterCommit(ACCOUNT_FOR_DISPUTE, claim.name)
 	return paid.with_dispute(claim)
 
 
@@ -210,7 +215,9 @@ def movement_key(claim: str, number: int) -> str:
 
 def update_recharge(paid: PaymentView) -> Machine:
 	"""Write the recharge's status and refunded amount as its claims make them."""
-	refunded = sum((r.amount for r in paid.refunds if r.status == SUCCEEDED and r.intent == paid.intent), ZERO)
+	refunded = sum(
+		(r.amount for r in paid.refunds if r.status == SUCCEEDED and r.intent == paid.intent), ZERO
+	)
 	status = _status(paid, refunded)
 	if (status, refunded) != (paid.status, paid.refunded):
 		yield effects.UpdateRecharge(paid.recharge, {"status": status, "refunded_amount": refunded})

@@ -85,6 +85,9 @@ def _card(recharge) -> str:
 	if not recharge:
 		return ""
 	paid = frappe.db.get_value(
-		"Recharge Attempt", {"recharge": recharge.name, "status": "Succeeded"}, ["brand", "last4"], as_dict=True
+		"Recharge Attempt",
+		{"recharge": recharge.name, "status": "Succeeded"},
+		["brand", "last4"],
+		as_dict=True,
 	)
 	return f"{(paid.brand or _('Card')).title()} •••• {paid.last4 or '????'}" if paid else _("the card")

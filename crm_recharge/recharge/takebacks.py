@@ -39,7 +39,9 @@ REFUND_FIELDS = (
 	"lease_until",
 )
 REFUND_COLUMNS = (
-	", ".join(f"`{field}`" for field in REFUND_FIELDS) + ", `credit_account` AS `account`, " + as_text("amount", "taken")
+	", ".join(f"`{field}`" for field in REFUND_FIELDS)
+	+ ", `credit_account` AS `account`, "
+	+ as_text("amount", "taken")
 )
 DISPUTE_COLUMNS = "`name`, `status`, `currency`, `intent`, `moves`, `heard`, " + as_text(
 	"amount", "taken", "withdrawn", "fees"
@@ -82,7 +84,9 @@ def lock_payment(recharge: str) -> PaymentView | None:
 	if not rows:
 		return None
 	row = rows[0]
-	lot = row.ledger_entry and frappe.db.get_value("Credit Lot", {"recharge": recharge, "ledger_entry": row.ledger_entry})
+	lot = row.ledger_entry and frappe.db.get_value(
+		"Credit Lot", {"recharge": recharge, "ledger_entry": row.ledger_entry}
+	)
 	# The book, not the row: what has expired meanwhile is no longer unused.
 	store = BookStore(row.credit_account, (lot,) if lot else ())
 	account, bought = store.row, store.book.lots.get(lot)
@@ -116,7 +120,9 @@ def lock_refund(refund: str) -> RefundView | None:
 	if not frappe.db.exists("Recharge Refund", refund):
 		return None
 	rows = frappe.db.sql(
-		f"SELECT {REFUND_COLUMNS} FROM `tabRecharge Refund` WHERE `name` = %s FOR UPDATE", refund, as_dict=True
+		f"SELECT {REFUND_COLUMNS} FROM `tabRecharge Refund` WHERE `name` = %s FOR UPDATE",
+		refund,
+		as_dict=True,
 	)
 	return _view(RefundView, rows[0]) if rows else None
 
@@ -179,7 +185,9 @@ def _drop_unknown_currency(values, field: str) -> None:
 
 def _plain(value):
 	if isinstance(value, int) and not isinstance(value, bool) and value > 10**8:
-		return convert_utc_to_system_timezone(datetime.fromtimestamp(value, timezone.utc)).replace(tzinfo=None)
+		return convert_utc_to_system_timezone(datetime.fromtimestamp(value, timezone.utc)).replace(
+			tzinfo=None
+		)
 	return str(value) if hasattr(value, "as_tuple") else value
 
 
@@ -189,17 +197,19 @@ def hold(account: str, mark: str) -> None:
 
 
 def _set_hold(account: str, change) -> None:
-	held = frappe.db.sql("SELECT `held_because` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account)[0][0]
-	frappe.db.sql("UPDATE `tabCredit Account` SET `held_because` = %s WHERE `name` = %s", (change(held), account))
+	held = frappe.db.sql(
+		"SELECT `held_because` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account
+	)[0][0]
+	frappe.db.sql(
+		"UPDATE `tabCredit Account` SET `held_because` = %s WHERE `name` = %s", (change(held), account)
+	)
 
 
 def flag_account(effect: effects.FlagAccount) -> None:
 	reason = None
 	if effect.dispute:
 		reason = _("Payment disputed: {0}. See the dispute.").format(effect.dispute)
-	frappe.db.set_value(
-		"Credit Account", effect.account, {"status": effect.status, "status_reason": reason}
-	)
+	frappe.db.set_value("Credit Account", effect.account, {"status": effect.status, "status_reason": reason})
 
 
 # -- credits -----------------------------------------------------------------------------------------------
@@ -257,7 +267,9 @@ def taken_from(effect: effects.GiveBack) -> dict:
 		for kind in (effect.entry_type, REINSTATEMENT)
 	]
 	lost = {}
-	rows = frappe.db.sql("SELECT `lots` FROM `tabCredit Ledger` WHERE `request_key` IN %s", (tuple(keys),), pluck=True)
+	rows = frappe.db.sql(
+		"SELECT `lots` FROM `tabCredit Ledger` WHERE `request_key` IN %s", (tuple(keys),), pluck=True
+	)
 	for lots in rows:
 		for lot, moved in json.loads(lots or "[]"):
 			lost[lot] = lost.get(lot, ZERO) - exact(moved)
@@ -310,7 +322,9 @@ def write_down(kind: str, answer, recharge: str | None, account: str | None) -> 
 			"account": account,
 			"reason": _("Captured a second time for the same recharge")
 			if kind == DUPLICATE
-			else _("Captured for a recharge that does not exist: {0}").format(answer.metadata.get("recharge")),
+			else _("Captured for a recharge that does not exist: {0}").format(
+				answer.metadata.get("recharge")
+			),
 			"accounting_status": takeback.NOT_NEEDED,
 		},
 	)

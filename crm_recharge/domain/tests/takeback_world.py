@@ -18,8 +18,9 @@ from crm_recharge.domain.money import ZERO
 from crm_recharge.domain.takeback import DisputeView, PaymentView, RefundView
 
 ACCOUNT = "A"
-START = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 D = Decimal
+LEVEL = D(20)
+START = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 
 @dataclass
@@ -69,13 +70,21 @@ class Gateway:
 		"""Webhooks to be delivered: about a payment's refunds, or a dispute."""
 
 	def left(self, intent: str) -> Decimal:
-		gone = sum((r["amount"] for r in self.refunds.values() if r["intent"] == intent and r["status"] != "failed"), ZERO)
+		gone = sum(
+			(r["amount"] for r in self.refunds.values() if r["intent"] == intent and r["status"] != "failed"),
+			ZERO,
+		)
 		return self.captured[intent] - gone
 
 	def disputed(self, intent: str) -> bool:
-		return any(d["intent"] == intent and d["status"] in ("needs_response", "lost") for d in self.disputes.values())
+		return any(
+			d["intent"] == intent and d["status"] in ("needs_response", "lost")
+			for d in self.disputes.values()
+		)
 
-	def make_refund(self, intent: str, amount: Decimal, key: str | None = None, status="succeeded") -> str | None:
+	def make_refund(
+		self, intent: str, amount: Decimal, key: str | None = None, status="succeeded"
+	) -> str | None:
 		if self.disputed(intent) or not ZERO < amount <= self.left(intent):
 			return None
 		name = f"re_{len(self.refunds) + 1}"
@@ -104,7 +113,9 @@ class Gateway:
 		if fault == "lost_after":
 			return RefundAnswer(RefundOutcome.UNKNOWN, code="timeout")
 		made = self.keys[effect.key]
-		return self.answer(made) if made else RefundAnswer(RefundOutcome.REFUSED, code="charge_not_refundable")
+		return (
+			self.answer(made) if made else RefundAnswer(RefundOutcome.REFUSED, code="charge_not_refundable")
+		)
 
 	def answer(self, name: str) -> RefundAnswer:
 		row = self.refunds[name]
@@ -121,7 +132,9 @@ class Gateway:
 		fault, self.fault = self.fault, None
 		if fault:
 			return RefundAnswer(RefundOutcome.UNKNOWN, code=fault)
-		return next((self.answer(name) for name, row in self.refunds.items() if row["key"] == effect.key), None)
+		return next(
+			(self.answer(name) for name, row in self.refunds.items() if row["key"] == effect.key), None
+		)
 
 	def list_refunds(self, intent: str) -> list[RefundAnswer]:
 		return [self.answer(name) for name, row in self.refunds.items() if row["intent"] == intent]
@@ -154,7 +167,7 @@ class Gateway:
 class World:
 	"""See the module. `payments` are the amounts of the account's recharges R1, R2 …"""
 
-	def __init__(self, *payments, falls_below=D(20), enabled=True):
+	def __init__(self, *payments, falls_below=LEVEL, enabled=True):
 		numbers = count(1)
 		self.now = START
 		self.gateway = Gateway()
@@ -172,7 +185,9 @@ class World:
 		state = state or self.committed
 		intent = f"pi_{name}"
 		self.gateway.captured[intent] = amount
-		state.book.add(RECHARGE, amount, self.now, paid_value=amount, request_key=f"pay-{name}", request_hash="")
+		state.book.add(
+			RECHARGE, amount, self.now, paid_value=amount, request_key=f"pay-{name}", request_hash=""
+		)
 		state.recharges[name] = Paid(name, amount, intent, next(reversed(state.book.lots)))
 
 	def use(self, amount) -> bool:
@@ -209,7 +224,11 @@ class World:
 		return self.run(refund.request(ACCOUNT, recharge, name, amount, key, {"reason": "test"}))
 
 	def work(self, name: str) -> "Run":
-		return self.run(refund.carry_out(ACCOUNT, self.committed.refunds[name]["recharge"], name, f"w{next(self.numbers)}"))
+		return self.run(
+			refund.carry_out(
+				ACCOUNT, self.committed.refunds[name]["recharge"], name, f"w{next(self.numbers)}"
+			)
+		)
 
 	def hear_refunds(self, recharge="R1") -> list["Run"]:
 		answers = self.gateway.list_refunds(self.committed.recharges[recharge].intent)
@@ -219,7 +238,9 @@ class World:
 		asked = answer.metadata.get("refund")
 		if asked in self.committed.refunds:
 			return asked
-		return next((n for n, r in self.committed.refunds.items() if r.get("gateway_refund") == answer.refund), None)
+		return next(
+			(n for n, r in self.committed.refunds.items() if r.get("gateway_refund") == answer.refund), None
+		)
 
 	def hear_dispute(self, name: str) -> "Run":
 		heard = self.committed.disputes.get(name, {}).get("heard", 0)
@@ -269,7 +290,9 @@ class World:
 			if not paid.lot:
 				continue
 			lot = book.lots[paid.lot]
-			claims = [c for c in (*state.refunds.values(), *state.disputes.values()) if c["recharge"] == paid.name]
+			claims = [
+				c for c in (*state.refunds.values(), *state.disputes.values()) if c["recharge"] == paid.name
+			]
 			taken = sum((c.get("taken", ZERO) for c in claims), ZERO)
 			assert lot.returned == taken, (lot, claims)
 			assert ZERO <= lot.returned <= lot.original
@@ -285,7 +308,9 @@ class World:
 		assert len(asked) == len(set(asked)), "one request, two refunds"
 		if any(d["status"] == "Open" for d in state.disputes.values()):
 			waiting = state.recharges.get(state.open_recharge)
-			assert not (waiting and waiting.status == "Queued"), "a card is about to be charged despite a dispute"
+			assert not (waiting and waiting.status == "Queued"), (
+				"a card is about to be charged despite a dispute"
+			)
 		previous = chain.GENESIS
 		for entry in book.entries:
 			assert entry.previous_hash == previous and chain.link(ACCOUNT, entry) == entry.hash
@@ -314,7 +339,12 @@ class World:
 			if row["status"] != "failed":
 				assert len(rows) == 1 and rows[0]["status"] == "Succeeded", (name, row, rows)
 		for name, row in gateway.disputes.items():
-			wanted = {"needs_response": "Open", "lost": "Lost", "won": "Won", "warning_needs_response": "Inquiry"}
+			wanted = {
+				"needs_response": "Open",
+				"lost": "Lost",
+				"won": "Won",
+				"warning_needs_response": "Inquiry",
+			}
 			assert state.disputes[name]["status"] == wanted[row["status"]]
 
 		self.check_holds()
@@ -325,7 +355,10 @@ class World:
 		for name, row in state.disputes.items():
 			claims = row["status"] in takeback.CLAIMING
 			mark = f"Dispute {name}"
-			assert takeback.has_mark(state.held, mark) if claims or row.get("moves") else True, (state.held, row)
+			assert takeback.has_mark(state.held, mark) if claims or row.get("moves") else True, (
+				state.held,
+				row,
+			)
 			assert state.status == "Disputed" or not claims
 		if not any(d["status"] in takeback.CLAIMING for d in state.disputes.values()):
 			assert state.status == "Active"
@@ -483,10 +516,16 @@ class Run:
 			account_status=self.state.status,
 			held_because=self.state.held,
 			unasked=waiting.name if waiting and waiting.status == "Queued" else None,
-			refunds=tuple(_view(RefundView, r) for r in self.state.refunds.values() if r["recharge"] == row.name),
-			disputes=tuple(_view(DisputeView, d) for d in self.state.disputes.values() if d["recharge"] == row.name),
+			refunds=tuple(
+				_view(RefundView, r) for r in self.state.refunds.values() if r["recharge"] == row.name
+			),
+			disputes=tuple(
+				_view(DisputeView, d) for d in self.state.disputes.values() if d["recharge"] == row.name
+			),
 			account_disputes=tuple(
-				(d["name"], d["status"]) for d in self.state.disputes.values() if d["status"] in takeback.CLAIMING
+				(d["name"], d["status"])
+				for d in self.state.disputes.values()
+				if d["status"] in takeback.CLAIMING
 			),
 		)
 
@@ -534,7 +573,11 @@ class Run:
 		if effect.hold_if_low and takeback.must_hold(book.balance - effect.amount, setting):
 			state.held = takeback.add_mark(state.held, effect.hold_if_low)
 		entry = book.take(
-			effect.entry_type, effect.amount, self.world.now, book.lots[effect.lot], **_details(effect, effect.entry_type)
+			effect.entry_type,
+			effect.amount,
+			self.world.now,
+			book.lots[effect.lot],
+			**_details(effect, effect.entry_type),
 		)
 		self.world.after_row(state)
 		return entry.name
@@ -550,7 +593,11 @@ class Run:
 				lost[lot] = lost.get(lot, ZERO) - moved
 		taken = sorted(((n, a) for n, a in lost.items() if a > 0), key=lambda move: move[0] != effect.lot)
 		entry = book.reinstate(
-			book.lots[effect.lot], effect.amount, self.world.now, taken=taken, **_details(effect, REINSTATEMENT)
+			book.lots[effect.lot],
+			effect.amount,
+			self.world.now,
+			taken=taken,
+			**_details(effect, REINSTATEMENT),
 		)
 		self.world.after_row(state)
 		return entry.name
@@ -583,4 +630,3 @@ def _details(effect, entry_type: str) -> dict:
 		"reference_name": effect.claim,
 		"gateway_reference": effect.intent,
 	}
-

@@ -22,7 +22,18 @@ class Chaos:
 	def go(self, steps: int) -> World:
 		for _ in range(steps):
 			self.random.choice(
-				[self.ask, self.work, self.work, self.hear, self.hear, self.gateway, self.use, self.step, self.step, self.die]
+				[
+					self.ask,
+					self.work,
+					self.work,
+					self.hear,
+					self.hear,
+					self.gateway,
+					self.use,
+					self.step,
+					self.step,
+					self.die,
+				]
 			)()
 		while self.runs:
 			self.step()
@@ -49,7 +60,9 @@ class Chaos:
 
 	def work(self):
 		if self.world.committed.refunds:
-			self.world.gateway.fault = self.random.choice([None, None, "lost_before", "lost_after", "refused"])
+			self.world.gateway.fault = self.random.choice(
+				[None, None, "lost_before", "lost_after", "refused"]
+			)
 			self.world.gateway.pending = self.random.random() < 0.3
 			self._start(self.world.work(self.random.choice(list(self.world.committed.refunds))))
 
@@ -74,7 +87,9 @@ class Chaos:
 			case 5:
 				for name, row in gateway.refunds.items():
 					if self.random.random() < 0.3 and row["status"] != "failed":
-						gateway.change_refund(name, {"pending": "succeeded", "succeeded": "failed"}[row["status"]])
+						gateway.change_refund(
+							name, {"pending": "succeeded", "succeeded": "failed"}[row["status"]]
+						)
 			case 6:
 				self.world.now += timedelta(hours=25)
 				gateway.keys.clear()

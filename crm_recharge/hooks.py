@@ -23,6 +23,7 @@ doctype_js = {
 	"Recharge Card": _SHARED,
 	"Credit Ledger": _SHARED,
 	"Credit Lot": _SHARED,
+	"Credit Team": _SHARED,
 	"CRM Recharge Settings": _SHARED,
 	"Recharge Dispute": _SHARED,
 	"Recharge Refund": _SHARED,

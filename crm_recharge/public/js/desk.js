@@ -115,6 +115,13 @@ frappe.provide("crm_recharge.desk");
 			<thead><tr class="text-muted small">${head}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
 	};
 
+	// What comes with the credit account is not chosen by hand: no right to choose customers is needed for it.
+	desk.take_from_account = (frm, fields = ["customer", "company", "currency"]) => {
+		for (const field of fields) {
+			frappe.meta.get_docfield(frm.doctype, field, frm.doc.name).ignore_link_validation = true;
+		}
+	};
+
 	/* Ask, then end a pause or a hold of auto-recharge: a person has looked. */
 	desk.resume = (account, because, done) =>
 		frappe.confirm(

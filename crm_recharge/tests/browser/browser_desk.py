@@ -253,3 +253,32 @@ def test_the_connection_to_stripe_can_be_tested(stripe, manager):
 	manager.button("Test Connection").click()
 	expect(manager.dialog).to_contain_text("answers in Stripe's place")
 	manager.picture("settings")
+
+
+def test_auto_recharge_is_set_up_from_nothing(site, stripe, manager):
+	account = site.account(stripe, balance="100")
+	page = manager.account(account)
+	expect(page.locator("[data-auto-recharge]:visible")).to_contain_text("Auto-recharge is not set up.")
+	manager.button("Add Credits").click()
+	expect(manager.dialog.locator("[data-result='bad']")).to_contain_text("This account has no card")
+	manager.dialog.locator(".btn-modal-close").first.click()
+	manager.button("Auto-Recharge").click()
+	page.wait_for_url("**/app/auto-recharge-setting/new-**")
+	expect(page.locator("[data-fieldname='falls_below'] input:visible")).to_have_value("50.00")
+	expect(page.locator("[data-fieldname='recharge_up_to'] input:visible")).to_have_value("500.00")
+	manager.button("Save").click()
+	page.wait_for_url(f"**/app/auto-recharge-setting/ARS-{account}")
+	manager.button("Add Card").click()
+	manager.dialog.locator("[data-fieldname='payment_method'] input").fill("pm_card_visa")
+	manager.dialog.get_by_role("button", name="Save Card").click()
+	expect(page.locator("[data-fieldname='cards'] .grid-body .grid-row:visible")).to_contain_text(
+		"Visa •••• 4242"
+	)
+	page.locator("[data-fieldname='enabled'] input:visible").check()
+	manager.button("Save").click()
+	expect(page.locator(".page-head:visible .indicator-pill")).to_have_text("On")
+	site.charge(account, "60")
+	manager.account(account)
+	# One payment closes the whole gap: 500 less the 40 that were left.
+	expect(manager.balance(account)).to_contain_text("$ 500.00")
+	assert site.count("Recharge", {"credit_account": account, "origin": "Automatic", "amount": 460}) == 1

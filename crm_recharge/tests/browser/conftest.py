@@ -201,6 +201,14 @@ def managers_window(site, log_in) -> Desk:
 	return log_in(site.user("Credit Manager"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+	report = yield
+	if report.when == "call" and report.failed and "manager" in item.funcargs:
+		item.funcargs["manager"].picture(f"failed-{item.name}")
+	return report
+
+
 @pytest.fixture
 def manager(managers_window):
 	"""The desk of a Credit Manager; a test leaves it without an error in its console."""

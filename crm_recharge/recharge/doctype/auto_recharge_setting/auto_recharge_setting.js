@@ -6,6 +6,7 @@ frappe.ui.form.on("Auto-Recharge Setting", {
 	},
 
 	async onload(frm) {
+		crm_recharge.desk.take_from_account(frm);
 		if (!frm.is_new()) return;
 		for (const field of ["falls_below", "recharge_up_to"]) {
 			if (frm.doc[field]) continue;

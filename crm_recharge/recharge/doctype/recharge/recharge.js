@@ -8,6 +8,8 @@ frappe.ui.form.on("Recharge", {
 		}));
 	},
 
+	onload: (frm) => crm_recharge.desk.take_from_account(frm),
+
 	async refresh(frm) {
 		frm.toggle_display(["decision_figures"], false);
 		if (frm.doc.docstatus === 0) return;

@@ -56,7 +56,9 @@ LOCK_BOOK = (
 	f" IF(l.`name` IS NULL, NULL, {_json_array('l', LOT_FIELDS, LOT_MONEY)})"
 	" FROM `tabCredit Account` a"
 	" LEFT JOIN JSON_TABLE(COALESCE(a.`open_lots`, '[]'), '$[*]' COLUMNS (`lot` varchar(140) PATH '$')) n ON 1"
-	" LEFT JOIN `tabCredit Lot` l FORCE INDEX (PRIMARY) ON l.`name` = n.`lot`"
+	" LEFT JOIN `tabCredit Lot` l FORCE INDEX (PRIMARY)"
+	# Which collation a column of JSON_TABLE gets differs between MariaDB's patch releases.
+	" ON l.`name` = n.`lot` COLLATE utf8mb4_unicode_ci"
 	" WHERE a.`name` = %s FOR UPDATE"
 )
 LOCK_LOTS = (

@@ -9,7 +9,7 @@ from crm_recharge.api.credits import Number
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
-from crm_recharge.recharge import by_hand, cards, confirm, threshold
+from crm_recharge.recharge import by_hand, cards, confirm, refunds, threshold
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import resume as resume_setting
 from crm_recharge.recharge.notices import attempts_of
 
@@ -221,3 +221,19 @@ def resume(account: str) -> dict:
 		frappe.has_permission("Auto-Recharge Setting", "write", doc=name, throw=True)
 	resume_setting(account)
 	return auto_recharge(account)
+
+
+@frappe.whitelist(methods=["POST"])
+def refund(
+	recharge: str, idempotency_key: str, amount: Number | None = None, reason: str | None = None
+) -> dict:
+	"""Refund a paid recharge to its card: all that is unused of it, or `amount` of that.
+
+	The credits are taken at once, the money is sent in the background; credits come back if that fails. For the
+	role Credit Manager. Returns refund, status, amount, currency. Errors: 409 for a key used with other content,
+	422 when nothing is unused, more is asked for than that, no reason is given, or the payment is disputed.
+	"""
+	frappe.only_for(("Credit Manager", "System Manager"))
+	if frappe.db.exists("Recharge", recharge):
+		frappe.has_permission("Recharge", "read", doc=recharge, throw=True)
+	return refunds.request(recharge, idempotency_key, amount, reason)

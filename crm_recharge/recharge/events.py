@@ -140,7 +140,8 @@ def dispute_changed(dispute: str, event: str) -> str:
 
 def fraud_warning(warning: str, event: str) -> str:
 	payload = frappe.parse_json(frappe.db.get_value("Stripe Event", event, "payload"))
-	return disputes.warn(warning, payload["data"]["object"].get("payment_intent"))
+	obj = payload["data"]["object"]
+	return disputes.warn(warning, obj.get("payment_intent"), obj.get("fraud_type"))
 
 
 def setup_intent(intent: str, event: str) -> str:

@@ -16,8 +16,9 @@ from crm_recharge.credits.store import BookStore, find_entries
 from crm_recharge.domain import chain, effects, takeback
 from crm_recharge.domain.answers import RefundAnswer, RefundOutcome
 from crm_recharge.domain.book import REINSTATEMENT
+from crm_recharge.domain.dispute import ACTIVE, DISPUTED_ACCOUNT
 from crm_recharge.domain.money import ZERO, stored
-from crm_recharge.domain.takeback import DUPLICATE, HELD, ORPHAN, DisputeView, PaymentView, RefundView
+from crm_recharge.domain.takeback import DUPLICATE, HELD, OPEN, ORPHAN, DisputeView, PaymentView, RefundView
 from crm_recharge.gateway import stripe_gateway
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.recharge import notices, takeback_notices
@@ -202,6 +203,28 @@ def _set_hold(account: str, change) -> None:
 	)[0][0]
 	frappe.db.sql(
 		"UPDATE `tabCredit Account` SET `held_because` = %s WHERE `name` = %s", (change(held), account)
+	)
+
+
+def release(account: str) -> None:
+	"""Lift the hold, and the flag of a dispute that is over: a person has looked. The caller holds the lock.
+
+	Raises frappe.ValidationError while a dispute is open: what is charged then may be taken back next.
+	PermissionError for who is not of the company's own people, where there is a hold.
+	"""
+	held, status = frappe.db.get_value("Credit Account", account, ["held_because", "status"], for_update=True)
+	if not held and status != DISPUTED_ACCOUNT:
+		return
+	frappe.only_for(("Credit Manager", "System Manager"))
+	if still_open := frappe.db.get_value("Recharge Dispute", {"credit_account": account, "status": OPEN}):
+		frappe.throw(
+			_("Dispute {0} is still open. Auto recharge stays on hold until the bank has decided.").format(still_open),
+			title=_("Dispute is open"),
+		)
+	values = {"status": ACTIVE, "status_reason": None} if status == DISPUTED_ACCOUNT else {}
+	frappe.db.set_value("Credit Account", account, {"held_because": None, **values})
+	frappe.get_doc("Credit Account", account).add_comment(
+		"Info", _("{0} lifted the hold of auto recharge: {1}").format(frappe.session.user, held or _(status))
 	)
 
 

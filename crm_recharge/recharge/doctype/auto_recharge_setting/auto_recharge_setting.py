@@ -13,6 +13,7 @@ from crm_recharge.domain.caps import CapLimits, check_caps
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import parse, plain
 from crm_recharge.domain.threshold import View, check_setting
+from crm_recharge.recharge import takebacks
 from crm_recharge.recharge.caps import SETTING_CAPS
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.threshold import check_now
@@ -165,11 +166,11 @@ class AutoRechargeSetting(Document):
 def resume(account: str) -> None:
 	"""End a pause, or a hold after a clawback: a person has looked. Checks the balance at once.
 
-	The caller has checked the permission and commits.
+	The caller has checked the permission and commits. Raises frappe.ValidationError while a dispute is open.
 	"""
 	lock_account(account)
 	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account})
-	frappe.db.sql("UPDATE `tabCredit Account` SET `held_because` = NULL WHERE `name` = %s", account)
+	takebacks.release(account)
 	if not name:
 		return
 	frappe.db.set_value("Auto-Recharge Setting", name, {"paused_because": None, "paused_at": None})

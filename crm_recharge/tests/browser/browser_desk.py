@@ -27,7 +27,7 @@ def test_a_person_logs_in_and_the_workspace_shows_the_figures(site, stripe, chro
 	cards = page.locator(".number-widget-box")
 	expect(cards).to_have_count(4)
 	expect(cards.filter(has_text="Prepaid Balance").locator(".number")).to_contain_text("$")
-	for title in ("Open Recharges", "Failed Recharges in 7 Days", "Auto-Recharge Off by Failure"):
+	for title in ("Open Recharges", "Failed Recharges in 7 Days", "Switched Off by Failure"):
 		expect(cards.filter(has_text=title).locator(".number")).to_have_text(re.compile(r"\d+"))
 	chart = page.locator(".dashboard-widget-box", has_text="Credits Used and Recharged")
 	expect(chart.locator("svg .dataset-units").first).to_be_attached()

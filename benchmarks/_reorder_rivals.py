@@ -5,11 +5,19 @@ spread around such averages in the data they were made from: the ratio actual / 
 ahead where the average is the pair's own.
 """
 
+import os
+from contextlib import redirect_stdout
+
 import numpy as np
 
 QUANTILES = (0.1, 0.5, 0.9)
 SMOOTHING = tuple(step / 20 for step in range(1, 20))
 SAMPLE = 50_000
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
+
+
+class Unfit(Exception):
+	"""A method that cannot be fitted to these rows; it is named and left out."""
 
 
 def intervals(pair) -> list[int]:
@@ -114,24 +122,33 @@ class BgNbd:
 	"""BG/NBD (Fader, Hardie & Lee 2005) as `lifetimes` fits it, one process per pair.
 
 	Given x repeats, the last after t days, its rate is gamma (r + x, α + t), so the next interval is Lomax.
-	Fitted to a sample of all pairs, those bought once among them; with them its scores are better.
+	It is given the sample that suits it best: with a clock all pairs, without one those that came back (there
+	the silence of the others says nothing). The penalty grows until the fit converges.
 	"""
 
 	name = "BG/NBD"
 
 	def __init__(self, pairs, until=None):
-		from lifetimes import BetaGeoFitter
-
+		known = pairs if until else [pair for pair in pairs if len(pair.days) > 1]
+		known = known[:: max(len(known) // SAMPLE, 1)]
 		end = until or max(pair.days[-1] for pair in pairs)
-		known = pairs[:: max(len(pairs) // SAMPLE, 1)]
 		columns = [(len(p.days) - 1, p.days[-1] - p.days[0], end - p.days[0]) for p in known]
-		frequency, recency, age = np.array(columns, dtype=float).T
-		fitter = BetaGeoFitter(penalizer_coef=1e-4)
-		with np.errstate(all="ignore"):
-			fitter.fit(frequency, recency, age)
-		self.r, self.alpha, self.a, self.b = (
-			float(fitter.params_[name]) for name in ("r", "alpha", "a", "b")
-		)
+		params = self._fit(*np.array(columns, dtype=float).T)
+		self.r, self.alpha, self.a, self.b = (float(params[name]) for name in ("r", "alpha", "a", "b"))
+
+	@staticmethod
+	def _fit(frequency, recency, age):
+		from lifetimes import BetaGeoFitter
+		from lifetimes.utils import ConvergenceError
+
+		for penalty in PENALTIES:
+			fitter = BetaGeoFitter(penalizer_coef=penalty)
+			try:
+				with np.errstate(all="ignore"), open(os.devnull, "w") as void, redirect_stdout(void):
+					return fitter.fit(frequency, recency, age).params_
+			except ConvergenceError:
+				continue
+		raise Unfit(f"{BgNbd.name} does not converge on these rows")
 
 	def span(self, pair) -> tuple[float, float, float]:
 		"""Quantiles of the Lomax interval of a customer who still buys."""

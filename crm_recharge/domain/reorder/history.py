@@ -3,9 +3,8 @@
 import math
 from array import array
 from bisect import bisect_right
-from collections.abc import Hashable, Iterable, Iterator
-from itertools import groupby, pairwise
-from operator import itemgetter
+from collections.abc import Hashable, Iterable
+from itertools import pairwise
 
 from .purchases import PurchaseError
 
@@ -35,7 +34,7 @@ class PairTable:
 
 	`intervals`, `mean`, `squares`, `latest` are the count, mean, Σ(g - mean)² and last of the log-intervals;
 	`last` is the last purchase-day by then and `after` the first one later, or NEVER. `single_*` holds the
-	pairs bought once.
+	pairs bought once (not filled in the first table, where nobody asks).
 	"""
 
 	def __init__(self, day: int):
@@ -49,24 +48,25 @@ class PairTable:
 	def __len__(self) -> int:
 		return len(self.intervals)
 
-	def add(self, customer: int, item: int, days: list[int], logs: list[float], after: int) -> None:
-		"""One pair: its purchase-days by now, their log-intervals, and the next purchase-day or NEVER."""
+	def add(self, customer: int, item: int, last: int, logs: list[float], after: int) -> None:
+		"""One pair: its last purchase-day by now, its log-intervals, and the next purchase-day or NEVER."""
 		m = len(logs)
-		if not m:
-			self.single_customer.append(customer)
-			self.single_item.append(item)
-			self.single_last.append(days[0])
-			self.single_after.append(after)
-			return
 		mean = math.fsum(logs) / m
 		self.customer.append(customer)
 		self.item.append(item)
 		self.intervals.append(m)
-		self.last.append(days[-1])
+		self.last.append(last)
 		self.after.append(after)
 		self.mean.append(mean)
-		self.squares.append(math.fsum((g - mean) ** 2 for g in logs) if m > 1 else 0.0)
+		self.squares.append(math.fsum([(g - mean) ** 2 for g in logs]) if m > 1 else 0.0)
 		self.latest.append(logs[-1])
+
+	def add_single(self, customer: int, item: int, day: int, after: int) -> None:
+		"""One pair bought once, with the next purchase-day or NEVER."""
+		self.single_customer.append(customer)
+		self.single_item.append(item)
+		self.single_last.append(day)
+		self.single_after.append(after)
 
 	def without_latest(self) -> "PairTable":
 		"""The same pairs as if the latest interval of each were unknown, where it has another."""
@@ -91,7 +91,7 @@ class History:
 		lines: (customer, item, group, day, quantity), all lines of a customer together, within them all of an
 			item, days ascending (SQL: order by customer, item, date). Lines of one day are one purchase; those
 			whose quantities sum to zero or less are none.
-		cuts: days at whose end the pairs are looked at, any order; None is "all that was read".
+		cuts: days at whose end the pairs are looked at, the latest first; None is "all that was read".
 
 	Raises:
 		PurchaseError: lines out of order, or a day or quantity that is not a number.
@@ -105,72 +105,89 @@ class History:
 		self.lines = self.purchases = self.ignored_future = 0
 		self.first, self.last = MAX_DAY, 0
 		self.elastic = [0.0, 0.0, 0.0, 0]
-		for customer, item, days, quantities in self._pairs(lines):
-			self._add(customer, item, days, quantities)
+		self._read(lines)
 
-	def _pairs(self, lines: Iterable[Line]) -> Iterator[tuple[int, int, list[int], list[float]]]:
-		for customer, of_customer in groupby(lines, itemgetter(0)):
-			if customer in self.customers.index:
-				raise PurchaseError(
-					f"Lines of customer {customer!r} are not together: sort by customer, item, day"
-				)
-			number, seen = self.customers(customer), set()
-			for item, of_item in groupby(of_customer, itemgetter(1)):
-				if item in seen:
-					raise PurchaseError(
-						f"Lines of customer {customer!r} and item {item!r} are not together:"
-						" sort by customer, item, day"
-					)
-				seen.add(item)
-				days, quantities = self._days(customer, item, of_item)
-				if days:
-					yield number, self.items.index[item], days, quantities
-
-	def _days(self, customer, item, lines) -> tuple[list[int], list[float]]:
-		days, quantities, group = [], [], None
+	def _read(self, lines: Iterable[Line]) -> None:
+		"""Hand over one pair after the other; one loop, for a shop has millions of lines."""
+		newest = self.newest
+		customer = item = group = None
+		days: list[int] = []
+		quantities: list[float] = []
+		seen: set[Hashable] = set()
 		for line in lines:
-			_, _, group, day, quantity = line
 			self.lines += 1
+			if line[1] != item or line[0] != customer or not days:
+				self._finish(customer, item, group, days, quantities)
+				days, quantities = [], []
+				if line[0] != customer or self.lines == 1:
+					seen = set()
+				customer, item, group = self._start(line, customer, seen)
+			_, _, _, day, quantity = line
 			if quantity != quantity or not 0 < day <= MAX_DAY:
 				raise PurchaseError(
 					f"Customer {customer!r}, item {item!r}: day {day!r}, quantity {quantity!r}"
 					" is not a purchase that can be learned from"
 				)
-			if day > self.newest:
-				self.ignored_future += 1
-			elif days and day == days[-1]:
+			if not days or day > days[-1]:
+				days.append(day)
+				quantities.append(quantity)
+			elif day == days[-1]:
 				quantities[-1] += quantity
-			elif days and day < days[-1]:
+			else:
 				raise PurchaseError(
 					f"Customer {customer!r}, item {item!r}: day {day} comes after {days[-1]}:"
 					" sort by customer, item, day"
 				)
-			else:
-				days.append(day)
-				quantities.append(quantity)
+			if day > newest:
+				self.ignored_future += 1
+		self._finish(customer, item, group, days, quantities)
+
+	def _start(self, line: Line, previous: Hashable, seen: set) -> tuple[Hashable, Hashable, Hashable]:
+		customer, item, group = line[:3]
+		if customer != previous and customer in self.customers.index:
+			raise PurchaseError(
+				f"Lines of customer {customer!r} are not together: sort by customer, item, day"
+			)
+		if item in seen:
+			raise PurchaseError(
+				f"Lines of customer {customer!r} and item {item!r} are not together:"
+				" sort by customer, item, day"
+			)
+		seen.add(item)
+		return customer, item, group
+
+	def _finish(self, customer, item, group, days: list[int], quantities: list[float]) -> None:
+		"""Number the names of a pair that is complete, drop what came back or is to come, and keep the rest."""
+		if not days:
+			return
+		number = self.customers(customer)
 		if item not in self.items.index:
 			self.items(item)
 			self.group_of.append(self.groups(group))
-		if days and min(quantities) <= 0:
-			kept = [i for i, quantity in enumerate(quantities) if quantity > 0]
+		if min(quantities) <= 0 or days[-1] > self.newest:
+			kept = [i for i, q in enumerate(quantities) if q > 0 and days[i] <= self.newest]
 			days, quantities = [days[i] for i in kept], [quantities[i] for i in kept]
-		return days, quantities
+		if days:
+			self._add(number, self.items.index[item], days, quantities)
 
 	def _add(self, customer: int, item: int, days: list[int], quantities: list[float]) -> None:
 		self.purchases += len(days)
 		self.first, self.last = min(self.first, days[0]), max(self.last, days[-1])
 		if len(days) == 1:
-			for table in self.tables:
+			for table in self.tables[1:]:
 				if days[0] <= table.day:
-					table.add(customer, item, days, [], NEVER)
+					table.add_single(customer, item, days[0], NEVER)
 			return
 		logs = [math.log(b - a) for a, b in pairwise(days)]
 		if len(logs) > 1:
 			self._elasticity(logs, quantities)
 		for table in self.tables:
 			n = bisect_right(days, table.day) if days[-1] > table.day else len(days)
-			if n:
-				table.add(customer, item, days[:n], logs[: n - 1], days[n] if n < len(days) else NEVER)
+			after = days[n] if n < len(days) else NEVER
+			if n > 1:
+				table.add(customer, item, days[n - 1], logs[: n - 1], after)
+			elif n:
+				table.add_single(customer, item, days[0], after)
 
 	def _elasticity(self, logs: list[float], quantities: list[float]) -> None:
 		"""Within-pair sums of log-interval on the log-quantity that began it (fixed-effects regression)."""

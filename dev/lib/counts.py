@@ -30,10 +30,10 @@ def junit(text):
 def unittest(text):
 	"""Return (passed, failed, skipped) of unittest's closing lines, added up over all blocks."""
 	starts = [*RAN.finditer(text)]
-	ends = [ran.start() for ran in starts[1:]] + [len(text)]
-	blocks = [block_of(text[:end], ran) for ran, end in zip(starts, ends, strict=True)]
-	if not blocks:
+	if not starts:
 		raise ValueError("the runner reported no result: it ended before running the tests")
+	ends = [*(ran.start() for ran in starts[1:]), len(text)]
+	blocks = [block_of(text[:end], ran) for ran, end in zip(starts, ends, strict=True)]
 	return tuple(sum(column) for column in zip(*blocks, strict=True))
 
 

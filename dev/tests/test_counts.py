@@ -35,21 +35,21 @@ def test_several_blocks_are_added_up():
 
 
 @pytest.mark.parametrize(
-	"output",
+	("output", "reason"),
 	[
-		"",
-		"Traceback (most recent call last):\nImportError: no module",
-		"Ran 5 tests in 1.0s\n\nKilled",
-		block(5, "FAILED"),
+		("", "no result"),
+		("Traceback (most recent call last):\nImportError: no module", "no result"),
+		("Ran 5 tests in 1.0s\n\nKilled", "ended before its result"),
+		(block(5, "FAILED"), "without naming"),
 	],
 )
-def test_a_run_without_a_result_is_an_error(output):
-	with pytest.raises(ValueError):
+def test_a_run_without_a_result_is_an_error(output, reason):
+	with pytest.raises(ValueError, match=reason):
 		counts.unittest(output)
 
 
 def test_a_block_does_not_borrow_the_verdict_of_the_next():
-	with pytest.raises(ValueError):
+	with pytest.raises(ValueError, match="ended before its result"):
 		counts.unittest("Ran 5 tests in 1.0s\n\nKilled\n" + block(4, "OK"))
 
 
@@ -59,5 +59,5 @@ def test_junit_report():
 
 
 def test_a_junit_report_without_a_suite_is_an_error():
-	with pytest.raises(ValueError):
+	with pytest.raises(ValueError, match="no test suite"):
 		counts.junit("<testsuites/>")

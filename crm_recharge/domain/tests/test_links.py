@@ -1,6 +1,7 @@
 """Signed links hold for one purpose, one subject, and a time."""
 
 from datetime import datetime, timedelta, timezone
+from string import ascii_letters, digits
 
 import pytest
 from hypothesis import given
@@ -31,13 +32,13 @@ def test_refusals():
 		assert refused(bad) == "malformed"
 
 
-@given(st.integers(0, len(TOKEN) - 1), st.characters(codec="ascii", categories=["L", "N"]))
+@given(st.integers(0, len(TOKEN) - 1), st.sampled_from(ascii_letters + digits))
 def test_any_changed_character_is_refused(at, character):
 	changed = TOKEN[:at] + character + TOKEN[at + 1 :]
 	if changed != TOKEN:
 		assert refused(changed) in ("forged", "malformed")
 
 
-@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\n"), max_size=100))
+@given(st.text(alphabet=st.characters(blacklist_categories=["Cs"], blacklist_characters="\n"), max_size=100))
 def test_any_subject_comes_back(subject):
 	assert read(SECRET, "p", sign(SECRET, "p", subject, NOW + timedelta(1)), NOW) == subject

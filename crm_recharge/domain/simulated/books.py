@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from crm_recharge.domain import chain, effects, payment, threshold, usage
-from crm_recharge.domain.book import EXPIRY, GRANT, RECHARGE, USAGE, Book, Entry, Lot
+from crm_recharge.domain.book import ACTIVE, EXPIRY, GRANT, RECHARGE, USAGE, Book, Entry, Lot
 from crm_recharge.domain.caps import Reservation, caps_at
 from crm_recharge.domain.errors import RuleError
 from crm_recharge.domain.money import plain
@@ -115,10 +115,14 @@ def post_payment(transaction: Transaction, effect: effects.PostCredits, now: dat
 # -- the book's rows ---------------------------------------------------------------------------------------
 
 
-def open_book(transaction: Transaction, account: str, now: datetime) -> Book:
-	"""The account's book as a working copy, what has expired already posted. The caller holds the lock."""
+def open_book(transaction: Transaction, account: str, now: datetime, lots: tuple[str, ...] = ()) -> Book:
+	"""The account's book as a working copy, what has expired already posted. The caller holds the lock.
+
+	Holds the open lots, and those named in `lots` besides.
+	"""
 	row = transaction.get(rows.CreditAccount, account)
-	lots = {name: replace(transaction.get(rows.CreditLot, name).lot) for name in row.open_lots}
+	names = dict.fromkeys((*row.open_lots, *lots))
+	lots = {name: replace(transaction.get(rows.CreditLot, name).lot) for name in names}
 	for lot in lots.values():
 		lot.is_new = lot.changed = False
 	book = Book(
@@ -215,7 +219,7 @@ def view_of(transaction: Transaction, row, setting, now: datetime) -> threshold.
 		falls_below=setting.falls_below,
 		recharge_up_to=setting.recharge_up_to,
 		open_recharge=row.open_recharge,
-		held_because=row.held_because,
+		held_because=row.held_because or (row.status if row.status != ACTIVE else None),
 		paused_because=row.paused_because,
 		# Listed, not good: a recharge that finds no good card fails, and that is told.
 		usable_cards=len(setting.cards),

@@ -83,6 +83,7 @@ class Performer:
 		self.world = world
 		self.clock = clock
 		self.gateway = gateway
+		self.write_duplicate = None
 		self._handlers = {
 			effects.Now: lambda e, t: self.clock.now(),
 			effects.Commit: lambda e, t: t.commit(),
@@ -103,6 +104,10 @@ class Performer:
 			effects.RefundDuplicate: self._refund_duplicate,
 			effects.EnqueueAfterCommit: lambda e, t: t.enqueue_after_commit(e.job, e.recharge),
 		}
+
+	def add_handlers(self, handlers: dict) -> None:
+		"""Do further effects (class -> function of effect and transaction)."""
+		self._handlers |= handlers
 
 	def start(self, machine: Generator, transaction: Transaction | None = None) -> Run:
 		"""A run of `machine`; a machine that reads rows itself brings its `transaction`."""
@@ -214,3 +219,5 @@ class Performer:
 		# Worker, webhook and sweeper may all find the same capture.
 		if transaction.get(rows.RefundDue, effect.answer.intent) is None:
 			transaction.insert(rows.RefundDue(effect.answer.intent, effect.recharge, effect.answer))
+			if self.write_duplicate:
+				self.write_duplicate(effect, transaction)

@@ -12,6 +12,7 @@ from unittest.mock import patch
 from crm_recharge.domain import effects, payment, threshold
 from crm_recharge.domain.answers import Outcome
 from crm_recharge.domain.simulated import books, rows, simulation
+from crm_recharge.domain.simulated.gateway import Gateway
 from crm_recharge.domain.simulated.performer import Performer
 from crm_recharge.domain.simulated.world import Transaction
 
@@ -167,6 +168,30 @@ def switched_on_by_itself():
 		return performer_do(self, effect, transaction)
 
 	with patch.object(payment, "settle", helpful), patch.object(Performer, "do", do):
+		yield
+
+
+@planted
+def clawback_triggers_recharge():
+	"""Nothing holds auto-recharge when a refund or a dispute takes credits away."""
+	view_of = books.view_of
+
+	def unheld(*arguments):
+		return replace(view_of(*arguments), held_because=None)
+
+	with patch.object(books, "view_of", unheld):
+		yield
+
+
+@planted
+def refund_asked_under_new_keys():
+	"""Each ask for a refund goes out under a key of its own."""
+	numbers, refund = count(), Gateway.refund
+
+	def keyless(self, *, key, intent, amount):
+		return refund(self, key=f"{key}#{next(numbers)}", intent=intent, amount=amount)
+
+	with patch.object(Gateway, "refund", keyless):
 		yield
 
 

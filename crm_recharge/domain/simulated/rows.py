@@ -100,6 +100,7 @@ class Recharge:
 	settled_at: datetime | None = None
 	ended_at: datetime | None = None
 	ledger_entry: str | None = None
+	refunded_amount: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

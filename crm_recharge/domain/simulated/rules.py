@@ -103,6 +103,42 @@ def check_caps(world: World, recharge: rows.Recharge) -> None:
 		must(not limit or used <= limit, "caps", f"{recharge.account}: {name} is {limit}, {used} is used or in flight")
 
 
+def check_not_after_clawback(world: World, recharge: rows.Recharge) -> None:
+	"""A refund or a chargeback lowers the balance and must not charge the card for it; nor does a held account."""
+	rows_ = {r.entry.name: r.entry for r in world.all(rows.LedgerRow, recharge.account)}
+	entry = rows_.get(recharge.triggered_by)
+	must(
+		entry is None or entry.entry_type not in ("Refund", "Chargeback"),
+		"a clawback starts nothing",
+		f"{recharge.name} was started by a {entry and entry.entry_type}",
+	)
+	held = world.get(rows.CreditAccount, recharge.account).held_because
+	must(not held, "a clawback starts nothing", f"{recharge.name} was started while held: {held}")
+
+
+def check_claims(world: World, gateway: Gateway, bank) -> None:
+	"""Credits = captured − reversed: of each payment exactly what was refunded or is disputed has been taken back."""
+	for recharge in world.all(rows.Recharge):
+		if not recharge.settled_intent:
+			continue
+		intent = gateway.intents[recharge.settled_intent]
+		claimed = min(intent.amount, intent.refunded + bank.taken(intent.name))
+		key = chain.request_key(recharge.account, "Recharge", intent.name)
+		lot = next(x.lot for x in world.all(rows.CreditLot, recharge.account) if x.lot.source_key == key)
+		must(
+			lot.returned == claimed,
+			"credits = captured - reversed",
+			f"{recharge.name}: {intent.refunded} refunded, {bank.taken(intent.name)} disputed, {lot.returned} taken back",
+		)
+	for due in world.all(rows.RefundDue):
+		intent = gateway.intents[due.intent]
+		must(
+			intent.refunded == intent.amount or bank.is_disputed(due.intent),
+			"a second capture goes back",
+			f"{due.intent}: {intent.refunded} of {intent.amount} refunded",
+		)
+
+
 def check_at_rest(world: World, gateway: Gateway) -> None:
 	"""When nothing is left to do: every capture is credited or on its way back, and nobody waits for nothing."""
 	due = {row.intent for row in world.all(rows.RefundDue)}

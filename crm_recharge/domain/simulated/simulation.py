@@ -11,21 +11,22 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
-from crm_recharge.domain import cards, effects, hearing, payment
+from crm_recharge.domain import cards, dispute, effects, hearing, payment, refund, takeback
 from crm_recharge.domain.caps import CapLimits
 from crm_recharge.domain.errors import RuleError
 from crm_recharge.domain.simulated import books, rows, rules
 from crm_recharge.domain.simulated.clock import Clock
 from crm_recharge.domain.simulated.gateway import Fault, Gateway
 from crm_recharge.domain.simulated.performer import Performer, Run
-from crm_recharge.domain.simulated.world import DuplicateKey, Locked, World
+from crm_recharge.domain.simulated.takebacks import TABLES, Bank, Dispute, Refund, Takebacks
+from crm_recharge.domain.simulated.world import DuplicateKey, Locked, Table, World
 from crm_recharge.domain.usage import UsageRequest
 
 START = datetime(2026, 3, 1, 22, tzinfo=timezone.utc)
 STEPS = 600
 CARDS = ("ok", "ok", "declined", "insufficient", "lost", "expired", "authentication", "processing", "slow", "unreachable")
 LONGEST_REST = 8_000
-ASKS = (effects.Charge, effects.Cancel, effects.LookUp)
+ASKS = (effects.Charge, effects.Cancel, effects.LookUp, effects.AskRefund, effects.LookUpRefund, effects.CheckRefund)
 
 
 @dataclass
@@ -61,6 +62,10 @@ class Simulation:
 		self.world = World()
 		self.gateway = Gateway(self.clock, faults=self._fault)
 		self.performer = Performer(self.world, self.clock, self.gateway)
+		self.bank = Bank(self.gateway)
+		self.takebacks = Takebacks(self.performer, self.bank)
+		self.performer.add_handlers(self.takebacks.handlers())
+		self.world.tables |= {kind: Table(key, parent) for kind, (key, parent) in TABLES.items()}
 		self.live: list[Live] = []
 		self.known_recharges: set[str] = set()
 		self.switched_on: dict[str, bool] = {}
@@ -89,6 +94,7 @@ class Simulation:
 				"long_time": chance((0, 0.1, 0.3)),
 				"person": chance((0.3, 1.5)),
 				"change": chance((0, 0.3)),
+				"claim": chance((0, 0, 0.5, 1.5)),
 			},
 		)
 
@@ -131,6 +137,7 @@ class Simulation:
 			self.step()
 		self._come_to_rest()
 		rules.check_at_rest(self.world, self.gateway)
+		rules.check_claims(self.world, self.gateway, self.bank)
 		self.drawn["recharges"] += len(self.world.all(rows.Recharge))
 		self.drawn["captures"] += sum(i.status == "succeeded" for i in self.gateway.intents.values())
 		return self.drawn
@@ -213,6 +220,7 @@ class Simulation:
 				rules.must(
 					self.switched_on[recharge.account], "switched off means off", f"{recharge.name} was started"
 				)
+				rules.check_not_after_clawback(self.world, recharge)
 
 	# -- what happens from outside -------------------------------------------------------------------------
 
@@ -232,6 +240,8 @@ class Simulation:
 			self.drawn["queue lost"] += self.world.queue.lose_all()
 			return
 		taken = self.world.queue.take()
+		if taken and taken[0] == refund.CARRY_OUT:
+			self._start_refund(taken[1])
 		if taken and taken[0] == payment.CARRY_OUT:
 			self._start_worker(taken[1])
 			if self.rng.random() < self.habits.double_job:
@@ -253,8 +263,19 @@ class Simulation:
 			elif recharge.status == payment.ACTION_REQUIRED and due:
 				self._start(payment.expire_action(recharge.account, recharge.name), "expire")
 
+		for row in self.world.all(Refund):
+			values = row.values
+			due = not values.get("next_ask_at") or values["next_ask_at"] <= now
+			free = not values.get("lease_until") or values["lease_until"] < now
+			if values["status"] in takeback.OPEN_REFUND and due and free:
+				self.world.queue.put(refund.CARRY_OUT, row.name)
+
 	def _webhook(self) -> None:
 		"""Any event so far, in any order, any number of times; the handler reads the payment as it is now."""
+		if self.bank.news and self.rng.random() < 0.4:
+			self.drawn["webhook of a dispute"] += 1
+			self._hear_dispute(self.rng.choice(self.bank.news))
+			return
 		if not self.gateway.events:
 			return
 		event = self.rng.choice(self.gateway.events[-30:])
@@ -265,9 +286,69 @@ class Simulation:
 		answer = self.gateway.retrieve(event.intent)
 		if answer.outcome.value in ("unknown", "error") and not answer.intent:
 			return
+		if event.type == "charge.refunded":
+			self._hear_refunds(event.intent)
+			return
 		recharge = answer.metadata["recharge"]
 		account = self.world.get(rows.Recharge, recharge).account
 		self._start(hearing.hear(account, recharge, answer.metadata["attempt"], answer), f"webhook {event.type}")
+
+	def _hear_dispute(self, name: str) -> None:
+		answer = self.bank.answer(name)
+		found = self._settled(answer.intent)
+		if found:
+			known = self.world.get(Dispute, name)
+			heard = known.values.get("heard", 0) if known else 0
+			self._start(dispute.follow(found.account, found.name, answer, heard), f"dispute {name}")
+
+	def _hear_refunds(self, intent: str) -> None:
+		found = self._settled(intent)
+		for answer in self.takebacks.refunds_of(intent) if found else ():
+			asked = answer.metadata["refund"]
+			known = asked if self.world.get(Refund, asked) else None
+			self._start(refund.hear(found.account, found.name, answer, known), f"refund heard {intent}")
+
+	def _settled(self, intent: str) -> rows.Recharge | None:
+		return next((r for r in self.world.all(rows.Recharge) if r.settled_intent == intent), None)
+
+	def _claim(self) -> None:
+		"""Somebody wants money back: a refund from the desk or from the gateway's dashboard, or a dispute."""
+		settled = [r for r in self.world.all(rows.Recharge) if r.settled_intent]
+		if not settled:
+			return
+		recharge = self.rng.choice(settled)
+		intent = self.gateway.intents[recharge.settled_intent]
+		match self.rng.randrange(4):
+			case 0:
+				self.drawn["refund asked for"] += 1
+				amount = self.rng.choice((None, Decimal(10), Decimal(100)))
+				key = f"want-{self.rng.randrange(40)}"
+				name = self.world.new_name("RF")
+				self._start(refund.request(recharge.account, recharge.name, name, amount, key, {}), "request refund")
+			case 1:
+				self._refund_at_gateway(intent)
+			case 2:
+				if self.bank.open(intent):
+					self.drawn["dispute opened"] += 1
+			case 3:
+				open_ = [n for n, d in self.bank.disputes.items() if d["status"] == "needs_response"]
+				if open_:
+					self.drawn["dispute closed"] += 1
+					self.bank.close(self.rng.choice(open_), self.rng.random() < 0.5)
+
+	def _refund_at_gateway(self, intent) -> None:
+		if self.bank.is_disputed(intent.name):
+			return
+		self.drawn["refund at the gateway"] += 1
+		calm, self.calm = self.calm, True
+		self.gateway.refund(key=self.world.new_name("dash"), intent=intent.name, amount=Decimal(25))
+		self.calm = calm
+
+	def _start_refund(self, name: str) -> None:
+		self.workers += 1
+		row = self.world.get(Refund, name)
+		account = row.values.get("account")
+		self._start(refund.carry_out(account, row.recharge, name, f"refunder-{self.workers}"), f"refund {name}")
 
 	def _time(self) -> None:
 		self.clock.advance(timedelta(seconds=self.rng.choice((0.2, 1, 5, 30, 120))))
@@ -285,6 +366,10 @@ class Simulation:
 			return
 		if (rows.CreditAccount, name) in self.world.locks:
 			return
+		if self.world.get(rows.CreditAccount, name).held_because:
+			self.drawn["hold lifted"] += 1
+			row = self.world.get(rows.CreditAccount, name)
+			self.world.tables[rows.CreditAccount].write(replace(row, held_because=None))
 		setting = self.world.get(rows.AutoRechargeSetting, name)
 		if not setting.enabled:
 			self.drawn["switched on"] += 1
@@ -336,7 +421,7 @@ class Simulation:
 	def _come_to_rest(self) -> None:
 		"""No more faults, no more usage: everything under way ends, sweeps go on, webhooks all arrive."""
 		self.calm = True
-		heard = 0
+		heard = told = 0
 		for _ in range(LONGEST_REST):
 			if self.live:
 				self._rest_step()
@@ -344,6 +429,11 @@ class Simulation:
 			if heard < len(self.gateway.events):
 				self._hear(self.gateway.events[heard])
 				heard += 1
+				continue
+			if told < len(self.bank.news):
+				# Heard again while another answer was taken over: the handler asks once more.
+				self._hear_dispute(self.bank.news[told])
+				told += 1
 				continue
 			if self.world.queue:
 				self._work()
@@ -363,7 +453,8 @@ class Simulation:
 
 	def _anything_due(self) -> bool:
 		undecided = any(i.status == "processing" for i in self.gateway.intents.values())
-		return undecided or any(
+		refunds = any(r.values["status"] in takeback.OPEN_REFUND for r in self.world.all(Refund))
+		return undecided or refunds or any(
 			r.status in (*payment.WORKABLE, payment.ACTION_REQUIRED) for r in self.world.all(rows.Recharge)
 		)
 

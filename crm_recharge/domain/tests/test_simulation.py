@@ -20,7 +20,7 @@ def test_a_thousand_runs_break_no_rule():
 		assert drawn[f"fault:{fault}"] > 50, fault
 	for moment in ("before Commit", "after Charge", "after Cancel", "before UpdateAttempt", "before PostCredits"):
 		assert drawn[f"death {moment}"] > 0, moment
-	for what in ("queue lost", "job run twice", "webhook", "paid on page", "long time", "changed", "captures"):
+	for what in ("queue lost", "job run twice", "webhook", "paid on page", "long time", "changed", "captures", "refund asked for", "refund at the gateway", "dispute opened"):
 		assert drawn[what] > 100, what
 
 

@@ -78,13 +78,18 @@ class Rollback:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-	"""Ask the gateway to charge; `key` makes a repeat harmless. Never while a lock is held. -> Answer."""
+	"""Ask the gateway to charge; `key` makes a repeat harmless. Never while a lock is held. -> Answer.
+
+	Not after `until`, when the gateway may have forgotten the key: a worker may have slept since it decided.
+	Then nothing is asked, and the answer is UNKNOWN.
+	"""
 
 	key: str
 	recharge: str
 	card: str
 	amount: Decimal
 	currency: str
+	until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

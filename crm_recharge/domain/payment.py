@@ -247,7 +247,14 @@ def _call(view: RechargeView, step: Step):
 	attempt = step.attempt
 	match step.kind:
 		case "ask":
-			return effects.Charge(attempt.name, view.name, attempt.card, view.amount, view.currency)
+			return effects.Charge(
+				attempt.name,
+				view.name,
+				attempt.card,
+				view.amount,
+				view.currency,
+				until=attempt.created + REPLAY_WINDOW,
+			)
 		case "look_up":
 			return effects.LookUp(attempt.name, view.name, attempt.created)
 		case "close":

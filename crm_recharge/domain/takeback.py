@@ -142,6 +142,10 @@ def level(paid: PaymentView) -> Machine:
 	only for the order of the rows.
 	"""
 	want = wanted(paid)
+	# Held before anything moves: what is given back is a ledger row too, and looks at the threshold.
+	for claim in (*paid.refunds, *paid.disputes):
+		if want[claim.name] > claim.taken and _always_holds(claim):
+			yield effects.HoldAutoRecharge(paid.account, mark_of(claim))
 	claims = sorted((*paid.refunds, *paid.disputes), key=lambda c: (want[c.name] > c.taken, c.name))
 	for claim in claims:
 		difference = want[claim.name] - claim.taken
@@ -152,13 +156,14 @@ def level(paid: PaymentView) -> Machine:
 	return paid
 
 
+def _always_holds(claim) -> bool:
+	"""Only a refund that was asked for here leaves auto-recharge alone while the balance stays above the level:
+	for all others nobody here has decided that the card may be charged again."""
+	return not isinstance(claim, RefundView) or claim.kind == FROM_GATEWAY
+
+
 def _take(paid: PaymentView, claim, amount: Decimal) -> Machine:
 	is_refund = isinstance(claim, RefundView)
-	# Only a refund that was asked for here leaves auto-recharge alone while the balance stays above the
-	# level: for all others nobody here has decided that the card may be charged again.
-	always = not is_refund or claim.kind == FROM_GATEWAY
-	if always:
-		yield effects.HoldAutoRecharge(paid.account, mark_of(claim))
 	entry = yield effects.TakeCredits(
 		account=paid.account,
 		lot=paid.lot,
@@ -167,7 +172,7 @@ def _take(paid: PaymentView, claim, amount: Decimal) -> Machine:
 		key=movement_key(claim.name, claim.moves + 1),
 		claim=claim.name,
 		intent=claim.intent,
-		hold_if_low=None if always else mark_of(claim),
+		hold_if_low=None if _always_holds(claim) else mark_of(claim),
 	)
 	return (yield from _moved(paid, claim, amount, "hold_entry" if is_refund else "take_entry", entry))
 

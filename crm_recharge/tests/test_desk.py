@@ -7,8 +7,8 @@ import frappe
 from frappe.utils import add_days, now_datetime, nowdate
 
 from crm_recharge.api import credits, desk, insight
-from crm_recharge.api.recharge import card_form
-from crm_recharge.recharge import by_hand
+from crm_recharge.api.recharge import card_form, refund
+from crm_recharge.recharge import by_hand, refunds
 from crm_recharge.tests.case import GOOD, POOR, RechargeCase
 from crm_recharge.tests.factories import make_account, make_category, make_user
 
@@ -129,6 +129,27 @@ class TestRechargeStory(RechargeCase):
 		self.assertIn("$ 25.00 was paid", story["meaning"])
 		self.assertIn("$ 525.00", story["meaning"])
 		self.assertFalse(story["may_cancel"])
+
+	def test_a_refund_is_part_of_it(self):
+		account = self.account_with(GOOD, balance=0, enabled=False)
+		recharge = by_hand.start(account, "25", "k", card=self.card_of(account))["recharge"]
+		frappe.db.commit()
+		self.work(recharge)
+		self.use(account, "5")
+		story = desk.recharge_story(recharge)
+		self.assertEqual((story["unused"], story["may_refund"], story["refunds"]), ("20", True, []))
+		asked = refund(recharge, "k1", "8", "Bought by mistake")
+		refunds.carry_out(asked["refund"])
+		story = desk.recharge_story(recharge)
+		self.assertEqual((story["status"], story["unused"]), ("Partly Refunded", "12"))
+		(row,) = story["refunds"]
+		self.assertEqual((row.status, row.amount, row.reason), ("Succeeded", "8", "Bought by mistake"))
+		frappe.set_user(make_user("Credit User"))
+		self.assertFalse(desk.recharge_story(recharge)["may_refund"])
+		frappe.set_user("Administrator")
+
+	def card_of(self, account: str) -> str:
+		return frappe.get_all("Recharge Card", {"credit_account": account}, pluck="name")[0]
 
 	def test_nothing_was_charged(self):
 		story = self.story(POOR)

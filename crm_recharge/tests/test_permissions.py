@@ -2,6 +2,8 @@
 
 import importlib
 import pkgutil
+from contextlib import suppress
+from unittest.mock import patch
 
 import frappe
 
@@ -96,6 +98,18 @@ class PermissionCase(BenchTestCase):
 		super().setUp()
 		frappe.set_user("Administrator")
 		self.addCleanup(self.leave_nothing)
+		# A proof reads in a transaction of its own; here nothing is committed.
+		snapshot = patch("crm_recharge.credits.proof._fresh_snapshot")
+		snapshot.start()
+		self.addCleanup(snapshot.stop)
+
+	def card(self, account: str) -> str:
+		"""A card of `account`, as the gateway would have told of it."""
+		card = frappe.new_doc("Recharge Card")
+		card.update({"credit_account": account, "payment_method": f"pm_{frappe.generate_hash(length=12)}"})
+		card.update({"brand": "visa", "last4": "4242"})
+		card.flags.from_gateway = True
+		return card.insert().name
 
 	def leave_nothing(self):
 		frappe.set_user("Administrator")
@@ -216,24 +230,19 @@ class TestNobodyWritesTheBook(PermissionCase):
 
 	def test_a_submitted_recharge_cannot_be_declared_paid(self):
 		name = self.submitted_recharge()
+		fields = ["status", "settled_intent", "balance_after", "amount"]
+		before = frappe.db.get_value("Recharge", name, fields)
 		frappe.set_user(make_user("Credit Manager"))
-		for field, value in (("status", "Succeeded"), ("settled_intent", "pi_forged"), ("amount", 1)):
-			with self.subTest(field=field), self.assertRaises(frappe.UpdateAfterSubmitError):
+		for field, value in zip(fields, ("Succeeded", "pi_forged", 1000, 1), strict=True):
+			# Refused, or put back to what it was.
+			with self.subTest(field=field), suppress(frappe.UpdateAfterSubmitError):
 				frappe.client.set_value("Recharge", name, field, value)
+			self.assertEqual(frappe.db.get_value("Recharge", name, fields), before)
 
 	def submitted_recharge(self) -> str:
 		account = make_account()
-		card = frappe.get_doc(
-			{
-				"doctype": "Recharge Card",
-				"credit_account": account,
-				"payment_method": f"pm_{frappe.generate_hash(length=12)}",
-				"brand": "visa",
-				"last4": "4242",
-			}
-		).insert()
 		doc = frappe.get_doc(
-			{"doctype": "Recharge", "credit_account": account, "amount": 20, "card": card.name}
+			{"doctype": "Recharge", "credit_account": account, "amount": 20, "card": self.card(account)}
 		)
 		doc.insert()
 		doc.submit()
@@ -269,6 +278,10 @@ class TestRolesOnTheAPI(PermissionCase):
 			"credits.reverse": (lambda: credits.reverse(self.entry, "why"), MANAGERS),
 			"recharge.start": (lambda: recharge.start(account, 20, "k"), CHARGERS),
 			"recharge.saved_cards": (lambda: recharge.saved_cards(account), SETTING_READERS),
+			"recharge.refund": (lambda: recharge.refund("RC-none", "k", reason="why"), MANAGERS),
+			"recharge.resume": (lambda: recharge.resume(account), MANAGERS),
+			"credits.verify": (lambda: credits.verify(account), READERS),
+			"credits.export": (lambda: credits.export(account), READERS),
 			"recharge.card_form": (lambda: recharge.card_form(account), CHARGERS),
 			"recharge.set_auto_recharge": (
 				lambda: recharge.set_auto_recharge(account, falls_below=20),
@@ -344,9 +357,7 @@ class TestUserPermissions(PermissionCase):
 		account = make_account(**values)
 		entry = give(account, 100)["entry"]
 		make_team(account)
-		card = self.insert(
-			"Recharge Card", credit_account=account, payment_method=self.unique("pm_"), last4="4242"
-		)
+		card = self.card(account)
 		self.insert("Auto-Recharge Setting", credit_account=account, falls_below=50, recharge_up_to=500)
 		paid = self.insert("Recharge", credit_account=account, amount=20, card=card)
 		attempt = frappe.new_doc("Recharge Attempt")
@@ -438,6 +449,9 @@ class TestUserPermissions(PermissionCase):
 			"recharge.saved_cards": recharge.saved_cards,
 			"recharge.set_auto_recharge": lambda name: recharge.set_auto_recharge(name, falls_below=10),
 			"recharge.auto_recharge": recharge.auto_recharge,
+			"recharge.resume": recharge.resume,
+			"credits.verify": credits.verify,
+			"credits.export": credits.export,
 			"desk.account_overview": desk.account_overview,
 			"desk.add_credits_form": desk.add_credits_form,
 			"desk.recharge_story": lambda name: desk.recharge_story(recharges[name]),
@@ -448,6 +462,10 @@ class TestUserPermissions(PermissionCase):
 				with self.subTest(method=name, user=user):
 					self.assertFalse(self.is_refused(lambda call=call: call(self.mine)))
 					self.assertTrue(self.is_refused(lambda call=call: call(self.theirs)))
+			# Not tried on one's own: a refund ends the transaction that these records live in.
+			self.assertTrue(
+				self.is_refused(lambda: recharge.refund(recharges[self.theirs], "k", reason="why"))
+			)
 			frappe.set_user("Administrator")
 
 	def test_sums_cover_what_may_be_seen(self):

@@ -199,6 +199,24 @@ def test_a_failure_of_all_cards_is_a_banner_with_the_way_out(site, stripe, manag
 	manager.picture("switched-off")
 
 
+def test_what_is_unused_is_refunded(site, stripe, manager):
+	account = site.account(stripe, GOOD, balance="0", enabled=False)
+	page = manager.account(account)
+	manager.button("Add Credits").click()
+	manager.dialog.locator("[data-amount='25']").click()
+	manager.dialog.locator(".btn-modal-primary").click()
+	manager.dialog.locator("[data-result='good']").get_by_role("link").click()
+	site.charge(account, "5")
+	manager.button("Refund").click()
+	manager.dialog.locator("[data-fieldname='reason'] textarea").fill("Bought by mistake")
+	manager.dialog.get_by_role("button", name="Refund").click()
+	refunds = page.locator("[data-fieldname='story']:visible .crm-recharge-block", has_text="Refunds")
+	expect(refunds).to_contain_text("Bought by mistake")
+	expect(refunds).to_contain_text("Succeeded")
+	expect(page.locator(".page-head:visible .indicator-pill")).to_have_text("Partly Refunded")
+	assert site.value("Credit Account", account, "balance") == 0
+
+
 def test_corrections_and_statement(site, stripe, manager):
 	account = site.account(stripe, GOOD, balance="100")
 	page = manager.account(account)

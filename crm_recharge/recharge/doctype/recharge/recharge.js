@@ -23,7 +23,7 @@ frappe.ui.form.on("Recharge", {
 		if (frm.doc.name !== name) return;
 		frm.get_field("story").$wrapper.html(story_html(frm, story));
 		frm.events.set_buttons(frm, story);
-		if (FOLLOWED.includes(story.status) || story.status !== frm.doc.status) frm.events.follow(frm, story);
+		if (is_moving(story) || story.status !== frm.doc.status) frm.events.follow(frm, story);
 	},
 
 	set_buttons(frm, story) {
@@ -35,6 +35,9 @@ frappe.ui.form.on("Recharge", {
 				window.open(story.payment_address, "_blank", "noopener"),
 			);
 		}
+		if (story.may_refund && flt(story.unused) > 0) {
+			frm.add_custom_button(__("Refund"), () => frm.events.refund(frm, story));
+		}
 		if (["Failed", "Cancelled"].includes(story.status) && frappe.model.can_submit("Recharge")) {
 			frm
 				.add_custom_button(__("Add Credits Again"), () =>
@@ -45,6 +48,55 @@ frappe.ui.form.on("Recharge", {
 		}
 	},
 
+	refund(frm, story) {
+		const { desk } = crm_recharge;
+		const idempotency_key = desk.new_key();
+		let busy = false;
+		const dialog = new frappe.ui.Dialog({
+			title: __("Refund"),
+			fields: [
+				{
+					fieldtype: "HTML",
+					options: `<p>${__(
+						"{0} of this payment is unused. The credits are taken at once and the money goes back to the card.",
+						[`<b>${desk.money(story.unused, frm.doc.currency)}</b>`],
+					)}</p>`,
+				},
+				{
+					fieldname: "amount",
+					fieldtype: "Currency",
+					label: __("Amount ({0})", [frm.doc.currency]),
+					description: __("Empty: all that is unused."),
+				},
+				{ fieldname: "reason", fieldtype: "Small Text", label: __("Reason"), reqd: 1 },
+			],
+			primary_action_label: __("Refund"),
+			primary_action: async ({ amount, reason }) => {
+				if (busy) return;
+				busy = true;
+				try {
+					const answer = await desk.call("recharge.refund", {
+						recharge: frm.doc.name,
+						idempotency_key,
+						amount: amount ? String(amount) : null,
+						reason,
+					});
+					dialog.hide();
+					frappe.show_alert({
+						message: __("{0} is on its way back.", [desk.money(answer.amount, answer.currency)]),
+						indicator: "green",
+					});
+					frm.reload_doc();
+				} catch {
+					// The server's own words are on the screen.
+				} finally {
+					busy = false;
+				}
+			},
+		});
+		dialog.show();
+	},
+
 	/* While it is under way the form follows it. */
 	follow(frm, story) {
 		const name = frm.doc.name;
@@ -53,14 +105,20 @@ frappe.ui.form.on("Recharge", {
 			if (frm.doc.name !== name || !$(frm.wrapper).is(":visible")) return;
 			const now = await crm_recharge.desk.call("desk.recharge_story", { recharge: name });
 			if (frm.doc.name !== name) return;
-			if (now.status !== story.status || now.status !== frm.doc.status) frm.reload_doc();
-			else {
-				frm.get_field("story").$wrapper.html(story_html(frm, now));
-				frm.events.follow(frm, now);
+			if (now.status !== story.status || now.status !== frm.doc.status || !is_moving(now)) {
+				frm.reload_doc();
+				return;
 			}
+			frm.get_field("story").$wrapper.html(story_html(frm, now));
+			frm.events.follow(frm, now);
 		}, FOLLOW_MS);
 	},
 });
+
+/* A card is being charged, or money is on its way back. */
+const is_moving = (story) =>
+	FOLLOWED.includes(story.status) ||
+	story.refunds.some((refund) => ["Held", "Asked"].includes(refund.status));
 
 const OUTCOMES = {
 	Created: __("asked, no answer yet"),
@@ -102,5 +160,24 @@ const story_html = (frm, story) => {
 		},
 	];
 	return `<div class="crm-recharge-note ${kind}" data-status="${story.status}">${story.meaning}</div>
-		<div class="crm-recharge-block">${desk.table(columns, story.attempts, __("No card has been tried."))}</div>`;
+		<div class="crm-recharge-block">${desk.table(columns, story.attempts, __("No card has been tried."))}</div>
+		${money_back(frm, "Recharge Refund", __("Refunds"), story.refunds)}
+		${money_back(frm, "Recharge Dispute", __("Disputes"), story.disputes)}`;
+};
+
+const money_back = (frm, doctype, title, rows) => {
+	if (!rows.length) return "";
+	const { desk } = crm_recharge;
+	const columns = [
+		{
+			label: __("When"),
+			css: "text-nowrap",
+			of: (row) => desk.link(doctype, row.name, desk.time(row.creation)),
+		},
+		{ label: __("Status"), of: (row) => desk.pill(doctype, row.status) },
+		{ label: __("Reason"), of: (row) => desk.text(row.reason) },
+		{ label: __("Amount"), right: true, of: (row) => desk.money(row.amount, frm.doc.currency) },
+	];
+	return `<div class="crm-recharge-block"><div class="crm-recharge-head">${title}</div>
+		${desk.table(columns, rows, "")}</div>`;
 };

@@ -23,7 +23,7 @@ def try_enqueue(event: str, again: bool = False) -> bool:
 	job_id = f"stripe_event:{event}" + (f":{now_datetime():%H%M}" if again else "")
 	try:
 		frappe.enqueue(
-			"crm_recharge.recharge.events.process", queue="short", job_id=job_id, deduplicate=True, event=event
+			"crm_recharge.recharge.events.process", queue="short", job_id=job_id, deduplicate=True, name=event
 		)
 		return True
 	except Exception:
@@ -31,22 +31,25 @@ def try_enqueue(event: str, again: bool = False) -> bool:
 		return False
 
 
-def process(event: str) -> str:
-	"""Work on one event: once it is done, twice is nothing. Returns its status."""
+def process(name: str) -> str:
+	"""Work on one event: once it is done, twice is nothing. Returns its status.
+
+	Not `event`: `frappe.enqueue` keeps an argument of that name to itself.
+	"""
 	frappe.set_user("Administrator")
 	frappe.db.rollback()
-	row = frappe.db.get_value("Stripe Event", event, ["event_type", "object_id", "status", "tries"], as_dict=True)
+	row = frappe.db.get_value("Stripe Event", name, ["event_type", "object_id", "status", "tries"], as_dict=True)
 	if not row or row.status in (inbox.PROCESSED, inbox.IGNORED):
 		return row.status if row else "missing"
 	handler = HANDLERS.get(row.event_type)
 	if handler is None:
-		return _end(event, inbox.IGNORED, "no handler for this type")
+		return _end(name, inbox.IGNORED, "no handler for this type")
 	try:
-		outcome = handler(row.object_id, event)
+		outcome = handler(row.object_id, name)
 	except Exception as error:
 		frappe.db.rollback()
-		return _fail(event, row.tries + 1, error)
-	return _end(event, inbox.IGNORED if outcome == "not ours" else inbox.PROCESSED, outcome)
+		return _fail(name, row.tries + 1, error)
+	return _end(name, inbox.IGNORED if outcome == "not ours" else inbox.PROCESSED, outcome)
 
 
 def reset(event: str) -> None:

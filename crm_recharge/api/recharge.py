@@ -4,8 +4,8 @@ import frappe
 from frappe import _
 from frappe.rate_limiter import rate_limit
 
-from crm_recharge.credits.errors import InvalidRequestError
 from crm_recharge.api.credits import Number
+from crm_recharge.credits.errors import InvalidRequestError
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings

@@ -147,8 +147,20 @@ def carry_out(account: str | None, recharge: str | None, refund: str, worker: st
 				return "lost"
 			continue
 		if answer is None:
-			answer = replace(refusal, outcome=RefundOutcome.FAILED)
+			answer = replace(refusal, outcome=_refused(view, refusal))
 		return (yield from _record(account, recharge, refund, worker, answer))
+
+
+NEVER = ("charge_already_refunded", "charge_disputed", "charge_not_refundable")
+"""Refusals that asking again will not change: the money is gone already, or the bank decides about it."""
+
+
+def _refused(view: RefundView, refusal: RefundAnswer) -> RefundOutcome:
+	"""What a proven refusal means. A refund that somebody asked for ends with it, and its credits come back; a
+	capture that bought nothing must go back all the same, so it is asked for again once the fault is mended."""
+	if view.kind in (DUPLICATE, ORPHAN) and refusal.code not in NEVER:
+		return RefundOutcome.UNKNOWN
+	return RefundOutcome.FAILED
 
 
 def _claim(account: str | None, refund: str, worker: str) -> Machine:

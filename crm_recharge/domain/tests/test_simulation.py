@@ -33,3 +33,10 @@ def test_a_seed_replays_exactly():
 	first, second = simulate.one(42), simulate.one(42)
 	assert first == second
 	assert first[0]["recharges"] >= 0 and sum(first[0].values()) > 0
+
+
+@pytest.mark.parametrize("seed", [404, 1426, 1546, 8821, 20_260_329])
+def test_seeds_that_once_broke_a_rule(seed):
+	"""A key asked again after a day's sleep; a recharge started between giving back and taking; a duplicate whose
+	refund was given up when the gateway refused it once."""
+	assert simulate.one(seed)[1] is None

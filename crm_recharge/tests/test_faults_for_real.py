@@ -3,16 +3,23 @@
 CRM_RECHARGE_FAULT_ROUNDS (20) says how thorough: with 1000 a worker is killed at every single step of its way.
 """
 
+import json
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from unittest import SkipTest
+from unittest.mock import patch
+from urllib.parse import parse_qs, urlsplit
 
 import frappe
 from frappe.utils import now_datetime
 
 from crm_recharge.domain import payment
-from crm_recharge.recharge import worker
-from crm_recharge.tests.case import FAILS, GOOD
+from crm_recharge.gateway import inbox, stripe_gateway
+from crm_recharge.recharge import confirm, events, links, reconcile, worker
+from crm_recharge.recharge.performer import perform
+from crm_recharge.tests.case import FAILS, GOOD, WEBHOOK_SECRET
 from crm_recharge.tests.support import wires
 from crm_recharge.tests.support.books import breaches
 from crm_recharge.tests.support.fault_case import (
@@ -28,6 +35,9 @@ from crm_recharge.tests.support.fault_case import (
 )
 from crm_recharge.tests.support.node import CannotRun, Killed, Raised, wait_until
 from crm_recharge.tests.support.own_database import OwnDatabase
+from crm_recharge.tests.support.stripe_webhooks import sign
+
+AUTHENTICATE = "4000002760003184"
 
 
 class TestKilledWorkers(FaultCase):
@@ -358,3 +368,279 @@ def usage_keys(account: str) -> tuple[list[str], list[str]]:
 		"Credit Ledger", {"credit_account": account, "entry_type": "Usage"}, pluck="idempotency_key"
 	)
 	return keys, breaches(account)
+
+
+ASK, CLOSE = "POST /v1/payment_intents", "POST /v1/payment_intents/*/cancel"
+PATIENCE = 0.5
+LOSSES = {
+	"lost before": {"kind": "lost_before"},
+	"lost after": {"kind": "lost_after"},
+	"5xx before": {"kind": "error_before", "status": 503},
+	"5xx after, kept under the key": {"kind": "error_after"},
+	"5xx after": {"kind": "error_after", "sticky": False},
+	"429": {"kind": "rate_limit"},
+	"409": {"kind": "conflict"},
+	"too slow, done later": {"kind": "slow", "seconds": 2 * PATIENCE},
+	"too slow, done at once": {"kind": "slow_after", "seconds": 2 * PATIENCE},
+}
+
+
+class TestAnswersLost(FaultCase):
+	"""Each way of losing an answer, at each call of a recharge: declined, closed, captured."""
+
+	def setUp(self):
+		super().setUp()
+		gateway = stripe_gateway.StripeGateway
+
+		def impatient(key, api_base=None, timeout=20):
+			return gateway(key, api_base=api_base, timeout=PATIENCE)
+
+		patcher = patch.object(stripe_gateway, "StripeGateway", impatient)
+		patcher.start()
+		self.addCleanup(patcher.stop)
+
+	@classmethod
+	def setUpClass(cls):
+		super().setUpClass()
+		cls.account = cls().account_with(FAILS, GOOD)
+		cards = frappe.get_all(
+			"Auto-Recharge Card", {"parent": f"ARS-{cls.account}"}, pluck="card", order_by="idx"
+		)
+		cls.declined, cls.good = (
+			frappe.db.get_value("Recharge Card", card, "payment_method") for card in cards
+		)
+		cls.calls = {
+			"the declined charge": {"route": ASK, "where": {"payment_method": cls.declined}},
+			"closing it": {"route": CLOSE},
+			"the capture": {"route": ASK, "where": {"payment_method": cls.good}},
+		}
+
+	def pay_with(self, *orders: dict) -> int:
+		"""Run a recharge while these faults are in force, to its end. Returns how many of them struck."""
+		for order in orders:
+			self.stripe.faults.add(**order)
+		seen = len(self.stripe.log())
+		recharge = self.low_again(self.account)
+		self.work(recharge)
+		self.recover(recharge)
+		struck = sum(order["hits"] for order in self.stripe.faults.list())
+		self.stripe.faults.clear()
+		self.assert_paid_once(self.account, recharge)
+		self.assert_one_card_at_a_time(recharge, seen)
+		return struck
+
+	def assert_one_card_at_a_time(self, recharge: str, seen: int):
+		"""The second card was not asked before the first one's payment was closed."""
+		closed = {
+			i["id"] for i in self.stripe.intents(status="canceled") if i["metadata"]["recharge"] == recharge
+		}
+		first, second = [], []
+		for call in self.stripe.log()[seen:]:
+			if call["params"].get("metadata", {}).get("recharge") == recharge:
+				is_first = call["params"]["payment_method"] == self.declined
+				(first if is_first else second).append(call["at"])
+			elif call["path"].endswith("/cancel") and call["path"].split("/")[-2] in closed:
+				first.append(call["at"])
+		self.assertTrue(first and second)
+		self.assertLess(max(first), min(second))
+
+	def test_each_loss_at_each_call(self):
+		for call, where in self.calls.items():
+			for loss, kind in LOSSES.items():
+				with self.subTest(call=call, loss=loss):
+					self.assertEqual(self.pay_with(where | kind), 1)
+
+	def test_losses_upon_losses(self):
+		"""Several at once, drawn by a seed: also of the questions that are asked after a loss."""
+		look = {"route": "GET /v1/payment_intents*"}
+		for seed in range(max(3, ROUNDS // 5)):
+			draw = random.Random(seed)
+			orders = [
+				where | draw.choice(list(LOSSES.values())) | {"count": draw.randint(1, 2)}
+				for where in [*self.calls.values(), look, look]
+				if draw.random() < 0.8
+			]
+			with self.subTest(seed=seed, orders=orders):
+				self.pay_with(*orders)
+
+
+class TestWebhooksForReal(FaultCase):
+	"""gunicorn, workers, and a gateway that tells of everything twice, late, or in the wrong order."""
+
+	@classmethod
+	def setUpClass(cls):
+		super().setUpClass()
+		cls.node = cls.start_node()
+		cls.url = f"{cls.node.start_web()}/api/method/crm_recharge.api.stripe.webhook"
+		cls.node.start_worker()
+		cls.node.start_worker()
+
+	def setUp(self):
+		super().setUp()
+		self.addCleanup(self.stripe.webhooks.off)
+
+	def post(self, payload: bytes) -> int:
+		headers = {"Stripe-Signature": sign(payload, WEBHOOK_SECRET), "Content-Type": "application/json"}
+		return self.node.session().post(self.url, data=payload, headers=headers, timeout=60).status_code
+
+	def events_about(self, recharge: str) -> list:
+		"""The inbox's rows about the payments of `recharge`."""
+		ours = [i["id"] for i in self.stripe.intents() if i["metadata"].get("recharge") == recharge]
+		frappe.db.rollback()
+		return frappe.get_all(
+			"Stripe Event", {"object_id": ["in", ours]}, ["name", "event_type", "status", "outcome"]
+		)
+
+	def test_events_settle_what_the_worker_did_not_hear(self):
+		"""The answer of the capture is lost; the sweeper never comes; the event does, one way or the other."""
+		for mode in ("twice", "late", "out_of_order"):
+			with self.subTest(mode=mode):
+				account = self.account_with(FAILS, GOOD)
+				customer = self.value("Credit Account", account, "stripe_customer")
+				self.stripe.webhooks.to(self.url, WEBHOOK_SECRET, mode, seconds=0.5, host=self.node.site)
+				self.stripe.faults.lost_after(skip=1, where={"customer": customer})
+				recharge = self.node.call(charge, account, 460, "down")["recharge"]
+				wait_until(lambda r=recharge: self.value("Recharge", r, "status") == "Succeeded", 30, mode)
+				self.assertTrue(self.stripe.webhooks.wait(20))
+				wait_until(
+					lambda r=recharge: all(e.status != "Received" for e in self.events_about(r)), 30, mode
+				)
+				self.assert_paid_once(account, recharge)
+				rows = self.events_about(recharge)
+				ended = {row.status for row in rows if row.event_type in events.HANDLERS}
+				self.assertEqual(ended, {"Processed"}, rows)
+				self.assertEqual({row.name for row in rows}, self.told_about(recharge))
+				self.stripe.webhooks.off()
+		self.assertEqual({d["status"] for d in self.stripe.webhooks.deliveries()}, {200})
+
+	def told_about(self, recharge: str) -> set:
+		"""The gateway's events about the payments of `recharge`."""
+		return {
+			event["id"]
+			for event in self.stripe.all("event")
+			if event["type"].startswith("payment_intent.")
+			and event["data"]["object"]["metadata"].get("recharge") == recharge
+		}
+
+	def test_ten_threads_deliver_one_event(self):
+		account, recharge, intent = self.captured_unheard()
+		payload = event_about("payment_intent.succeeded", intent)
+		with ThreadPoolExecutor(10) as threads:
+			self.assertEqual(list(threads.map(self.post, [payload] * 10)), [200] * 10)
+		(row,) = self.events_about(recharge)
+		wait_until(
+			lambda: self.value("Stripe Event", row.name, "status") == "Processed", 30, "the event's end"
+		)
+		self.assert_paid_once(account, recharge)
+		with ThreadPoolExecutor(10) as threads:
+			self.assertEqual(set(threads.map(self.post, [payload] * 10)), {200})
+		self.assertEqual(len(self.events_about(recharge)), 1)
+		self.assert_paid_once(account, recharge)
+
+	def captured_unheard(self) -> tuple[str, str, dict]:
+		"""A payment that was captured, and whose answer was lost. Returns account, recharge, intent."""
+		account, recharge = self.low_account(GOOD)
+		customer = self.value("Credit Account", account, "stripe_customer")
+		self.stripe.faults.lost_after(where={"customer": customer})
+		self.assertEqual(self.work(recharge), "waiting")
+		(intent,) = self.stripe.intents(customer, "succeeded")
+		return account, recharge, intent
+
+	def race(self, *racers: tuple) -> list:
+		"""Let every (function, argument...) begin at the same moment, each in a process of its own."""
+		line = get_context("fork").Barrier(len(racers), timeout=30)
+		running = [self.node.fork(start_together, line, *racer) for racer in racers]
+		return [child.result() for child in running]
+
+	def test_all_who_hear_of_a_payment_at_once_settle_it_once(self):
+		for _ in range(max(3, ROUNDS // 5)):
+			account, recharge, intent = self.captured_unheard()
+			names = [
+				self.kept("payment_intent.succeeded", intent),
+				self.kept("payment_intent.processing", intent),
+			]
+			let_time_pass(recharge)
+			self.race(
+				(worker.carry_out, recharge),
+				(worker.carry_out, recharge),
+				(recover, recharge),
+				(events.process, names[0]),
+				(events.process, names[0]),
+				(events.process, names[1]),
+				(reconcile_payments,),
+			)
+			self.assertEqual(self.recover(recharge), "Succeeded")
+			self.assert_paid_once(account, recharge)
+			self.assertEqual({self.value("Stripe Event", name, "status") for name in names}, {"Processed"})
+
+	def test_the_return_page_and_everybody_else_settle_once(self):
+		for number in range(max(2, ROUNDS // 10)):
+			account, recharge = self.low_account(AUTHENTICATE)
+			self.assertEqual(self.work(recharge), "Action Required")
+			token = parse_qs(urlsplit(links.confirm_link(recharge)).query)["token"][0]
+			confirm.start(token)
+			session = frappe.db.get_value(
+				"Recharge Attempt", {"recharge": recharge, "card": ["is", "not set"]}, "checkout_session"
+			)
+			self.stripe.control("complete_checkout", session=session, number=GOOD)
+			customer = self.value("Credit Account", account, "stripe_customer")
+			(intent,) = self.stripe.intents(customer, "succeeded")
+			names = [
+				self.kept("payment_intent.succeeded", intent),
+				self.kept(
+					"checkout.session.completed",
+					{"id": session, "object": "checkout.session", "payment_intent": intent["id"]},
+				),
+			]
+			others = [(expire, account, recharge)] if number % 2 else []
+			if others:
+				let_time_pass(recharge)
+			self.race(
+				(confirm.finish, token),
+				(confirm.finish, token),
+				(events.process, names[0]),
+				(events.process, names[1]),
+				(reconcile_payments,),
+				(worker.carry_out, recharge),
+				*others,
+			)
+			self.assertEqual(self.recover(recharge), "Succeeded")
+			self.assert_paid_once(account, recharge)
+
+	def kept(self, kind: str, obj: dict) -> str:
+		"""An event in the inbox that nobody has worked on. Returns its name."""
+		payload = event_about(kind, obj)
+		name, _ = inbox.receive(payload, sign(payload, WEBHOOK_SECRET))
+		frappe.db.commit()
+		return name
+
+
+def start_together(line, function, *args):
+	"""In a child: wait for the others, then do it."""
+	line.wait()
+	return function(*args)
+
+
+def reconcile_payments() -> dict:
+	"""In a child: the reconciler, without the search for payments that other tests' gateways have taken along."""
+	with patch.object(reconcile, "_missing", lambda *_: 0):
+		return reconcile.reconcile_recent()
+
+
+def expire(account: str, recharge: str) -> str:
+	"""In a child: the card holder's time is over."""
+	return perform(payment.expire_action(account, recharge))
+
+
+def event_about(kind: str, obj: dict) -> bytes:
+	"""An event of Stripe as it is posted, with an id of its own."""
+	event = {
+		"id": f"evt_{frappe.generate_hash(length=16)}",
+		"object": "event",
+		"type": kind,
+		"created": int(time.time()),
+		"livemode": False,
+		"api_version": "2024-06-20",
+		"data": {"object": obj},
+	}
+	return json.dumps(event).encode()

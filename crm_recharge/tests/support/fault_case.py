@@ -1,6 +1,7 @@
 """Ground for tests that break things: recovery as the sweepers do it, and what must hold after it."""
 
 import os
+import time
 from decimal import Decimal
 from unittest import SkipTest
 from unittest.mock import patch
@@ -77,6 +78,7 @@ def recover(recharge: str, minutes: int = 30) -> str:
 		if status not in payment.WORKABLE:
 			break
 		let_time_pass(recharge)
+		time.sleep(0.05)  # what is still under way at the gateway needs some time indeed
 		with patch.object(worker, "try_enqueue", lambda job, name, again=False: worker.carry_out(name)):
 			sweep_for(recharge)
 	return status

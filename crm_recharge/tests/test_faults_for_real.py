@@ -6,7 +6,9 @@ CRM_RECHARGE_FAULT_ROUNDS (20) says how thorough: with 1000 a worker is killed a
 import json
 import random
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from multiprocessing import get_context
 from unittest import SkipTest
 from unittest.mock import patch
@@ -17,10 +19,10 @@ from frappe.utils import now_datetime
 
 from crm_recharge.domain import payment
 from crm_recharge.gateway import inbox, stripe_gateway
-from crm_recharge.recharge import confirm, events, links, reconcile, worker
+from crm_recharge.recharge import confirm, disputes, events, links, reconcile, refunds, worker
 from crm_recharge.recharge.performer import perform
 from crm_recharge.tests.case import FAILS, GOOD, WEBHOOK_SECRET
-from crm_recharge.tests.support import wires
+from crm_recharge.tests.support import traffic, wires
 from crm_recharge.tests.support.books import breaches
 from crm_recharge.tests.support.fault_case import (
 	ROUNDS,
@@ -644,3 +646,55 @@ def event_about(kind: str, obj: dict) -> bytes:
 		"data": {"object": obj},
 	}
 	return json.dumps(event).encode()
+
+
+class TestCrossTraffic(FaultCase):
+	"""Eight processes over eight accounts, all doing everything."""
+
+	@classmethod
+	def setUpClass(cls):
+		super().setUpClass()
+		cls.node = cls.start_node()
+
+	def test_nothing_deadlocks_unhandled_and_the_books_agree(self):
+		accounts = [self.account_with(GOOD, anomaly_factor=0) for _ in range(8)]
+		rounds = max(5, ROUNDS // 20)
+		running = [
+			self.node.fork(traffic.run, accounts, seed, self.stripe.api_base, rounds) for seed in range(8)
+		]
+		told = [child.result(900) for child in running]
+		done, refused = (sum((each[part] for each in told), Counter()) for part in ("done", "refused"))
+		errors = [error for each in told for error in each["errors"]]
+		report(f"cross traffic: {dict(done)}; refused: {dict(refused)}; errors: {len(errors)}")
+		self.assertEqual(errors, [])
+		self.assertEqual({act.__name__ for act in traffic.ACTS} - set(done), set(), "never done")
+		for account in accounts:
+			self.come_to_rest(account)
+			self.assert_whole(account)
+			self.assert_gateway_agrees(account)
+
+	def come_to_rest(self, account: str):
+		"""Carry out what is under way on `account`."""
+		for recharge in frappe.get_all("Recharge", {"credit_account": account}, pluck="name"):
+			self.recover(recharge)
+		for refund in frappe.get_all("Recharge Refund", {"credit_account": account}, pluck="name"):
+			refunds.carry_out(refund)
+		for dispute in frappe.get_all("Recharge Dispute", {"credit_account": account}, pluck="name"):
+			disputes.follow(dispute)
+		frappe.db.commit()
+
+	def assert_gateway_agrees(self, account: str):
+		"""Captured less refunded there is what the ledger says here."""
+		customer = self.value("Credit Account", account, "stripe_customer")
+		intents = {intent["id"] for intent in self.stripe.intents(customer, "succeeded")}
+		back = sum(r["amount"] for r in self.stripe.all("refund") if r["payment_intent"] in intents)
+		moved = frappe.db.sql(
+			"SELECT CAST(SUM(`amount`) AS CHAR) FROM `tabCredit Ledger` WHERE `credit_account` = %s"
+			" AND `entry_type` IN ('Recharge', 'Refund', 'Chargeback', 'Reinstatement')",
+			account,
+		)[0][0]
+		self.assertEqual(Decimal(moved or 0), self.captured(account) - Decimal(back) / 100)
+		self.assertEqual(
+			frappe.db.count("Recharge", {"credit_account": account, "settled_intent": ["is", "set"]}),
+			len(intents),
+		)

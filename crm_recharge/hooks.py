@@ -68,10 +68,14 @@ doc_events = {
 	**{
 		voucher: {
 			"on_submit": "crm_recharge.accounting.corrections.on_submit",
-			"on_cancel": "crm_recharge.accounting.corrections.on_cancel",
+			"on_cancel": [
+				"crm_recharge.accounting.corrections.on_cancel",
+				"crm_recharge.accounting.refunds.on_cancel",
+			],
 		}
 		for voucher in ("Sales Invoice", "Payment Entry")
 	},
+	"Journal Entry": {"on_cancel": "crm_recharge.accounting.disputes.on_cancel"},
 }
 
 # A recharge outlives its invoice: cancelling the one must not cancel the other.
@@ -91,7 +95,11 @@ scheduler_events = {
 			"crm_recharge.recharge.decisions.sweep",
 			"crm_recharge.recharge.refunds.sweep",
 		],
-		"*/3 * * * *": ["crm_recharge.accounting.sweep.sweep"],
+		"*/3 * * * *": [
+			"crm_recharge.accounting.sweep.sweep",
+			"crm_recharge.accounting.refunds.sweep",
+			"crm_recharge.accounting.disputes.sweep",
+		],
 		# Within Stripe's 24 hours in which a key can be asked again.
 		"17 * * * *": ["crm_recharge.recharge.reconcile.reconcile_recent"],
 	},
@@ -106,6 +114,11 @@ scheduler_events = {
 		"crm_recharge.recharge.spikes.refresh_daily_usage",
 	],
 }
+
+# The customer's page. Who owns no account is told so there; no role makes an owner.
+standard_portal_menu_items = [
+	{"title": "Credits", "route": "/credits", "reference_doctype": "Credit Account"},
+]
 
 # Own masters, kept in fixtures/.
 fixtures = [
@@ -124,6 +137,7 @@ fixtures = [
 					"Auto-Recharge Stopped",
 					"Credits Refunded",
 					"Refund Came Back",
+					"Recharge Credit Note",
 					"Refund Failed",
 					"Refund Undecided",
 					"Refunded at the Payment Gateway",

@@ -6,15 +6,21 @@ from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 RECHARGE = "crm_recharge"
 """The field that ties a Sales Invoice or a Payment Entry to its Recharge."""
 
+REFUND = "crm_recharge_refund"
+"""The field that ties a credit note or the Payment Entry that pays it out to its Recharge Refund."""
 
-def _recharge_link(insert_after: str) -> dict:
+DISPUTE = "crm_recharge_dispute"
+"""The field that ties a Journal Entry to its Recharge Dispute."""
+
+
+def _link(fieldname: str, doctype: str, insert_after: str) -> dict:
 	# Indexed but not unique: an amended document keeps it beside the cancelled one it replaces. That there is
 	# one pair per recharge is what the lock on the Recharge row is for.
 	return {
-		"fieldname": RECHARGE,
-		"label": "Recharge",
+		"fieldname": fieldname,
+		"label": doctype,
 		"fieldtype": "Link",
-		"options": "Recharge",
+		"options": doctype,
 		"insert_after": insert_after,
 		"read_only": 1,
 		"no_copy": 1,
@@ -25,8 +31,9 @@ def _recharge_link(insert_after: str) -> dict:
 
 
 CUSTOM_FIELDS = {
-	"Sales Invoice": [_recharge_link("remarks")],
-	"Payment Entry": [_recharge_link("remarks")],
+	"Sales Invoice": [_link(RECHARGE, "Recharge", "remarks"), _link(REFUND, "Recharge Refund", RECHARGE)],
+	"Payment Entry": [_link(RECHARGE, "Recharge", "remarks"), _link(REFUND, "Recharge Refund", RECHARGE)],
+	"Journal Entry": [_link(DISPUTE, "Recharge Dispute", "user_remark")],
 }
 
 

@@ -71,6 +71,14 @@ ACCOUNTS = (
 		"Indirect Expense",
 	),
 	AccountPlan(
+		"loss_account",
+		"Chargeback Losses",
+		"Expense",
+		"",
+		("write_off_account", "exchange_gain_loss_account", "round_off_account"),
+		"Indirect Expense",
+	),
+	AccountPlan(
 		"income_account",
 		"Credit Usage Revenue",
 		"Income",

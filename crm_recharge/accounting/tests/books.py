@@ -168,3 +168,36 @@ def new_customer(**values) -> str:
 	name = make_customer(**values)
 	frappe.db.commit()
 	return name
+
+
+def vat_template(case: BooksTestCase, rate: int) -> str:
+	"""A taxes template of `rate` %, the company's own for this test; returns the tax account."""
+	tax = frappe.db.get_value("Account", {"company": COMPANY, "account_name": "Test VAT"})
+	if not tax:
+		parent = frappe.db.get_value(
+			"Account", {"company": COMPANY, "root_type": "Liability", "is_group": 1, "account_type": "Tax"}
+		)
+		tax = (
+			frappe.get_doc(
+				{
+					"doctype": "Account",
+					"company": COMPANY,
+					"account_name": "Test VAT",
+					"parent_account": parent or "Duties and Taxes - RB",
+					"account_type": "Tax",
+				}
+			)
+			.insert()
+			.name
+		)
+	template = case.insert(
+		doctype="Sales Taxes and Charges Template",
+		title=f"VAT {frappe.generate_hash(length=6)}",
+		company=COMPANY,
+		taxes=[{"charge_type": "On Net Total", "account_head": tax, "description": "VAT", "rate": rate}],
+	)
+	row = frappe.db.get_value("CRM Recharge Company", {"company": COMPANY})
+	case.change("CRM Recharge Company", row, taxes_template=template.name)
+	frappe.clear_document_cache("CRM Recharge Settings", "CRM Recharge Settings")
+	case.addCleanup(frappe.clear_document_cache, "CRM Recharge Settings", "CRM Recharge Settings")
+	return tax

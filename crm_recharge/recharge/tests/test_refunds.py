@@ -262,19 +262,34 @@ class TestAnswers(TakebackCase):
 			self.assertIn(name, [call.args[1] for call in enqueue.call_args_list])
 		self.assertEqual(refunds.carry_out(name), "Succeeded")
 
-	def test_no_transaction_is_open_while_the_gateway_is_asked(self):
+	def test_nothing_is_locked_or_unwritten_while_the_gateway_is_asked(self):
 		account, recharge = self.paid("100")
 		name = self.refund(recharge)
-		seen, asked = [], StripeGateway.refund
+		asked, seen = StripeGateway.refund, []
 
 		def spy(gateway, **arguments):
-			seen.append((frappe.db.sql("SELECT @@in_transaction")[0][0], frappe.db.transaction_writes))
-			frappe.db.sql("SELECT `name` FROM `tabCredit Account` WHERE `name` = %s", account)
+			seen.append(frappe.db.transaction_writes)
+			# From elsewhere, without waiting: it fails if anybody holds a lock.
+			seen.append(
+				self.at_once(
+					1,
+					lambda _n: [
+						frappe.db.sql(
+							f"SELECT `name` FROM `tab{doctype}` WHERE `name` = %s FOR UPDATE NOWAIT", row
+						)[0][0]
+						for doctype, row in (
+							("Credit Account", account),
+							("Recharge", recharge),
+							("Recharge Refund", name),
+						)
+					],
+				)
+			)
 			return asked(gateway, **arguments)
 
 		with patch.object(StripeGateway, "refund", spy):
 			self.assertEqual(refunds.carry_out(name), "Succeeded")
-		self.assertEqual(seen, [(0, 0)])
+		self.assertEqual(seen, [0, [[account, recharge, name]]])
 
 
 class TestMadeElsewhere(TakebackCase):

@@ -24,6 +24,7 @@ COMPANY_LINKS = (
 	"unearned_revenue_account",
 	"clearing_account",
 	"fee_account",
+	"loss_account",
 	"income_account",
 	"taxes_template",
 	"cost_center",

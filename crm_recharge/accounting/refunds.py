@@ -1,0 +1,366 @@
+"""A refund in ERPNext's books: a credit note against the recharge's invoice, and the Payment Entry that pays it out.
+
+One transaction, one commit, under the lock of the Recharge Refund's row, as for a recharge (posting.py). It
+waits until the recharge's own invoice is written. A refund that the bank has returned takes its documents back.
+What bought nothing was never invoiced: its capture and its refund pass Stripe's balance and cancel out.
+"""
+
+from dataclasses import replace
+
+import frappe
+from frappe import _
+from frappe.utils import cint, flt, get_datetime, now_datetime
+
+from crm_recharge.accounting import documents, mailing, posting, takeback_rows
+from crm_recharge.accounting.custom_fields import REFUND
+from crm_recharge.accounting.documents import Books
+from crm_recharge.accounting.errors import AccountingError
+from crm_recharge.accounting.posting import DONE, FAILED, NOT_NEEDED, PENDING
+from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.credits.money import exact
+from crm_recharge.domain import takeback
+from crm_recharge.domain.money import plain
+
+DOCTYPE = "Recharge Refund"
+JOB = "account_for_refund"
+TEMPLATE = "Recharge Credit Note"
+LINK = {"Sales Invoice": "credit_note", "Payment Entry": "payment_entry"}
+
+
+def account_for(name: str) -> str:
+	"""Write, submit and link the documents of a refund, then mail the credit note. Returns the accounting status.
+
+	Owns its transactions, so it must run on its own: as a job, or with nothing written before it.
+	"""
+	status = takeback_rows.work(DOCTYPE, name, _post)
+	if status == DONE:
+		mail_credit_note(name)
+	return status
+
+
+@frappe.whitelist(methods=["POST"])
+def retry(name: str) -> str:
+	"""A person asks to try again now. Returns the accounting status. For the roles of posting.ROLES."""
+	return takeback_rows.retry(DOCTYPE, name, JOB)
+
+
+def sweep() -> int:
+	"""Queue what is due: documents, and credit notes that are not mailed yet. Returns how many."""
+	names = takeback_rows.due(DOCTYPE)
+	# In SQL: get_all would take a mail without a due time for one that is long due.
+	names += frappe.db.sql(
+		"SELECT `name` FROM `tabRecharge Refund` WHERE `accounting_status` = %s AND `accounting_next_try_at` <= %s"
+		" AND `credit_note_mailed_at` IS NULL ORDER BY `accounting_next_try_at` LIMIT %s",
+		(DONE, now_datetime(), takeback_rows.BATCH),
+		pluck=True,
+	)
+	return takeback_rows.enqueue_all(names, JOB)
+
+
+# -- the documents -------------------------------------------------------------------------------------------
+
+
+@retry_on_contention
+def _post(name: str) -> str:
+	row = read(name)
+	if row.accounting_status not in (PENDING, FAILED):
+		return row.accounting_status or ""
+	recharge = posting.read(row.recharge)
+	if recharge.accounting_status not in (DONE, NOT_NEEDED):
+		return takeback_rows.wait(
+			DOCTYPE, name, _("Waits for the invoice of recharge {0}.").format(row.recharge)
+		)
+	books = None
+	if recharge.accounting_status == DONE and row.status == takeback.SUCCEEDED:
+		books = _books(recharge)
+	frappe.db.commit()
+
+	row = read(name, lock=True)
+	if row.accounting_status not in (PENDING, FAILED):
+		frappe.db.rollback()
+		return row.accounting_status or ""
+	if row.status == takeback.FAILED:
+		_take_back(row)
+		takeback_rows.write(DOCTYPE, name, accounting_status=DONE, credit_note=None, payment_entry=None)
+	elif not books:
+		takeback_rows.write(DOCTYPE, name, accounting_status=NOT_NEEDED)
+	else:
+		note = _existing("Sales Invoice", name) or make_credit_note(row, recharge)
+		_must_be(row, note)
+		entry = _existing("Payment Entry", name) or make_payment(row, books, note)
+		mail = cint(frappe.db.get_single_value("CRM Recharge Settings", "mail_invoices"))
+		takeback_rows.write(
+			DOCTYPE,
+			name,
+			accounting_status=DONE,
+			credit_note=note.name,
+			payment_entry=entry.name,
+			accounting_next_try_at=now_datetime() if mail and not row.credit_note_mailed_at else None,
+		)
+	frappe.db.commit()
+	return NOT_NEEDED if row.status != takeback.FAILED and not books else DONE
+
+
+def read(name: str, lock: bool = False):
+	"""The refund's columns that matter here, its amount as Decimal. Raises DoesNotExistError."""
+	rows = frappe.db.sql(
+		"SELECT `name`, `recharge`, `credit_account`, `customer`, `company`, `status`, `kind`, `currency`, `intent`,"
+		" `gateway_refund`, `ended_at`, `reason`, `accounting_status`, `credit_note`, `payment_entry`,"
+		" `credit_note_mailed_at`, CAST(`amount` AS CHAR) AS `amount`, `accounting_tries` FROM `tabRecharge Refund`"
+		f" WHERE `name` = %s{' FOR UPDATE' if lock else ''}",
+		name,
+		as_dict=True,
+	)
+	if not rows:
+		raise frappe.DoesNotExistError(_("Recharge Refund {0} does not exist.").format(name))
+	rows[0].amount = exact(rows[0].amount)
+	return rows[0]
+
+
+def _books(recharge) -> Books:
+	"""The recharge's own books, at the exchange rate of its invoice: what was taken at that rate goes back at it."""
+	books = posting._look_up(recharge)
+	rate = flt(frappe.db.get_value("Sales Invoice", recharge.sales_invoice, "conversion_rate"))
+	return replace(books, rate=rate)
+
+
+def make_credit_note(row, recharge):
+	"""Insert and submit the return of (part of) the recharge's invoice.
+
+	Raises AccountingError when its total is not the amount refunded.
+	"""
+	from erpnext.controllers.sales_and_purchase_return import make_return_doc
+
+	original = frappe.get_doc("Sales Invoice", recharge.sales_invoice)
+	note = documents._invoice_class()(make_return_doc("Sales Invoice", original.name).as_dict())
+	at = max(
+		get_datetime(row.ended_at or now_datetime()),
+		get_datetime(f"{original.posting_date} {original.posting_time}"),
+	)
+	note.update(
+		{
+			"is_pos": 0,
+			"set_posting_time": 1,
+			"posting_date": at.date(),
+			"posting_time": at.time(),
+			"due_date": at.date(),
+			"payment_schedule": [],
+			"ignore_default_payment_terms_template": 1,
+			# Its own outstanding amount: the original is paid, and the payout is for this one.
+			"update_outstanding_for_self": 1,
+			"remarks": _("Refund {0} of recharge {1}, payment {2}").format(
+				row.name, row.recharge, row.intent
+			),
+			REFUND: row.name,
+		}
+	)
+	(item,) = note.items
+	if row.amount != exact(original.grand_total):
+		# ERPNext counts what has been returned of an invoice line in pieces, and this is part of one piece.
+		item.update(
+			{"sales_invoice_item": None, "rate": float(row.amount), "price_list_rate": float(row.amount)}
+		)
+	note.flags.ignore_permissions = True
+	note.insert()
+	_must_be(row, note)
+	note.submit()
+	return note
+
+
+def make_payment(row, books: Books, note):
+	"""Insert and submit the Payment Entry that pays the credit note out of the clearing account."""
+	outstanding = flt(frappe.db.get_value("Sales Invoice", note.name, "outstanding_amount"))
+	paid, clearing_rate = -note.base_grand_total, 1.0
+	if books.clearing_currency != books.company_currency:
+		paid, clearing_rate = -note.grand_total, books.rate
+	entry = frappe.new_doc("Payment Entry")
+	entry.update(
+		{
+			"payment_type": "Pay",
+			"company": books.company,
+			"posting_date": note.posting_date,
+			"mode_of_payment": books.mode_of_payment,
+			"party_type": "Customer",
+			"party": note.customer,
+			"paid_from": books.clearing,
+			"paid_from_account_currency": books.clearing_currency,
+			"paid_to": note.debit_to,
+			"paid_to_account_currency": note.party_account_currency,
+			"source_exchange_rate": clearing_rate,
+			"target_exchange_rate": 1.0
+			if note.party_account_currency == books.company_currency
+			else books.rate,
+			"paid_amount": paid,
+			"received_amount": -outstanding,
+			"reference_no": row.gateway_refund,
+			"reference_date": note.posting_date,
+			"cost_center": books.cost_center,
+			REFUND: row.name,
+		}
+	)
+	entry.append(
+		"references",
+		{
+			"reference_doctype": "Sales Invoice",
+			"reference_name": note.name,
+			"allocated_amount": outstanding,
+		},
+	)
+	documents._fill_dimensions(entry)
+	entry.flags.ignore_permissions = True
+	entry.insert()
+	if entry.unallocated_amount or entry.difference_amount:
+		raise AccountingError(
+			_(
+				"Payment Entry for {0}: {1} {2} could not be allocated, difference {3}. Check the exchange rates."
+			).format(row.name, entry.unallocated_amount, note.party_account_currency, entry.difference_amount)
+		)
+	entry.submit()
+	return entry
+
+
+def _must_be(row, note) -> None:
+	if exact(note.grand_total) == -row.amount and not flt(note.rounding_adjustment):
+		return
+	raise AccountingError(
+		_("Credit note {0} comes to {1} {2}, but {3} {2} was refunded. Cancel or correct it.").format(
+			note.name, note.grand_total, row.currency, plain(row.amount)
+		)
+	)
+
+
+def _existing(doctype: str, name: str):
+	"""The submitted document that carries this refund, if there is one. Raises AccountingError for a draft."""
+	rows = frappe.get_all(
+		doctype,
+		{REFUND: name, "docstatus": ("<", 2)},
+		["name", "docstatus"],
+		order_by="docstatus desc, creation",
+	)
+	if rows and not rows[0].docstatus:
+		raise AccountingError(
+			_("{0} {1} for this refund is a draft. Submit it or delete it.").format(_(doctype), rows[0].name)
+		)
+	return frappe.get_doc(doctype, rows[0].name) if rows else None
+
+
+def _take_back(row) -> None:
+	"""The money came back: so do the documents, the payment first."""
+	for doctype in ("Payment Entry", "Sales Invoice"):
+		for name in frappe.get_all(doctype, {REFUND: row.name, "docstatus": 1}, pluck="name"):
+			doc = frappe.get_doc(doctype, name)
+			doc.flags.ignore_permissions = True
+			doc.flags.by_refund = True
+			doc.cancel()
+
+
+def on_cancel(doc, method=None) -> None:
+	"""Sales Invoice and Payment Entry, on_cancel: a person took it down; what comes next is a person's decision."""
+	name = doc.get(REFUND)
+	if not name or doc.flags.by_refund:
+		return
+	field = LINK[doc.doctype]
+	if frappe.db.get_value(DOCTYPE, name, field, for_update=True) != doc.name:
+		return
+	takeback_rows.write(
+		DOCTYPE,
+		name,
+		accounting_status=FAILED,
+		accounting_error=_(
+			"{0} {1} was cancelled by {2}. Use Retry to have a new one written. Nothing happens by itself."
+		).format(_(doc.doctype), doc.name, frappe.session.user),
+		**{field: None},
+	)
+
+
+# -- the mail ------------------------------------------------------------------------------------------------
+
+
+def mail_credit_note(name: str) -> bool:
+	"""Queue the credit note as a PDF, once. Whether it was queued now. A failure is tried again by the sweeper."""
+	frappe.db.rollback()
+	try:
+		return _mail(name)
+	except frappe.DoesNotExistError:
+		frappe.db.rollback()
+		raise
+	except Exception as error:
+		trace = frappe.get_traceback()
+		frappe.db.rollback()
+		_record_mail_failure(name, error, trace)
+		return False
+
+
+@retry_on_contention
+def _mail(name: str) -> bool:
+	row = read(name)
+	if row.accounting_status != DONE or not row.credit_note or row.credit_note_mailed_at:
+		return False
+	if not cint(frappe.db.get_single_value("CRM Recharge Settings", "mail_invoices")):
+		frappe.db.set_value(DOCTYPE, name, "accounting_next_try_at", None)
+		frappe.db.commit()
+		return False
+	note = frappe.get_doc("Sales Invoice", row.credit_note)
+	recipients = mailing.recipients_of(row.credit_account, row.customer)
+	if not recipients:
+		raise AccountingError(
+			_(
+				"No e-mail address: give {0} an Account Owner, or {1} a billing contact with an address."
+			).format(row.credit_account, row.customer)
+		)
+	template = frappe.get_cached_doc("Email Template", TEMPLATE)
+	context = {
+		"invoice": note,
+		"refund": row,
+		"customer_name": note.customer_name,
+		"company": note.company,
+		"amount": frappe.utils.fmt_money(-note.grand_total, currency=note.currency),
+		"original": note.return_against,
+	}
+	mail = template.get_formatted_email(context)
+	pdf = mailing.make_pdf(note)
+	frappe.db.rollback()
+
+	row = read(name, lock=True)
+	if row.accounting_status != DONE or row.credit_note != note.name or row.credit_note_mailed_at:
+		frappe.db.rollback()
+		return False
+	frappe.sendmail(
+		recipients=recipients,
+		sender=frappe.db.get_single_value("CRM Recharge Settings", "sender") or None,
+		subject=mail["subject"],
+		message=mail["message"],
+		attachments=[pdf],
+		reference_doctype="Sales Invoice",
+		reference_name=note.name,
+	)
+	takeback_rows.write(DOCTYPE, name, accounting_status=DONE, credit_note_mailed_at=now_datetime())
+	frappe.db.commit()
+	return True
+
+
+@retry_on_contention
+def _record_mail_failure(name: str, error: Exception, trace: str) -> None:
+	row = read(name, lock=True)
+	if row.credit_note_mailed_at:
+		frappe.db.rollback()
+		return
+	tries = cint(row.accounting_tries) + 1
+	again = tries < mailing.TRIES
+	if tries == 1:
+		frappe.log_error(
+			title=f"Mailing the credit note of {name}",
+			message=trace,
+			reference_doctype=DOCTYPE,
+			reference_name=name,
+		)
+	takeback_rows.write(
+		DOCTYPE,
+		name,
+		accounting_error=_("The credit note could not be mailed.")
+		+ " "
+		+ posting.explain(error, None, again),
+		accounting_tries=tries,
+		accounting_next_try_at=posting.next_try(tries, now_datetime()) if again else None,
+	)
+	frappe.db.commit()

@@ -9,7 +9,7 @@ import frappe
 from frappe import _
 from frappe.utils import escape_html, fmt_money, format_datetime, get_url_to_form, now_datetime
 
-from crm_recharge.api.recharge import saved_cards
+from crm_recharge.api.recharge import cards_of
 from crm_recharge.credits import queries
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain import payment
@@ -56,9 +56,9 @@ def account_overview(account: str) -> dict:
 	return {
 		**found,
 		**row,
-		"movements": _movements(account) if _may("Credit Ledger") else None,
-		"recharges": _recharges(account) if _may("Recharge") else None,
-		"auto_recharge": _auto_recharge(account, found["currency"])
+		"movements": movements_of(account) if _may("Credit Ledger") else None,
+		"recharges": recharges_of(account) if _may("Recharge") else None,
+		"auto_recharge": auto_recharge_of(account, found["currency"])
 		if _may("Auto-Recharge Setting")
 		else None,
 		"decisions": _decisions(account) if _may("Recharge Decision") else None,
@@ -70,7 +70,8 @@ def account_overview(account: str) -> dict:
 	}
 
 
-def _movements(account: str) -> list[dict]:
+def movements_of(account: str) -> list[dict]:
+	"""The last movements, newest first; the caller has checked who asks."""
 	rows = frappe.db.sql(
 		"SELECT `name`, `posted_at`, `entry_type`, `category`, `user`, `note`, "
 		f"{as_text('amount', 'balance_after')} FROM `tabCredit Ledger` WHERE `credit_account` = %s"
@@ -83,7 +84,8 @@ def _movements(account: str) -> list[dict]:
 	return rows
 
 
-def _recharges(account: str) -> list[dict]:
+def recharges_of(account: str) -> list[dict]:
+	"""The last recharges, newest first; the caller has checked who asks."""
 	rows = frappe.db.sql(
 		"SELECT `name`, `creation`, `status`, `origin`, `settled_intent`, `failure_reason`, "
 		f"{as_text('amount')} FROM `tabRecharge` WHERE `credit_account` = %s ORDER BY `creation` DESC LIMIT %s",
@@ -164,7 +166,8 @@ def _with_currency(figures: dict, currency: str) -> dict:
 	return {name: money(value, currency) if name in amounts else value for name, value in figures.items()}
 
 
-def _auto_recharge(account: str, currency: str) -> dict:
+def auto_recharge_of(account: str, currency: str) -> dict:
+	"""Auto-recharge in short, `explanation` as HTML; the caller has checked who asks."""
 	setting = frappe.db.get_value(
 		"Auto-Recharge Setting",
 		{"credit_account": account},
@@ -195,9 +198,15 @@ def _auto_recharge(account: str, currency: str) -> dict:
 @frappe.whitelist(methods=["GET", "POST"])
 def add_credits_form(account: str) -> dict:
 	"""What the *Add Credits* dialog offers: usual amounts, limits and the account's cards. Errors: 403, 404."""
-	row = queries.read_account(account)
+	queries.read_account(account)
 	frappe.has_permission("Recharge", "create", throw=True)
 	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
+	return add_credits_form_of(account)
+
+
+def add_credits_form_of(account: str) -> dict:
+	"""As `add_credits_form`; the caller has checked who asks."""
+	row = queries.read_account(account)
 	limits = payment_limits()
 	settings = frappe.get_cached_doc("CRM Recharge Settings")
 	return {
@@ -207,13 +216,14 @@ def add_credits_form(account: str) -> dict:
 		"minimum": plain(limits.minimum),
 		"maximum": plain(limits.maximum),
 		"preset_amounts": [plain(amount) for amount in settings.presets()],
-		"cards": [card for card in saved_cards(account) if _usable(card)],
+		"cards": [card for card in cards_of(account) if usable(card)],
 		"cards_listed": frappe.db.count("Auto-Recharge Card", {"parent": f"ARS-{account}"}),
 		"open_recharge": row.open_recharge,
 	}
 
 
-def _usable(card) -> bool:
+def usable(card) -> bool:
+	"""Whether a card, as `cards_of` gives it, can be charged today."""
 	rule = Card(
 		card.name, status=card.status, kind=card.kind, exp_month=card.exp_month, exp_year=card.exp_year
 	)

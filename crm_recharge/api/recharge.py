@@ -39,10 +39,15 @@ def status(recharge: str) -> dict:
 	"""How far a recharge has come: status, amount, new balance, payment id, attempts with reasons."""
 	doc = frappe.get_doc("Recharge", recharge)
 	doc.check_permission("read")
+	return status_of(doc)
+
+
+def status_of(doc) -> dict:
+	"""How far the Recharge `doc` has come; the caller has checked who asks."""
 	money = frappe.db.sql(
 		"SELECT CAST(r.`amount` AS CHAR), CAST(a.`balance` AS CHAR), CAST(r.`balance_after` AS CHAR)"
 		" FROM `tabRecharge` r JOIN `tabCredit Account` a ON a.`name` = r.`credit_account` WHERE r.`name` = %s",
-		recharge,
+		doc.name,
 	)[0]
 	return {
 		"recharge": doc.name,
@@ -57,7 +62,7 @@ def status(recharge: str) -> dict:
 		"failure_reason": doc.failure_reason,
 		"attempts": [
 			{key: attempt[key] for key in ("number", "status", "brand", "last4", "reason")}
-			for attempt in attempts_of(recharge)
+			for attempt in attempts_of(doc.name)
 		],
 	}
 
@@ -66,6 +71,11 @@ def status(recharge: str) -> dict:
 def saved_cards(account: str) -> list[dict]:
 	"""The account's saved cards, those of the auto-recharge setting first and in its order."""
 	_check(account, "Recharge Card", "read")
+	return cards_of(account)
+
+
+def cards_of(account: str) -> list[dict]:
+	"""As `saved_cards`; the caller has checked who asks."""
 	listed = frappe.get_all(
 		"Auto-Recharge Card", {"parent": f"ARS-{account}"}, pluck="card", order_by="idx", ignore_permissions=True
 	)
@@ -83,6 +93,11 @@ def card_form(account: str) -> dict:
 	"""What a browser needs to show Stripe's own card form: publishable_key, script (where Stripe.js is), and
 	custom_address when another address stands in for Stripe. Errors: 422 when no publishable key is set."""
 	_check(account, "Recharge Card", "create")
+	return card_form_of(account)
+
+
+def card_form_of(account: str) -> dict:
+	"""As `card_form`; the caller has checked who asks."""
 	key = settings.publishable_key()
 	if not key:
 		frappe.throw(
@@ -152,9 +167,9 @@ def set_auto_recharge(
 	given = {"enabled": enabled, "falls_below": falls_below, "recharge_up_to": recharge_up_to}
 	doc.update({key: value for key, value in given.items() if value is not None})
 	if cards is not None:
-		doc.set("cards", [{"card": card} for card in _read_json(cards, list, "cards")])
+		doc.set("cards", [{"card": card} for card in read_json(cards, list, "cards")])
 	if caps is not None:
-		caps = _read_json(caps, dict, "caps")
+		caps = read_json(caps, dict, "caps")
 		unknown = sorted(set(caps) - set(CAP_FIELDS))
 		if unknown:
 			frappe.throw(_("Unknown limits: {0}. Known are: {1}.").format(", ".join(unknown), ", ".join(CAP_FIELDS)))
@@ -163,7 +178,7 @@ def set_auto_recharge(
 	return auto_recharge(account)
 
 
-def _read_json(value, kind: type, what: str):
+def read_json(value, kind: type, what: str):
 	"""`value`, or what its JSON text says, if it is a `kind`. Raises frappe.ValidationError."""
 	try:
 		value = frappe.parse_json(value)

@@ -1,0 +1,358 @@
+"""What the customer's page /credits asks: everything of one account, for the user who owns it.
+
+Each method begins with `_owned`; the rules are those of the desk and of the REST API, in the rooms below.
+Amounts come as text, and as `…_shown` for people, in the account's currency.
+"""
+
+from html import unescape
+from urllib.parse import urlencode
+
+import frappe
+from frappe import _
+from frappe.rate_limiter import rate_limit
+from frappe.utils import cint, format_datetime, strip_html
+from frappe.utils.data import get_number_format_info
+
+from crm_recharge.api import desk
+from crm_recharge.api import recharge as rest
+from crm_recharge.api.credits import Number
+from crm_recharge.api.desk import money
+from crm_recharge.credits import queries
+from crm_recharge.credits.money import exact
+from crm_recharge.domain.money import exponent, plain
+from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
+from crm_recharge.recharge import by_hand
+from crm_recharge.recharge import cards as card_room
+from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import DEFAULTS, resume
+from crm_recharge.recharge.links import confirm_link
+
+LIMITS = (*rest.CAP_FIELDS, "anomaly_factor")
+CARD_FORMS_AN_HOUR = 20
+"""Card forms one visitor may open: who tries out stolen cards wants many."""
+
+
+def _owned(account: str, doctype: str = "Credit Account", ptype: str = "read") -> str:
+	"""The name of `account`, for its owner, or for staff who may do the same in the desk.
+
+	Raises frappe.PermissionError (403), also for an account that does not exist: others learn nothing.
+	"""
+	user = frappe.session.user
+	if user != "Guest" and account:
+		# The name as it is stored: the database takes capital and small letters for the same.
+		name = frappe.db.get_value("Credit Account", {"name": account, "account_owner": user})
+		if name:
+			return name
+	name = frappe.db.get_value("Credit Account", {"name": account or ""})
+	if not name or not frappe.has_permission(doctype, ptype):
+		_refuse()
+	if not frappe.has_permission("Credit Account", "read", doc=name):
+		_refuse()
+	return name
+
+
+def _refuse():
+	frappe.throw(
+		_("This is not your credit account. Log in as its owner."),
+		frappe.PermissionError,
+		title=_("Not permitted"),
+	)
+
+
+def _owned_part(doctype: str, name: str, ptype: str = "read") -> str:
+	"""The account of a card or recharge that the caller may deal with. Raises frappe.PermissionError."""
+	found = frappe.db.get_value(doctype, {"name": name or ""}, ["name", "credit_account"])
+	if not found:
+		_refuse()
+	_owned(found[1], doctype, ptype)
+	return found[0]
+
+
+def _own_cards(account: str, names: list) -> list[str]:
+	"""`names`, if all are cards of `account`. Raises frappe.PermissionError, which tells nothing of the card."""
+	own = set(frappe.get_all("Recharge Card", {"credit_account": account}, pluck="name"))
+	if not all(isinstance(name, str) and name in own for name in names):
+		_refuse()
+	return names
+
+
+def accounts_of(user: str) -> list[dict]:
+	"""The credit accounts that `user` owns: name, customer_name, currency."""
+	if user == "Guest":
+		return []
+	return frappe.get_all(
+		"Credit Account",
+		{"account_owner": user},
+		["name", "customer_name", "currency", "company"],
+		order_by="name",
+	)
+
+
+# -- what the page shows -----------------------------------------------------------------------------------
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def overview(account: str) -> dict:
+	"""All the page shows of an account: balance, pending recharge, cards, auto-recharge, last movements and
+	recharges. Errors: 403."""
+	account = _owned(account)
+	found = queries.balance(account)
+	currency = found["currency"]
+	pending = found["pending"]
+	return {
+		"account": account,
+		"customer_name": frappe.db.get_value("Credit Account", account, "customer_name"),
+		"status": found["status"],
+		"currency": _currency(currency),
+		"balance": found["balance"],
+		"balance_shown": money(found["balance"], currency),
+		"pending": pending and pending | {"amount_shown": money(pending["amount"], currency)},
+		"auto_recharge": _auto_recharge(account, currency),
+		"cards": _cards(account),
+		"add_credits": _add_credits(account, currency),
+		"movements": [_movement(row, currency) for row in desk.movements_of(account)],
+		"recharges": _recharges(account, currency),
+		"may_change": _may_change(account),
+	}
+
+
+def _may_change(account: str) -> bool:
+	owner = frappe.db.get_value("Credit Account", account, "account_owner")
+	return owner == frappe.session.user or bool(
+		frappe.has_permission("Auto-Recharge Setting", "write") and frappe.has_permission("Recharge", "create")
+	)
+
+
+def _currency(currency: str) -> dict:
+	"""How amounts of `currency` are written, for what is typed on the page."""
+	row = frappe.db.get_value(
+		"Currency", currency, ["symbol", "symbol_on_right", "number_format"], as_dict=True
+	)
+	number_format = row.number_format or frappe.db.get_default("number_format") or "#,###.##"
+	point, comma, _digits = get_number_format_info(number_format)
+	return {
+		"name": currency,
+		"symbol": row.symbol or currency,
+		"on_right": cint(row.symbol_on_right),
+		"point": point,
+		"comma": comma,
+		"decimals": exponent(currency),
+	}
+
+
+def _auto_recharge(account: str, currency: str) -> dict:
+	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account})
+	doc = frappe.get_doc("Auto-Recharge Setting", name) if name else frappe.new_doc("Auto-Recharge Setting")
+	doc.set_defaults()
+	short = desk.auto_recharge_of(account, currency)
+	return {
+		"exists": bool(name),
+		"modified": str(doc.modified) if name else None,
+		"enabled": bool(doc.enabled),
+		**{field: plain(exact(doc.get(field))) for field in (*DEFAULTS, *LIMITS)},
+		"cards": [row.card for row in doc.cards],
+		"disabled_reason": None if doc.enabled else doc.disabled_reason,
+		"disabled_at": format_datetime(doc.disabled_at) if doc.disabled_at else None,
+		"held_because": frappe.db.get_value("Credit Account", account, "held_because"),
+		"paused_because": doc.paused_because,
+		"now": unescape(strip_html(short["explanation"])),
+	}
+
+
+def _cards(account: str) -> list[dict]:
+	return [
+		{
+			"name": card.name,
+			"label": card.card_label,
+			"expires": f"{card.exp_month:02d}/{card.exp_year}" if card.exp_month else "",
+			"status": card.status,
+			"usable": desk.usable(card),
+		}
+		for card in rest.cards_of(account)
+	]
+
+
+def _add_credits(account: str, currency: str) -> dict:
+	form = desk.add_credits_form_of(account)
+	return {
+		"minimum_shown": money(form["minimum"], currency),
+		"maximum_shown": money(form["maximum"], currency),
+		"presets": [{"amount": amount, "shown": money(amount, currency)} for amount in form["preset_amounts"]],
+		"cards": [card.name for card in form["cards"]],
+		"cards_listed": form["cards_listed"],
+	}
+
+
+def _movement(row, currency: str) -> dict:
+	return {
+		"when": format_datetime(row.posted_at),
+		"type": _(row.entry_type),
+		"category": row.category,
+		"amount": money(row.amount, currency),
+		"balance_after": money(row.balance_after, currency),
+	}
+
+
+def _recharges(account: str, currency: str) -> list[dict]:
+	rows = desk.recharges_of(account)
+	invoices = dict(
+		frappe.get_all(
+			"Recharge",
+			{"name": ["in", [row.name for row in rows]], "sales_invoice": ["is", "set"]},
+			["name", "sales_invoice"],
+			as_list=True,
+		)
+	)
+	return [
+		{
+			"name": row.name,
+			"when": format_datetime(row.creation),
+			"amount": money(row.amount, currency),
+			"status": row.status,
+			"status_shown": _(row.status),
+			"automatic": row.origin == "Automatic",
+			"cards": row.cards,
+			"payment": row.settled_intent,
+			"reason": row.failure_reason,
+			"invoice": _invoice_link(invoices.get(row.name)),
+			"confirm": _confirm_link(row.name, row.status, account),
+		}
+		for row in rows
+	]
+
+
+def _invoice_link(invoice: str | None) -> str | None:
+	"""Where the invoice is downloaded, if the caller may: by Frappe's own rules for portal and desk."""
+	if not invoice:
+		return None
+	doc = frappe.get_doc("Sales Invoice", invoice)
+	if not frappe.has_permission("Sales Invoice", "print", doc) and not frappe.has_website_permission(doc):
+		return None
+	print_format = frappe.get_meta("Sales Invoice").default_print_format or "Recharge Invoice"
+	query = {"doctype": "Sales Invoice", "name": invoice, "format": print_format}
+	return f"/api/method/frappe.utils.print_format.download_pdf?{urlencode(query)}"
+
+
+def _confirm_link(recharge: str, status: str, account: str) -> str | None:
+	"""The page where the card holder confirms a payment: for the owner alone."""
+	owner = frappe.db.get_value("Credit Account", account, "account_owner")
+	return confirm_link(recharge) if status == "Action Required" and owner == frappe.session.user else None
+
+
+# -- adding credits ----------------------------------------------------------------------------------------
+
+
+@frappe.whitelist(methods=["POST"])
+def start(account: str, amount: Number, idempotency_key: str, card: str | None = None) -> dict:
+	"""Charge a saved card now; follow it with `status`. Returns recharge, status, amount.
+
+	Errors: 403; 409 for a key used with other content; 422 for an amount outside the limits, no usable card, or
+	a recharge that is still under way.
+	"""
+	account = _owned(account, "Recharge", "create")
+	if card:
+		_own_cards(account, [card])
+	return by_hand.start(account, amount, idempotency_key, card or None, "Portal")
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def status(recharge: str) -> dict:
+	"""How far a recharge has come, as the REST API tells it, with amounts for people. Errors: 403."""
+	doc = frappe.get_doc("Recharge", _owned_part("Recharge", recharge))
+	found = rest.status_of(doc)
+	after = found["balance_after"]
+	return found | {
+		"amount_shown": money(found["amount"], doc.currency),
+		"balance_after_shown": money(after, doc.currency) if after is not None else None,
+		"confirm": _confirm_link(doc.name, doc.status, doc.credit_account),
+	}
+
+
+# -- auto-recharge -----------------------------------------------------------------------------------------
+
+
+@frappe.whitelist(methods=["POST"])
+def save_auto_recharge(
+	account: str,
+	enabled: bool | int,
+	falls_below: Number,
+	recharge_up_to: Number,
+	cards: list | str,
+	limits: dict | str | None = None,
+	seen: str | None = None,
+) -> dict:
+	"""Write the auto-recharge setting as the form shows it. Returns `overview`.
+
+	`cards` in the order they are tried; `limits` an object of LIMITS; `seen` is the setting's `modified` when the
+	form was filled. Errors: 403; 417 when it was changed since, or for what the setting's rules refuse.
+	"""
+	account = _owned(account, "Auto-Recharge Setting", "write")
+	listed = _own_cards(account, rest.read_json(cards, list, "cards"))
+	values = rest.read_json(limits, dict, "limits") if limits is not None else {}
+	if unknown := sorted(set(values) - set(LIMITS)):
+		frappe.throw(_("Unknown limits: {0}. Known are: {1}.").format(", ".join(unknown), ", ".join(LIMITS)))
+	doc = _locked_setting(account)
+	if not doc.is_new() and seen and seen != str(doc.modified):
+		frappe.throw(
+			_("Auto-recharge was changed meanwhile, by somebody else or by itself. Look at it again, then save."),
+			frappe.TimestampMismatchError,
+			title=_("Changed meanwhile"),
+		)
+	doc.update({"enabled": cint(enabled), "falls_below": falls_below, "recharge_up_to": recharge_up_to, **values})
+	doc.set("cards", [{"card": card} for card in listed])
+	doc.flags.ignore_permissions = True
+	doc.save()
+	return overview(account)
+
+
+def _locked_setting(account: str):
+	"""The account's setting, or a new one, under the account's lock."""
+	doc = frappe.new_doc("Auto-Recharge Setting", credit_account=account)
+	doc.lock_account()
+	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account}, for_update=True)
+	return frappe.get_doc("Auto-Recharge Setting", name, for_update=True) if name else doc
+
+
+@frappe.whitelist(methods=["POST"])
+def resume_auto_recharge(account: str) -> dict:
+	"""End a pause: the owner has looked. A hold after a dispute is for the company's own people to lift (403)."""
+	account = _owned(account, "Auto-Recharge Setting", "write")
+	resume(account)
+	return overview(account)
+
+
+# -- cards -------------------------------------------------------------------------------------------------
+
+
+@frappe.whitelist(methods=["POST"])
+@rate_limit(key="account", limit=CARD_FORMS_AN_HOUR, seconds=3600)
+def begin_card(account: str) -> dict:
+	"""What a browser needs for Stripe's own card form, and a SetupIntent for it: no number comes here.
+
+	Returns publishable_key, script, custom_address, name, setup_intent, client_secret. Errors: 403, 422, 429.
+	"""
+	account = _owned(account, "Recharge Card", "create")
+	return rest.card_form_of(account) | card_room.start_setup(account)
+
+
+@frappe.whitelist(methods=["POST"])
+def finish_card(account: str, setup_intent: str) -> dict:
+	"""Save the card of a completed SetupIntent. Returns its Recharge Card. Errors: 403, 417."""
+	account = _owned(account, "Recharge Card", "create")
+	return {"card": card_room.finish_setup(account, setup_intent)}
+
+
+@frappe.whitelist(methods=["POST"])
+def save_card(account: str, payment_method: str) -> dict:
+	"""Save a payment method by its id, only where another address stands in for Stripe (tests). Errors: 403."""
+	account = _owned(account, "Recharge Card", "create")
+	if not settings.custom_address():
+		frappe.throw(_("Enter the card in Stripe's form."), frappe.PermissionError)
+	return {"card": card_room.save(account, payment_method)}
+
+
+@frappe.whitelist(methods=["POST"])
+def remove_card(card: str) -> dict:
+	"""Take a card out of use, here and at Stripe. Errors: 403; 417 for the last card of an enabled setting."""
+	card = _owned_part("Recharge Card", card, "write")
+	card_room.remove(card)
+	return {"card": card, "status": "Removed"}

@@ -7,6 +7,7 @@ commits: after a crash at any point the next run reads what was committed and go
 - A time-out is not a decline: the same key is asked again, later, and no other card meanwhile.
 - A refused *request* proves nothing about an earlier one under the same key: that one is looked up first.
 - Every step locks account, then recharge, and goes on only while its lease is still its own.
+- An automatic recharge asks no further card once the account is held (a dispute, a refund, a person).
 """
 
 from collections.abc import Generator
@@ -86,6 +87,7 @@ class RechargeView:
 	lease_until: datetime | None = None
 	next_try_at: datetime | None = None
 	settled_intent: str | None = None
+	held_because: str | None = None
 
 
 # -- what to do next: pure ---------------------------------------------------------------------------------
@@ -115,6 +117,9 @@ def next_step(view: RechargeView, now: datetime) -> Step:
 		return Step("wait", until=errors[-1].next_ask_at)
 	if len(errors) >= ERRORS_BEFORE_GIVING_UP:
 		return Step("give_up", reason=FAILED)
+	if view.held_because and view.trigger == AUTOMATIC:
+		# Held since it was decided on: no further card is asked. What was asked has its answer by now.
+		return Step("give_up", reason=CANCELLED)
 	# What was never charged says nothing about its card: it is that card's turn again, not the next one's.
 	tried = {a.card for a in view.attempts if a.status not in (ERROR, NEVER_HAPPENED)}
 	for card in view.cards:
@@ -377,6 +382,9 @@ def _give_up(view: RechargeView, status: str, now: datetime) -> Machine:
 		# Stays the account's open recharge, or the next usage would ask the same card again.
 		yield effects.UpdateRecharge(view.name, values | {"next_try_at": now + ACTION_WINDOW})
 		yield effects.Notify(NEEDS_ACTION, view.name)
+	elif status == CANCELLED:
+		yield effects.UpdateRecharge(view.name, values)
+		yield effects.ClearOpenRecharge(view.account, view.name)
 	else:
 		yield effects.UpdateRecharge(view.name, values)
 		yield from _fail(view)

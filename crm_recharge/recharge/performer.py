@@ -218,6 +218,7 @@ def view_of(row) -> RechargeView:
 		row.name,
 		as_dict=True,
 	)
+	held, status = frappe.db.get_value("Credit Account", row.credit_account, ["held_because", "status"])
 	return RechargeView(
 		name=row.name,
 		account=row.credit_account,
@@ -231,6 +232,7 @@ def view_of(row) -> RechargeView:
 		lease_until=row.lease_until,
 		next_try_at=row.next_try_at,
 		settled_intent=row.settled_intent,
+		held_because=held or (status if status != "Active" else None),
 	)
 
 

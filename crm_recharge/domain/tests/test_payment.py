@@ -774,3 +774,32 @@ def test_a_card_taken_off_the_list_is_still_asked_about_while_undecided():
 
 def test_names_of_attempts_are_the_same_when_a_job_runs_again():
 	assert payment.attempt_name("abc", 3) == payment.attempt_name("abc", 3) == "abc-3"
+
+
+# -- held since it was decided on --------------------------------------------------------------------------
+
+
+def test_no_further_card_is_asked_once_the_account_is_held():
+	held = replace(MINE, held_because="Dispute dp_1")
+	assert next_step(held, NOW) == payment.Step("give_up", reason=payment.CANCELLED)
+	declined = with_attempts(attempt(status=payment.DECLINED), view=held)
+	assert next_step(declined, NOW).reason == payment.CANCELLED
+	assert next_step(replace(held, trigger="Desk"), NOW).kind == "start"
+
+
+def test_what_was_asked_is_followed_to_its_end_though_the_account_is_held():
+	held = replace(MINE, held_because="Dispute dp_1")
+	undecided = attempt(status=payment.UNKNOWN)
+	assert next_step(with_attempts(undecided, view=held), NOW).kind == "ask"
+	open_intent = attempt(status=payment.DECLINED, intent="pi_1", intent_open=True)
+	assert next_step(with_attempts(open_intent, view=held), NOW).kind == "close"
+
+
+def test_a_held_recharge_is_called_off_and_nothing_is_switched_off():
+	hand = carry_out()
+	hand.locks(replace(MINE, held_because="Refund RF-1"))
+	values = hand.does(effects.UpdateRecharge).values
+	assert (values["status"], values["lease_owner"]) == (payment.CANCELLED, None)
+	hand.does(effects.ClearOpenRecharge, account="A", recharge="R")
+	hand.does(effects.Commit)
+	hand.ends(payment.CANCELLED)

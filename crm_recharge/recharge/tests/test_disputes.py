@@ -10,7 +10,7 @@ from crm_recharge.api import recharge as api
 from crm_recharge.credits.errors import InvalidRequestError
 from crm_recharge.recharge import disputes, refunds
 from crm_recharge.recharge.tests.takeback_case import TakebackCase
-from crm_recharge.tests.case import GOOD
+from crm_recharge.tests.case import FAILS, GOOD, GOOD_TOO
 
 
 class TestDisputes(TakebackCase):
@@ -260,6 +260,30 @@ class TestDisputes(TakebackCase):
 		frappe.db.commit()
 		self.assertEqual(self.work(queued), "Succeeded")
 		self.assert_books(account)
+
+	def test_the_next_card_is_not_asked_once_a_dispute_is_open(self):
+		account, recharge = self.paid("100")
+		setting = frappe.get_doc("Auto-Recharge Setting", {"credit_account": account})
+		second = self.save_card(account, self.value("Credit Account", account, "stripe_customer"), GOOD_TOO)
+		setting.append("cards", {"card": second})
+		setting.save()
+		self.switch_on(account)
+		queued = self.use(account, 85)["recharge"]
+		self.stripe.control(
+			"set_card",
+			payment_method=self.value("Recharge Card", setting.cards[0].card, "payment_method"),
+			number=FAILS,
+		)
+		self.stripe.faults.lost_after("POST /v1/payment_intents")
+		self.assertEqual(self.work(queued), "waiting")
+		disputes.follow(self.dispute(recharge)["id"])
+		frappe.db.set_value("Recharge", queued, "next_try_at", None)
+		frappe.db.set_value("Recharge Attempt", f"{queued}-1", "next_ask_at", None)
+		frappe.db.commit()
+		self.assertEqual(self.work(queued), "Cancelled")
+		attempts = frappe.get_all("Recharge Attempt", {"recharge": queued}, pluck="card")
+		self.assertEqual(attempts, [setting.cards[0].card])
+		self.assertEqual((self.captured(account), self.row("Credit Account", account).open_recharge), (D(100), None))
 
 	def test_usage_goes_on_while_other_credits_last(self):
 		account, first = self.paid("100")

@@ -118,7 +118,8 @@ def overview(account: str) -> dict:
 def _may_change(account: str) -> bool:
 	owner = frappe.db.get_value("Credit Account", account, "account_owner")
 	return owner == frappe.session.user or bool(
-		frappe.has_permission("Auto-Recharge Setting", "write") and frappe.has_permission("Recharge", "create")
+		frappe.has_permission("Auto-Recharge Setting", "write")
+		and frappe.has_permission("Recharge", "create")
 	)
 
 
@@ -176,7 +177,9 @@ def _add_credits(account: str, currency: str) -> dict:
 	return {
 		"minimum_shown": money(form["minimum"], currency),
 		"maximum_shown": money(form["maximum"], currency),
-		"presets": [{"amount": amount, "shown": money(amount, currency)} for amount in form["preset_amounts"]],
+		"presets": [
+			{"amount": amount, "shown": money(amount, currency)} for amount in form["preset_amounts"]
+		],
 		"cards": [card.name for card in form["cards"]],
 		"cards_listed": form["cards_listed"],
 	}
@@ -293,11 +296,15 @@ def save_auto_recharge(
 	doc = _locked_setting(account)
 	if not doc.is_new() and seen and seen != str(doc.modified):
 		frappe.throw(
-			_("Auto-recharge was changed meanwhile, by somebody else or by itself. Look at it again, then save."),
+			_(
+				"Auto-recharge was changed meanwhile, by somebody else or by itself. Look at it again, then save."
+			),
 			frappe.TimestampMismatchError,
 			title=_("Changed meanwhile"),
 		)
-	doc.update({"enabled": cint(enabled), "falls_below": falls_below, "recharge_up_to": recharge_up_to, **values})
+	doc.update(
+		{"enabled": cint(enabled), "falls_below": falls_below, "recharge_up_to": recharge_up_to, **values}
+	)
 	doc.set("cards", [{"card": card} for card in listed])
 	doc.flags.ignore_permissions = True
 	doc.save()

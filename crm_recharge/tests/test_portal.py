@@ -29,7 +29,10 @@ class PortalCase(RechargeCase):
 
 	def cards_of(self, account: str) -> list[str]:
 		return frappe.get_all(
-			"Recharge Card", {"credit_account": account, "status": ["!=", "Removed"]}, pluck="name", order_by="creation"
+			"Recharge Card",
+			{"credit_account": account, "status": ["!=", "Removed"]},
+			pluck="name",
+			order_by="creation",
 		)
 
 
@@ -40,7 +43,9 @@ class TestOwner(PortalCase):
 		frappe.set_user(owner)
 		found = portal.overview(account)
 		self.assertEqual((found["balance"], found["balance_shown"]), ("99.9688", "$ 99.9688"))
-		self.assertEqual([card["label"] for card in found["cards"]], ["Visa •••• 4242", "Mastercard •••• 4444"])
+		self.assertEqual(
+			[card["label"] for card in found["cards"]], ["Visa •••• 4242", "Mastercard •••• 4444"]
+		)
 		self.assertEqual([row["amount"] for row in found["movements"]], ["$ -0.0312", "$ 100.00"])
 		auto = found["auto_recharge"]
 		self.assertEqual((auto["enabled"], auto["falls_below"], auto["recharge_up_to"]), (True, "50", "500"))
@@ -70,7 +75,9 @@ class TestOwner(PortalCase):
 		self.assertEqual([a["status"] for a in told["attempts"]], ["Declined", "Succeeded"])
 		self.assertEqual(told["attempts"][0]["reason"], "there is not enough money on the card")
 		row = portal.overview(account)["recharges"][0]
-		self.assertEqual((row["status"], row["automatic"], row["payment"]), ("Succeeded", False, told["payment"]))
+		self.assertEqual(
+			(row["status"], row["automatic"], row["payment"]), ("Succeeded", False, told["payment"])
+		)
 		recharge = frappe.get_doc("Recharge", first["recharge"])
 		self.assertEqual((recharge.origin, recharge.requested_by), ("Portal", owner))
 		self.assertEqual(self.captured(account), 25)
@@ -92,7 +99,12 @@ class TestOwner(PortalCase):
 		self.assertFalse(portal.overview(account)["auto_recharge"]["exists"])
 		card = portal.save_card(account, "pm_card_visa")["card"]
 		found = portal.save_auto_recharge(
-			account, 1, "60", "500", [card], {"cap_amount_month": "2000", "cap_count_day": 4, "anomaly_factor": 0}
+			account,
+			1,
+			"60",
+			"500",
+			[card],
+			{"cap_amount_month": "2000", "cap_count_day": 4, "anomaly_factor": 0},
 		)
 		frappe.db.commit()
 		self.assertTrue(found["auto_recharge"]["enabled"])
@@ -112,7 +124,9 @@ class TestOwner(PortalCase):
 		self.assertEqual(found["auto_recharge"]["cards"], [second, first])
 		self.assertEqual([card["name"] for card in found["cards"]], [second, first])
 		found = portal.save_auto_recharge(account, 0, "50", "500", f'["{first}"]')
-		self.assertEqual((found["auto_recharge"]["enabled"], found["auto_recharge"]["cards"]), (False, [first]))
+		self.assertEqual(
+			(found["auto_recharge"]["enabled"], found["auto_recharge"]["cards"]), (False, [first])
+		)
 
 	def test_what_the_rules_refuse_is_refused_with_their_words(self):
 		account, owner = self.owned(GOOD)
@@ -183,9 +197,7 @@ class TestOwner(PortalCase):
 	def test_a_payment_method_by_its_id_is_for_tests_alone(self):
 		account, owner = self.owned(GOOD)
 		frappe.set_user(owner)
-		self.addCleanup(
-			frappe.local.conf.__setitem__, "crm_recharge_stripe_api_base", self.stripe.api_base
-		)
+		self.addCleanup(frappe.local.conf.__setitem__, "crm_recharge_stripe_api_base", self.stripe.api_base)
 		frappe.local.conf["crm_recharge_stripe_api_base"] = None
 		with self.assertRaises(frappe.PermissionError):
 			portal.save_card(account, "pm_card_mastercard")
@@ -248,11 +260,18 @@ class TestOthers(PortalCase):
 		public = {
 			name
 			for name, value in vars(portal).items()
-			if callable(value) and getattr(value, "__module__", "") == portal.__name__ and value in frappe.whitelisted
+			if callable(value)
+			and getattr(value, "__module__", "") == portal.__name__
+			and value in frappe.whitelisted
 		}
-		tested = {"save_auto_recharge", "resume_auto_recharge", *self.calls(account, "x")} - {"save", "resume"}
+		tested = {"save_auto_recharge", "resume_auto_recharge", *self.calls(account, "x")} - {
+			"save",
+			"resume",
+		}
 		self.assertEqual(public, tested)
-		self.assertFalse(public & {f.__name__ for f in frappe.guest_methods if f.__module__ == portal.__name__})
+		self.assertFalse(
+			public & {f.__name__ for f in frappe.guest_methods if f.__module__ == portal.__name__}
+		)
 
 	def test_a_card_of_another_account_is_neither_charged_nor_listed(self):
 		account, owner = self.owned(GOOD)
@@ -348,7 +367,12 @@ class TestPage(PortalCase):
 		frappe.local.lang, before = "de", frappe.local.lang
 		self.addCleanup(setattr, frappe.local, "lang", before)
 		frappe.get_doc(
-			{"doctype": "Translation", "language": "de", "source_text": "Not saved yet", "translated_text": "Offen"}
+			{
+				"doctype": "Translation",
+				"language": "de",
+				"source_text": "Not saved yet",
+				"translated_text": "Offen",
+			}
 		).insert(ignore_permissions=True)
 		self.assertEqual(page._words().get("Not saved yet"), "Offen")
 

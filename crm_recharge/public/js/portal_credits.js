@@ -100,7 +100,7 @@ frappe.ready(() => {
 		const told = attempts.filter((attempt) => attempt.status !== "Succeeded" && attempt.reason);
 		if (!told.length) return "";
 		const items = told.map((attempt) => `<li>${text(card_of(attempt))}: ${text(attempt.reason)}</li>`);
-		return `<ul class="mb-1 pl-3">${items.join("")}</ul>`;
+		return `<ul class="mb-1 pl-4">${items.join("")}</ul>`;
 	};
 
 	const card_of = (attempt) => {
@@ -202,7 +202,7 @@ frappe.ready(() => {
 					<span><b>${text(card.label)}</b><br><small class="text-muted">${
 						card.expires ? __("expires {0}", [text(card.expires)]) : ""
 					}</small></span></label>
-				${card.usable ? badge("Active", __("Ready")) : badge(card.status === "Active" ? "Expired" : card.status)}
+				${card.usable ? "" : badge(card.status === "Active" ? "Expired" : card.status)}
 				<span class="ml-auto text-nowrap">
 					<button type="button" class="btn btn-sm btn-default btn-light" data-do="up" ${i && !off ? "" : "disabled"}
 						aria-label="${__("Move {0} up", [text(card.label)])}">↑</button>

@@ -5,6 +5,7 @@ With CRM_RECHARGE_PICTURES set to a folder, tests leave pictures of what they sa
 """
 
 import os
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -96,6 +97,18 @@ class Site:
 		user = factories.make_user(*roles, new_password=PASSWORD)
 		frappe.db.commit()
 		return user
+
+	def set_owner(self, account: str, user: str) -> None:
+		"""Make `user` the owner of `account`."""
+		frappe.db.set_value("Credit Account", account, "account_owner", user)
+		frappe.db.commit()
+
+	def until(self, doctype: str, name, field, value) -> None:
+		"""Wait until a worker has written `value`. Raises AssertionError when it does not come."""
+		deadline = time.monotonic() + WAIT_MS / 1000
+		while (found := self.value(doctype, name, field)) != value:
+			assert time.monotonic() < deadline, f"{doctype} {name}: {field} is still {found!r}"
+			time.sleep(0.2)
 
 	def value(self, doctype: str, name, field):
 		"""A value as it is committed now."""

@@ -102,6 +102,7 @@ scheduler_events = {
 		],
 		# Within Stripe's 24 hours in which a key can be asked again.
 		"17 * * * *": ["crm_recharge.recharge.reconcile.reconcile_recent"],
+		"37 * * * *": ["crm_recharge.recharge.catch_up.catch_up"],
 	},
 	"hourly": [
 		"crm_recharge.credits.expiry.post_due",
@@ -110,6 +111,7 @@ scheduler_events = {
 		"crm_recharge.credits.proof.make_checkpoints",
 	],
 	"daily_long": [
+		"crm_recharge.recharge.catch_up.follow_open_disputes",
 		"crm_recharge.recharge.audit.check_all",
 		"crm_recharge.recharge.spikes.refresh_daily_usage",
 	],

@@ -321,6 +321,16 @@ class StripeGateway:
 		params = {"payment_intent": _required(intent, "intent")}
 		return list(self._pages(self._stripe.refunds.list, params, translate.refund_answer))
 
+	def refunds_since(self, start: datetime) -> Iterator[RefundAnswer]:
+		"""Every refund made at or after `start` (timezone-aware), newest first. Raises GatewayError."""
+		params = {"created": {"gte": _timestamp(start)}}
+		yield from self._pages(self._stripe.refunds.list, params, translate.refund_answer)
+
+	def disputes_since(self, start: datetime) -> Iterator[DisputeAnswer]:
+		"""Every dispute opened at or after `start` (timezone-aware), newest first. Raises GatewayError."""
+		params = {"created": {"gte": _timestamp(start)}}
+		yield from self._pages(self._stripe.disputes.list, params, translate.dispute_answer)
+
 	def retrieve_dispute(self, dispute: str) -> DisputeAnswer:
 		"""A dispute as it is now. Raises GatewayError."""
 		_required(dispute, "dispute")

@@ -40,6 +40,18 @@ RULES = {
 		FROM `tabCredit Account` a LEFT JOIN `tabRecharge` r ON r.`name` = a.`open_recharge`
 		WHERE a.`open_recharge` IS NOT NULL
 			AND COALESCE(r.`status`, '') NOT IN ('Queued', 'Charging', 'Action Required')""",
+	"no payment is taken back twice": """
+		SELECT `credit_account`, CONCAT('lot ', `name`, ' bought ', CAST(`original` AS CHAR), '; it holds ',
+			CAST(`remaining` AS CHAR), ' and ', CAST(`returned` AS CHAR), ' were taken back')
+		FROM `tabCredit Lot` WHERE `remaining` + `returned` > `original` OR `returned` < 0""",
+	"taken back = refunds and disputes": """
+		SELECT l.`credit_account`, CONCAT('of recharge ', l.`recharge`, ' ', CAST(l.`returned` AS CHAR),
+			' are taken back, its refunds and disputes say ', CAST(COALESCE(c.`taken`, 0) AS CHAR))
+		FROM `tabCredit Lot` l LEFT JOIN (SELECT `recharge`, SUM(`taken`) AS `taken` FROM (
+				SELECT `recharge`, `taken` FROM `tabRecharge Refund`
+				UNION ALL SELECT `recharge`, `taken` FROM `tabRecharge Dispute`) claims GROUP BY `recharge`) c
+			ON c.`recharge` = l.`recharge`
+		WHERE l.`source_type` = 'Recharge' AND l.`recharge` IS NOT NULL AND l.`returned` <> COALESCE(c.`taken`, 0)""",
 }
 
 
@@ -52,7 +64,9 @@ def check_all(prove_chains: bool = True) -> list[dict]:
 	frappe.db.rollback()
 	breaches = []
 	for rule, query in RULES.items():
-		breaches += [{"rule": rule, "account": account, "what": what} for account, what in frappe.db.sql(query)]
+		breaches += [
+			{"rule": rule, "account": account, "what": what} for account, what in frappe.db.sql(query)
+		]
 	if prove_chains:
 		breaches += _broken_chains()
 	if breaches:
@@ -62,14 +76,17 @@ def check_all(prove_chains: bool = True) -> list[dict]:
 
 def _broken_chains() -> list[dict]:
 	moved = frappe.db.sql(
-		"SELECT DISTINCT `credit_account` FROM `tabCredit Ledger` WHERE `posted_at` > NOW() - INTERVAL 2 DAY", pluck=True
+		"SELECT DISTINCT `credit_account` FROM `tabCredit Ledger` WHERE `posted_at` > NOW() - INTERVAL 2 DAY",
+		pluck=True,
 	)
 	found = []
 	for account in moved:
 		proof = verify(account)
 		if not proof["holds"]:
 			first = proof["breaks"][0]
-			found.append({"rule": "hash chain", "account": account, "what": f"row {first['row']}: {first['what']}"})
+			found.append(
+				{"rule": "hash chain", "account": account, "what": f"row {first['row']}: {first['what']}"}
+			)
 	return found
 
 

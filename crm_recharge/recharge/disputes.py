@@ -39,6 +39,9 @@ def warn(warning: str, intent: str | None, reason: str | None = None) -> str:
 
 	Returns a word. Raises GatewayError when the gateway must be asked and cannot be.
 	"""
+	if not intent:
+		found = connect().retrieve_fraud_warning(warning)
+		intent, reason = found.intent, reason or found.fraud_type
 	owner = owner_of(intent) if intent else None
 	if owner is None or not owner.recharge:
 		return "not ours"

@@ -283,7 +283,9 @@ class TestDisputes(TakebackCase):
 		self.assertEqual(self.work(queued), "Cancelled")
 		attempts = frappe.get_all("Recharge Attempt", {"recharge": queued}, pluck="card")
 		self.assertEqual(attempts, [setting.cards[0].card])
-		self.assertEqual((self.captured(account), self.row("Credit Account", account).open_recharge), (D(100), None))
+		self.assertEqual(
+			(self.captured(account), self.row("Credit Account", account).open_recharge), (D(100), None)
+		)
 
 	def test_usage_goes_on_while_other_credits_last(self):
 		account, first = self.paid("100")
@@ -345,3 +347,10 @@ class TestDisputes(TakebackCase):
 		self.assertEqual(len(self.subjects("Recharge Dispute", row.name, self.manager)), 1)
 		self.use(account, 90)
 		self.assertEqual(self.open_recharges(account), [])
+
+	def test_a_warning_that_names_its_charge_alone(self):
+		account, recharge = self.paid("100")
+		warning = self.warning(self.intent(recharge))
+		self.assertEqual(disputes.warn(warning["id"]), "Warning")
+		self.assertEqual(self.row("Recharge Dispute", warning["id"]).reason, "made_with_stolen_card")
+		self.assertEqual(self.row("Credit Account", account).held_because, f"Fraud warning {warning['id']}")

@@ -1,5 +1,6 @@
 """Refunds on a real database, against a stand-in for Stripe."""
 
+import inspect
 from datetime import timedelta
 from decimal import Decimal as D
 from unittest.mock import patch
@@ -10,7 +11,8 @@ from frappe.utils import now_datetime
 from crm_recharge.api import recharge as api
 from crm_recharge.credits.errors import IdempotencyConflictError, InvalidRequestError
 from crm_recharge.gateway.stripe_gateway import StripeGateway
-from crm_recharge.recharge import events, reconcile, refunds, takebacks
+from crm_recharge.recharge import events, reconcile, refunds, takeback_notices, takebacks
+from crm_recharge.recharge.queue import JOBS
 from crm_recharge.recharge.tests.takeback_case import TakebackCase
 from crm_recharge.tests.case import GOOD
 
@@ -486,3 +488,30 @@ class TestAutoRecharge(TakebackCase):
 		self.assertEqual(refunds.carry_out(name), "Failed")
 		self.assertIsNone(self.row("Credit Account", account).held_because)
 		self.assertEqual((self.balance(account), self.open_recharges(account)), (D(100), []))
+
+
+class TestWiring(TakebackCase):
+	def test_every_job_and_sweeper_is_there(self):
+		for method, _label, _queue, argument in JOBS.values():
+			with self.subTest(method=method):
+				self.assertIn(argument, inspect.signature(frappe.get_attr(method)).parameters)
+		events = frappe.get_hooks("scheduler_events", app_name="crm_recharge")
+		names = [
+			name
+			for kind in events.values()
+			for name in (kind if isinstance(kind, list) else sum(kind.values(), []))
+		]
+		for name in (
+			"crm_recharge.recharge.refunds.sweep",
+			"crm_recharge.recharge.catch_up.catch_up",
+			"crm_recharge.recharge.catch_up.follow_open_disputes",
+			"crm_recharge.accounting.refunds.sweep",
+			"crm_recharge.accounting.disputes.sweep",
+		):
+			self.assertIn(name, names)
+			frappe.get_attr(name)
+
+	def test_every_notice_has_its_template(self):
+		for kind, notice in takeback_notices.NOTICES.items():
+			with self.subTest(kind=kind):
+				self.assertTrue(frappe.db.exists("Email Template", notice.template))

@@ -86,3 +86,5 @@ class CreditAccount(Document):
 
 def on_doctype_update():
 	frappe.db.add_index("Credit Account", ["customer", "company"])
+	# Two requests at once would both see no twin.
+	frappe.db.add_unique("Credit Account", ["customer", "company", "currency"])

@@ -1,10 +1,12 @@
 """A form may change an account's particulars, never its book."""
 
+from unittest.mock import patch
+
 import frappe
 from frappe import client
 
 from crm_recharge.credits import usage
-from crm_recharge.credits.doctype.credit_account.credit_account import BOOK_COLUMNS
+from crm_recharge.credits.doctype.credit_account.credit_account import BOOK_COLUMNS, CreditAccount
 from crm_recharge.tests import factories
 from crm_recharge.tests.compat import NO_RECORDS
 from crm_recharge.tests.support.money_case import MoneyTestCase
@@ -58,6 +60,10 @@ class TestCreditAccount(MoneyTestCase):
 		with self.assertRaises(frappe.DuplicateEntryError):
 			factories.make_account(account.customer, account.company, account.currency)
 		self.account(customer=account.customer, company=account.company, currency="EUR")
+		with patch.object(CreditAccount, "_refuse_twin"), self.assertRaises(frappe.UniqueValidationError):
+			# As when the other request has not committed yet.
+			factories.make_account(account.customer, account.company, account.currency)
+		frappe.db.rollback()
 
 	def test_whose_account_in_which_currency_it_is_stays(self):
 		account, other = self.account("5"), factories.make_customer()

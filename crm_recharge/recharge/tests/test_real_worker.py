@@ -1,9 +1,13 @@
 """The main job with a worker of its own process: usage, queue, worker, card, credits."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -20,40 +24,73 @@ DECLINED, VISA = "4000000000000341", "4242424242424242"
 
 
 class TestRealWorker(GatewayTestCase):
-	"""The worker takes jobs of the bench's short queue, and finds the stand-in in the site's configuration."""
+	"""The worker has a queue of its own, and finds the stand-in in the site's configuration."""
 
 	@classmethod
 	def setUpClass(cls):
 		super().setUpClass()
+		cls.start_queue()
 		cls.configure()
-		cls.worker = subprocess.Popen(
-			[
-				sys.executable,
-				"-m",
-				"frappe.utils.bench_helper",
-				"frappe",
-				"worker",
-				"--queue",
-				"short",
-				"--quiet",
-			],
+		command = [
+			sys.executable,
+			"-m",
+			"frappe.utils.bench_helper",
+			"frappe",
+			"worker",
+			"--queue",
+			"short",
+			"--quiet",
+		]
+		cls.worker = cls.start(command, env={**os.environ, "FRAPPE_REDIS_QUEUE": cls.queue})
+		cls.wait_until_idle()
+
+	@classmethod
+	def start(cls, command, **more):
+		"""A process that ends with the class."""
+		process = subprocess.Popen(
+			command,
 			cwd=os.path.abspath(frappe.local.sites_path),
 			stdin=subprocess.DEVNULL,
 			stdout=subprocess.DEVNULL,
 			stderr=subprocess.DEVNULL,
 			preexec_fn=die_with_parent,
+			**more,
 		)
-		cls.addClassCleanup(cls.stop)
-		cls.wait_until_idle()
+		cls.addClassCleanup(process.wait, 30)
+		cls.addClassCleanup(process.terminate)
+		return process
+
+	@classmethod
+	def start_queue(cls):
+		"""A Redis for this class: jobs that wait on the bench's own, and its workers, are others'."""
+		with socket.socket() as probe:
+			probe.bind(("127.0.0.1", 0))
+			port = probe.getsockname()[1]
+		folder = tempfile.mkdtemp()
+		cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
+		cls.start(["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", folder, "--save", ""])
+		cls.queue = f"redis://127.0.0.1:{port}"
+
+	@classmethod
+	@contextmanager
+	def on_queue(cls):
+		"""This process' jobs go to that Redis."""
+		with (
+			patch.dict(frappe.local.conf, redis_queue=cls.queue),
+			patch.object(background_jobs, "_redis_queue_conn", None),
+			patch("frappe.enqueue", background_jobs.enqueue),
+		):
+			yield
 
 	@classmethod
 	def wait_until_idle(cls, seconds=180):
 		"""A worker takes its time to start; what is measured is one that waits for jobs."""
 		deadline = time.monotonic() + seconds
-		while not any(w.pid == cls.worker.pid and w.get_state() == "idle" for w in background_jobs.get_workers()):
-			if cls.worker.poll() is not None or time.monotonic() > deadline:
-				raise RuntimeError("The worker did not come up")
-			time.sleep(0.2)
+		with cls.on_queue():
+			while not any(worker.get_state() == "idle" for worker in background_jobs.get_workers()):
+				if cls.worker.poll() is not None or time.monotonic() > deadline:
+					raise RuntimeError("The worker did not come up")
+				time.sleep(0.2)
 
 	@classmethod
 	def configure(cls):
@@ -67,20 +104,14 @@ class TestRealWorker(GatewayTestCase):
 			update_site_config(key, value)
 			cls.addClassCleanup(update_site_config, key, "None" if before is None else before)
 
-	@classmethod
-	def stop(cls):
-		cls.worker.terminate()
-		cls.worker.wait(30)
-
 	def use(self, account, amount):
-		"""Charge through the real queue."""
-		with patch("frappe.enqueue", background_jobs.enqueue):
+		"""Charge through the real queue. Returns the recharge."""
+		with self.on_queue():
 			answer = usage.charge(
 				account, {"amount": amount, "idempotency_key": frappe.generate_hash(length=16)}
 			)
-			started = time.monotonic()
 			frappe.db.commit()
-		return answer["recharge"], started
+		return answer["recharge"]
 
 	def wait(self, recharge, seconds=60) -> frappe._dict:
 		"""The recharge once it has ended."""
@@ -104,7 +135,7 @@ class TestRealWorker(GatewayTestCase):
 
 	def test_usage_at_the_level_becomes_credits_by_the_fallback_card(self):
 		account = self.account_with(DECLINED, VISA)
-		recharge, _ = self.use(account, 480)
+		recharge = self.use(account, 480)
 		self.assertEqual(self.wait(recharge).status, "Succeeded")
 		self.assertEqual(frappe.db.get_value("Credit Account", account, "balance"), 500)
 		attempts = frappe.get_all(
@@ -117,13 +148,12 @@ class TestRealWorker(GatewayTestCase):
 
 	def test_a_failure_switches_off_and_the_account_goes_on(self):
 		account = self.account_with(DECLINED)
-		recharge, _ = self.use(account, 480)
+		recharge = self.use(account, 480)
 		self.assertEqual(self.wait(recharge).status, "Failed")
 		self.assertEqual(
 			frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account}, "enabled"), 0
 		)
-		again, _ = self.use(account, 5)
-		self.assertIsNone(again)
+		self.assertIsNone(self.use(account, 5))
 
 	def test_credits_are_there_soon_after_the_level_is_met(self):
 		"""From the commit of the charge to the commit of the credits, less what the gateway took."""
@@ -131,7 +161,7 @@ class TestRealWorker(GatewayTestCase):
 		overheads = []
 		for _ in range(6):
 			posted = frappe.utils.now_datetime()
-			recharge, _started = self.use(account, 480)
+			recharge = self.use(account, 480)
 			row = self.wait(recharge)
 			gateway = frappe.db.get_value("Recharge Attempt", f"{recharge}-1", "milliseconds") / 1000
 			overheads.append((row.settled_at - posted) / timedelta(seconds=1) - gateway)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from unittest.mock import patch
 
 import frappe
+from frappe.model.base_document import BaseDocument
 from frappe.utils import now_datetime
 
 from crm_recharge.accounting import corrections, dashboard, posting, proof, setup, sweep
@@ -228,5 +229,6 @@ class TestProof(BooksTestCase):
 			}
 		)
 		entry.name = frappe.generate_hash(length=12)
-		entry.db_insert()
+		# Past the controller, which refuses rows that no movement wrote.
+		BaseDocument.db_insert(entry)
 		frappe.db.commit()

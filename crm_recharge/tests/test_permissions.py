@@ -74,6 +74,8 @@ READING = {
 	"desk.recharge_story",
 	"insight.prepaid_balance",
 	"insight.credits_by_day",
+	"portal.overview",
+	"portal.status",
 	"recharge.status",
 	"recharge.saved_cards",
 	"recharge.card_form",

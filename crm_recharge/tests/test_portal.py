@@ -1,12 +1,16 @@
 """The customer's page and its methods: the owner does all of it, nobody else any of it."""
 
 from unittest.mock import patch
+from urllib.parse import parse_qs, urlsplit
 
 import frappe
 from frappe.utils import get_url
+from frappe.www.printview import validate_print_permission
 
+from crm_recharge.accounting import posting
 from crm_recharge.api import portal
 from crm_recharge.credits import ledger
+from crm_recharge.recharge import by_hand
 from crm_recharge.recharge.notices import fix_link
 from crm_recharge.tests.case import GOOD, GOOD_TOO, POOR, RechargeCase
 from crm_recharge.tests.factories import make_account, make_user
@@ -213,6 +217,30 @@ class TestOwner(PortalCase):
 		# Staff see that it waits, but it is not theirs to pay.
 		frappe.set_user("Administrator")
 		self.assertIsNone(portal.status(recharge)["confirm"])
+
+	def test_the_invoice_is_offered_to_whom_erpnext_opens_it(self):
+		account, owner = self.owned(GOOD)
+		for field, value in (("make_invoices", 1), ("mail_invoices", 0)):
+			before = frappe.db.get_single_value("CRM Recharge Settings", field)
+			self.addCleanup(frappe.db.set_single_value, "CRM Recharge Settings", field, before)
+			frappe.db.set_single_value("CRM Recharge Settings", field, value)
+		recharge = by_hand.start(account, "25", "k")["recharge"]
+		frappe.db.commit()
+		self.work(recharge)
+		self.assertEqual(posting.account_for(recharge), "Done")
+		invoice = frappe.db.get_value("Recharge", recharge, "sales_invoice")
+		self.assertTrue(invoice)
+		frappe.set_user(owner)
+		self.assertIsNone(portal.overview(account)["recharges"][0]["invoice"])
+		frappe.set_user("Administrator")
+		customer = frappe.get_doc("Customer", frappe.db.get_value("Credit Account", account, "customer"))
+		customer.append("portal_users", {"user": owner})
+		customer.save()
+		frappe.set_user(owner)
+		link = portal.overview(account)["recharges"][0]["invoice"]
+		self.assertEqual(parse_qs(urlsplit(link).query)["name"], [invoice])
+		# By the very check of the address it leads to.
+		validate_print_permission(frappe.get_doc("Sales Invoice", invoice))
 
 
 class TestOthers(PortalCase):

@@ -15,6 +15,19 @@ GOOD, MASTERCARD, POOR, DECLINED = (
 	"4000000000009995",
 	"4000000000000002",
 )
+ASK = """async ([account]) => {
+	const more = { amount: "25", idempotency_key: "k", enabled: 0, falls_below: "1", recharge_up_to: "100", cards: [] };
+	const answers = {};
+	for (const method of ["overview", "start", "save_auto_recharge", "begin_card"]) {
+		const answer = await fetch(`/api/method/crm_recharge.api.portal.${method}`, {
+			method: "POST",
+			headers: { "Content-Type": "application/json", "X-Frappe-CSRF-Token": frappe.csrf_token },
+			body: JSON.stringify({ account, ...more }),
+		});
+		answers[method] = answer.status;
+	}
+	return answers;
+}"""
 PHONE = {"width": 390, "height": 844}
 
 
@@ -153,3 +166,8 @@ def test_another_ones_account_is_refused_on_the_page(site, stripe, owner_of):
 	page = window.open(f"/credits?account={theirs}")
 	expect(page.get_by_role("alert")).to_contain_text(f"{theirs} is not one of your credit accounts")
 	expect(page.locator("[data-balance]")).to_have_count(0)
+	# Nor does the server give it to a request that the page would not make.
+	answers = page.evaluate(ASK, [theirs])
+	assert answers == {"overview": 403, "start": 403, "save_auto_recharge": 403, "begin_card": 403}
+	assert site.count("Recharge", {"credit_account": theirs}) == 0
+	window.problems[:] = [p for p in window.problems if "403" not in p]

@@ -34,7 +34,7 @@ def follow(name: str) -> str:
 	raise GatewayUnavailable("busy", f"{name} was heard of too often at once")
 
 
-def warn(warning: str, intent: str | None, reason: str | None = None) -> str:
+def warn(warning: str, intent: str | None = None, reason: str | None = None) -> str:
 	"""An early fraud warning about a payment: flag the account for review and hold its auto-recharge, once.
 
 	Returns a word. Raises GatewayError when the gateway must be asked and cannot be.

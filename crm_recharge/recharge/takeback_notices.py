@@ -60,7 +60,8 @@ def send(kind: str, details: dict) -> None:
 
 def context_of(doc) -> dict:
 	"""What these Email Templates may use: doc (the refund or dispute), recharge, account, amount, taken, balance,
-	debt (None when there is none), held (why auto-recharge is on hold), link, payment_page, desk_link."""
+	debt (None when there is none), card, reason, held (why auto-recharge is on hold), link, payment_page,
+	desk_link."""
 	account = frappe.get_doc("Credit Account", doc.credit_account) if doc.credit_account else None
 	recharge = frappe.get_doc("Recharge", doc.recharge) if doc.recharge else None
 	currency = account.currency if account else doc.currency
@@ -74,6 +75,7 @@ def context_of(doc) -> dict:
 		"debt": fmt_money(-account.balance, currency=currency) if account and account.balance < 0 else None,
 		"held": account.held_because if account else None,
 		"card": _card(recharge),
+		"reason": (doc.reason or "–").replace("_", " "),
 		"link": notices.fix_link(account) if account else get_url_to_form(doc.doctype, doc.name),
 		"desk_link": get_url_to_form(doc.doctype, doc.name),
 		"payment_page": dashboard_address(doc.intent),

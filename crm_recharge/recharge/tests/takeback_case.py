@@ -2,15 +2,18 @@
 
 import email
 import email.policy
+import itertools
 import json
 import threading
 import time
 from decimal import Decimal
+from unittest.mock import patch
 
 import frappe
 
 from crm_recharge.credits.money import exact
 from crm_recharge.recharge import by_hand, events, refunds
+from crm_recharge.recharge.performer import Performer
 from crm_recharge.tests.case import GOOD, RechargeCase
 
 
@@ -173,3 +176,20 @@ class TakebackCase(RechargeCase):
 			thread.join(60)
 		self.assertEqual(errors, [])
 		return answers
+
+	def dies_at(self, number: int, act) -> bool:
+		"""Run `act`, and die before its `number`-th effect; whether it came that far."""
+		count, do = itertools.count(), Performer.do
+
+		def dying(performer, effect):
+			if next(count) == number:
+				raise SystemExit
+			return do(performer, effect)
+
+		with patch.object(Performer, "do", dying):
+			try:
+				act()
+			except SystemExit:
+				frappe.db.rollback()
+				return True
+		return False

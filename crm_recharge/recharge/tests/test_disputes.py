@@ -311,25 +311,6 @@ class TestDisputes(TakebackCase):
 			self.assert_books(account)
 		self.assertGreater(death, 10)
 
-	def dies_at(self, number: int, act) -> bool:
-		"""Run `act`, and die before its `number`-th effect; whether it came that far."""
-		from crm_recharge.recharge.performer import Performer
-
-		count, do = itertools.count(), Performer.do
-
-		def dying(performer, effect):
-			if next(count) == number:
-				raise SystemExit
-			return do(performer, effect)
-
-		with patch.object(Performer, "do", dying):
-			try:
-				act()
-			except SystemExit:
-				frappe.db.rollback()
-				return True
-		return False
-
 	def test_a_fraud_warning(self):
 		account, recharge = self.paid("100")
 		self.switch_on(account)

@@ -1,6 +1,7 @@
 """Refunds on a real database, against a stand-in for Stripe."""
 
 import inspect
+import itertools
 from datetime import timedelta
 from decimal import Decimal as D
 from unittest.mock import patch
@@ -259,6 +260,25 @@ class TestAnswers(TakebackCase):
 			refunds.sweep()
 			self.assertIn(name, [call.args[1] for call in enqueue.call_args_list])
 		self.assertEqual(refunds.carry_out(name), "Succeeded")
+
+	def test_every_point_of_death(self):
+		"""Whoever asks and whoever works dies before each effect in turn; who comes next ends it, once."""
+		for death in itertools.count():
+			account, recharge = self.paid("100")
+			key, died = frappe.generate_hash(length=9), False
+			died |= self.dies_at(death, lambda: refunds.request(recharge, key, 60, "test"))
+			name = refunds.request(recharge, key, 60, "test")["refund"]
+			died |= self.dies_at(death, lambda: refunds.carry_out(name))
+			self.make_due(name)
+			refunds.carry_out(name)
+			self.assertEqual(self.rows_of(account), [("Recharge", D(100)), ("Refund", D(-60))])
+			self.assertEqual(len(self.stripe.all("refund", payment_intent=self.intent(recharge))), 1)
+			self.assertEqual(self.row("Recharge", recharge).refunded_amount, 60)
+			self.assertEqual(self.subjects("Recharge Refund", name, self.owner), {"We have refunded $ 60.00"})
+			self.assert_books(account)
+			if not died:
+				break
+		self.assertGreater(death, 12)
 
 	def test_nothing_is_locked_or_unwritten_while_the_gateway_is_asked(self):
 		account, recharge = self.paid("100")

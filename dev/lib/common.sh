@@ -147,7 +147,7 @@ become_bench() {
 		if [[ "$name" =~ $PASSED_ON ]]; then BECOME+=("$name=${!name}"); fi
 	done < <(compgen -e)
 	BECOME+=("HOME=$BENCH_HOME" "USER=$BENCH_USER" "LOGNAME=$BENCH_USER" "SHELL=/bin/bash")
-	BECOME+=("PATH=$(bench_path)" "PYTHONUNBUFFERED=1" "PYTHONWARNINGS=ignore::DeprecationWarning" "LC_ALL=C.UTF-8" "BENCH=${BENCH:-}")
+	BECOME+=("PATH=$(bench_path)" "PYTHONUNBUFFERED=1" "LC_ALL=C.UTF-8" "BENCH=${BENCH:-}")
 	if [ -n "${READABLE:-}" ]; then BECOME+=("PYTHONPATH=$READABLE"); fi
 }
 

@@ -203,7 +203,8 @@ def start(stack, options):
 
 def run(stack, command):
 	"""Run the command to its end and return its status; an interruption is passed on to it first."""
-	child = subprocess.Popen(command, env=stack.environment)
+	environment = {name: value for name, value in stack.environment.items() if name != "DEV_SERVER"}
+	child = subprocess.Popen(command, env=environment)
 	while True:
 		try:
 			check_parent()

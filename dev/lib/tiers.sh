@@ -7,7 +7,7 @@ FAILED=0
 BROKEN=0
 
 # A tier that hangs is stopped, and its stack shown, rather than left to whoever waits for it.
-LIMIT="${CRM_RECHARGE_TIER_SECONDS:-1500}"
+LIMIT="${CRM_RECHARGE_TIER_SECONDS:-2400}"
 LIMITED=(timeout --foreground --signal=ABRT --kill-after=20 "$LIMIT")
 
 # tier_done TIER KIND REPORT: counts a report's results; one without results means the run broke.

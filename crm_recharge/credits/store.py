@@ -50,12 +50,14 @@ def _json_array(table: str, fields, money) -> str:
 	return f"JSON_ARRAY({', '.join(columns)})"
 
 
-# The account first, then the lots it names: both by primary key, in one round trip.
+# The account first, then the lots it names: both by primary key, in one round trip. With the first lot alone
+# comes the account, whose list of lots would else be sent once for each of them.
 LOCK_BOOK = (
-	f"SELECT {_json_array('a', ACCOUNT_FIELDS, ACCOUNT_MONEY)},"
+	f"SELECT IF(COALESCE(n.`number`, 1) = 1, {_json_array('a', ACCOUNT_FIELDS, ACCOUNT_MONEY)}, NULL),"
 	f" IF(l.`name` IS NULL, NULL, {_json_array('l', LOT_FIELDS, LOT_MONEY)})"
 	" FROM `tabCredit Account` a"
-	" LEFT JOIN JSON_TABLE(COALESCE(a.`open_lots`, '[]'), '$[*]' COLUMNS (`lot` varchar(140) PATH '$')) n ON 1"
+	" LEFT JOIN JSON_TABLE(COALESCE(a.`open_lots`, '[]'), '$[*]' COLUMNS (`number` FOR ORDINALITY,"
+	" `lot` varchar(140) PATH '$')) n ON 1"
 	" LEFT JOIN `tabCredit Lot` l FORCE INDEX (PRIMARY)"
 	# Which collation a column of JSON_TABLE gets differs between MariaDB's patch releases.
 	" ON l.`name` = n.`lot` COLLATE utf8mb4_unicode_ci"
@@ -140,7 +142,7 @@ def lock_account(name: str) -> tuple[frappe._dict, list[Lot]]:
 			messages()["unknown_account"].format(account=frappe.utils.escape_html(str(name)[:140])),
 			{"account": str(name)[:140]},
 		)
-	account = frappe._dict(zip(ACCOUNT_FIELDS + ACCOUNT_MONEY, json.loads(rows[0][0]), strict=True))
+	account = frappe._dict(zip(ACCOUNT_FIELDS + ACCOUNT_MONEY, json.loads(next(found for found, _ in rows if found)), strict=True))
 	return account, [_lot(json.loads(lot)) for _, lot in rows if lot]
 
 

@@ -122,6 +122,9 @@ standard_portal_menu_items = [
 	{"title": "Credits", "route": "/credits", "reference_doctype": "Credit Account"},
 ]
 
+# Days after which Frappe's log settings clear what is done with.
+default_log_clearing_doctypes = {"Stripe Event": 90}
+
 # Own masters, kept in fixtures/.
 fixtures = [
 	{"dt": "Role", "filters": [["name", "in", ["Credit Manager", "Credit User", "Credit API"]]]},

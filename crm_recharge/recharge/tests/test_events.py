@@ -7,6 +7,7 @@ import time
 from decimal import Decimal
 
 import frappe
+from frappe.utils import add_days, now_datetime
 
 from crm_recharge.gateway import inbox
 from crm_recharge.gateway.webhooks import WebhookError
@@ -199,3 +200,21 @@ class TestReconcile(RechargeCase):
 	def test_a_gateway_that_is_down_is_reported(self):
 		self.stripe.faults.error_before("GET /v1/payment_intents", count=None)
 		self.assertTrue(reconcile.reconcile_recent().get("incomplete"))
+
+
+class TestClearing(RechargeCase):
+	def test_old_events_that_are_done_with_are_cleared_and_no_others(self):
+		from crm_recharge.gateway.doctype.stripe_event.stripe_event import StripeEvent
+
+		names = {}
+		for status, days in (("Processed", 100), ("Ignored", 100), ("Failed", 100), ("Received", 100), ("Processed", 10)):
+			name = f"evt_{frappe.generate_hash(length=16)}"
+			frappe.db.sql(
+				"INSERT INTO `tabStripe Event` (`name`, `creation`, `modified`, `status`) VALUES (%s, %s, NOW(), %s)",
+				(name, add_days(now_datetime(), -days), status),
+			)
+			names[status, days] = name
+		StripeEvent.clear_old_logs(days=90)
+		left = {key for key, name in names.items() if frappe.db.exists("Stripe Event", name)}
+		self.assertEqual(left, {("Failed", 100), ("Received", 100), ("Processed", 10)})
+		self.assertEqual(frappe.get_hooks("default_log_clearing_doctypes")["Stripe Event"], [90])

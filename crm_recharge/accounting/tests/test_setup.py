@@ -201,12 +201,12 @@ class TestUninstall(BooksTestCase):
 				bool(frappe.db.exists("Email Template", "Recharge Invoice")),
 			]
 
-		self.assertEqual(made(), [True, True, True])
+		self.assertEqual(set(made()), {True})
 		with patch.dict(frappe.conf, {uninstall.DISCARD: 1}):
 			uninstall.before_uninstall()
 		frappe.clear_cache(doctype="Payment Entry")
-		self.assertEqual(made(), [False, False, False])
+		self.assertEqual(set(made()), {False})
 		setup.after_install()
 		frappe.clear_cache(doctype="Payment Entry")
-		self.assertEqual(made(), [True, True, True])
+		self.assertEqual(set(made()), {True})
 		frappe.db.commit()

@@ -274,14 +274,15 @@ class FlagAccount:
 
 @dataclass(frozen=True, slots=True)
 class AskRefund:
-	"""Ask the gateway to send money back; `key` makes a repeat harmless. Never while a lock is held.
-	-> RefundAnswer."""
+	"""Ask the gateway to send money back; `key` makes a repeat harmless. Never while a lock is held, and not after
+	`until`, as for Charge. -> RefundAnswer."""
 
 	key: str
 	intent: str
 	amount: Decimal
 	currency: str
 	kind: str
+	until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,9 +142,10 @@ def carry_out(account: str | None, recharge: str | None, refund: str, worker: st
 			continue
 		if step == LOOK_UP and answer is None and refusal is None:
 			# Never happened, and the key is too old to be remembered: it may be asked as if it were new.
-			step = ASK
-			if not (yield from _still_mine(account, refund, worker, asked_at=True)):
+			step, now = ASK, (yield effects.Now())
+			if not (yield from _still_mine(account, refund, worker, asked_at=now)):
 				return "lost"
+			view = replace(view, asked_at=now)
 			continue
 		if answer is None:
 			answer = replace(refusal, outcome=_refused(view, refusal))
@@ -191,14 +192,15 @@ def _claim(account: str | None, refund: str, worker: str) -> Machine:
 	return replace(view, **values), None
 
 
-def _still_mine(account: str | None, refund: str, worker: str, asked_at: bool = False) -> Machine:
-	"""Extend the lease before asking once more. Whether it was still this run's."""
+def _still_mine(account: str | None, refund: str, worker: str, asked_at: datetime | None = None) -> Machine:
+	"""Extend the lease before asking once more, at `asked_at` as if it were new. Whether it was still this run's."""
 	now = yield effects.Now()
 	view = yield from _lock(account, refund)
 	if view is None or view.status != ASKED or view.lease_owner != worker or view.gateway_refund:
 		yield effects.Rollback()
 		return False
-	yield effects.UpdateRefund(refund, {"lease_until": now + LEASE} | ({"asked_at": now} if asked_at else {}))
+	values = {"lease_until": now + LEASE} | ({"asked_at": asked_at} if asked_at else {})
+	yield effects.UpdateRefund(refund, values)
 	yield effects.Commit()
 	return True
 
@@ -212,7 +214,14 @@ def _lock(account: str | None, refund: str) -> Machine:
 def _call(refund: RefundView, step: str):
 	match step:
 		case "ask":
-			return effects.AskRefund(refund.name, refund.intent, refund.amount, refund.currency, refund.kind)
+			return effects.AskRefund(
+				refund.name,
+				refund.intent,
+				refund.amount,
+				refund.currency,
+				refund.kind,
+				until=refund.asked_at + REPLAY_WINDOW,
+			)
 		case "look_up":
 			return effects.LookUpRefund(refund.name, refund.intent)
 		case "check":

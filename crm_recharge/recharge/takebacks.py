@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 
 import frappe
 from frappe import _
-from frappe.utils import convert_utc_to_system_timezone
+from frappe.utils import convert_utc_to_system_timezone, now_datetime
 
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.credits.store import BookStore, find_entries
@@ -362,6 +362,10 @@ def write_down(kind: str, answer, recharge: str | None, account: str | None) -> 
 
 
 def ask_refund(effect: effects.AskRefund) -> RefundAnswer:
+	if effect.until and now_datetime() > effect.until:
+		return RefundAnswer(
+			RefundOutcome.UNKNOWN, code="too_late", message="The key may no longer be remembered."
+		)
 	row = frappe.db.get_value("Recharge Refund", effect.key, ["recharge", "credit_account"], as_dict=True)
 	return ask(
 		lambda gateway: gateway.refund(

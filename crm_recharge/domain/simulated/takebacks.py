@@ -71,7 +71,10 @@ class Bank:
 
 	def taken(self, intent: str) -> Decimal:
 		"""What open and lost disputes hold of a payment."""
-		return sum((d["amount"] for d in self.disputes.values() if d["intent"] == intent and d["status"] in OUT), ZERO)
+		return sum(
+			(d["amount"] for d in self.disputes.values() if d["intent"] == intent and d["status"] in OUT),
+			ZERO,
+		)
 
 	def answer(self, name: str) -> DisputeAnswer:
 		row = self.disputes[name]
@@ -106,7 +109,9 @@ class Takebacks:
 			effects.UpdateDispute: lambda e, t: self.update(t, Dispute, e.name, e.values),
 			effects.TakeCredits: self.take,
 			effects.GiveBack: self.give_back,
-			effects.HoldAutoRecharge: lambda e, t: self.set_hold(t, e.account, lambda h: takeback.add_mark(h, e.mark)),
+			effects.HoldAutoRecharge: lambda e, t: self.set_hold(
+				t, e.account, lambda h: takeback.add_mark(h, e.mark)
+			),
 			effects.FlagAccount: lambda e, t: t.update(rows.CreditAccount, e.account, status=e.status),
 			effects.AskRefund: self.ask,
 			effects.LookUpRefund: self.look_up,
@@ -157,7 +162,8 @@ class Takebacks:
 			return None
 		key = chain.request_key(recharge.account, RECHARGE, recharge.settled_intent)
 		return next(
-			(x.lot for x in transaction.all(rows.CreditLot, recharge.account) if x.lot.source_key == key), None
+			(x.lot for x in transaction.all(rows.CreditLot, recharge.account) if x.lot.source_key == key),
+			None,
 		)
 
 	def find_refund(self, effect, transaction) -> str | None:
@@ -203,7 +209,11 @@ class Takebacks:
 			self.set_hold(transaction, effect.account, lambda h: takeback.add_mark(h, effect.hold_if_low))
 		book = books.open_book(transaction, effect.account, now, (effect.lot,))
 		entry = book.take(
-			effect.entry_type, effect.amount, now, book.lots[effect.lot], **_details(effect, effect.entry_type)
+			effect.entry_type,
+			effect.amount,
+			now,
+			book.lots[effect.lot],
+			**_details(effect, effect.entry_type),
 		)
 		books.write_book(transaction, book, now)
 		return entry.name
@@ -233,6 +243,8 @@ class Takebacks:
 
 	def ask(self, effect, transaction) -> RefundAnswer:
 		assert transaction.is_idle, "the gateway is asked inside a transaction"
+		if effect.until and self.clock.now() > effect.until:
+			return RefundAnswer(RefundOutcome.UNKNOWN, code="too_late")
 		if self.bank.is_disputed(effect.intent):
 			return RefundAnswer(RefundOutcome.REFUSED, intent=effect.intent, code="charge_disputed")
 		answer = self.gateway.refund(key=effect.key, intent=effect.intent, amount=effect.amount)

@@ -609,6 +609,8 @@ class Run:
 		self.state.jobs.append((effect.job, effect.recharge))
 
 	def _AskRefund(self, effect):
+		if effect.until < self.world.now:
+			return RefundAnswer(RefundOutcome.UNKNOWN, code="too_late")
 		return self.world.gateway.ask(effect)
 
 	def _LookUpRefund(self, effect):

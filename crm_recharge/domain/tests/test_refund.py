@@ -239,6 +239,34 @@ def test_what_never_reached_the_gateway_is_asked_anew():
 	assert row(world, name)["asked_at"] == world.now
 
 
+def test_a_worker_that_has_slept_too_long_asks_nothing():
+	world = World(100)
+	name = asked(world, amount=40)
+	world.gateway.fault = "lost_after"
+	world.work(name).finish()
+	world.now += timedelta(hours=22)
+	sleeper = world.work(name)
+	until(sleeper, effects.AskRefund)
+	world.now += timedelta(hours=3)
+	world.gateway.keys.clear()
+	assert sleeper.finish() == "waiting"
+	assert len(world.gateway.refunds) == 1
+	world.now += timedelta(minutes=1)
+	assert world.work(name).finish() == "Succeeded"
+	assert (len(world.gateway.refunds), world.gateway.asked) == (1, [name])
+
+
+def test_asked_anew_the_time_of_its_key_begins_anew():
+	world = World(100)
+	name = asked(world)
+	world.gateway.fault = "lost_before"
+	world.work(name).finish()
+	world.now += timedelta(hours=24)
+	run = world.work(name)
+	until(run, effects.AskRefund)
+	assert run.effect.until == world.now + payment.REPLAY_WINDOW
+
+
 def test_pending_stays_asked_until_the_gateway_says_more():
 	world = World(100)
 	world.gateway.pending = True

@@ -11,6 +11,7 @@ from frappe.utils import now_datetime
 
 from crm_recharge.api import recharge as api
 from crm_recharge.credits.errors import IdempotencyConflictError, InvalidRequestError
+from crm_recharge.domain.effects import AskRefund
 from crm_recharge.gateway.stripe_gateway import StripeGateway
 from crm_recharge.recharge import events, reconcile, refunds, takeback_notices, takebacks
 from crm_recharge.recharge.queue import JOBS
@@ -223,6 +224,16 @@ class TestAnswers(TakebackCase):
 		self.stripe.control("forget_keys")
 		self.assertEqual(refunds.carry_out(name), "Succeeded")
 		self.assertEqual(len(self.stripe.all("refund", payment_intent=self.intent(recharge))), 1)
+
+	def test_nothing_is_asked_under_a_key_that_may_be_forgotten(self):
+		_account, recharge = self.paid("100")
+		intent = self.intent(recharge)
+		late = AskRefund(
+			"RF-LATE", intent, D(1), "USD", "Requested", until=now_datetime() - timedelta(seconds=1)
+		)
+		answer = takebacks.ask_refund(late)
+		self.assertEqual((answer.outcome.value, answer.code), ("unknown", "too_late"))
+		self.assertEqual(self.stripe.all("refund", payment_intent=intent), [])
 
 	def test_pending_then_done(self):
 		_account, recharge = self.paid("100", PENDING)

@@ -94,6 +94,8 @@ scheduler_events = {
 			"crm_recharge.recharge.events.sweep",
 			"crm_recharge.recharge.decisions.sweep",
 			"crm_recharge.recharge.refunds.sweep",
+			# All of these again, should one have died at its work.
+			"crm_recharge.recharge.sweeps.once_more",
 		],
 		"*/3 * * * *": [
 			"crm_recharge.accounting.sweep.sweep",

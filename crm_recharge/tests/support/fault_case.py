@@ -36,7 +36,7 @@ def charge(account: str, amount, key: str) -> dict:
 	return answer
 
 
-def sweep_for(*recharges: str) -> int:
+def sweep_for(*recharges: str, sweep=worker.sweep) -> int:
 	"""In a child: the sweeper, as each minute, for these recharges alone. Returns how many it took up."""
 	taken, enqueue = [], worker.try_enqueue
 
@@ -50,7 +50,7 @@ def sweep_for(*recharges: str) -> int:
 		patch.object(worker, "_expire_actions"),
 		patch.object(worker.threshold, "look_again"),
 	):
-		worker.sweep()
+		sweep()
 	return len(taken)
 
 

@@ -110,7 +110,7 @@ class Traffic:
 			refunds.follow(intent)
 
 	def carry_out_refunds(self, account: str):
-		for refund in frappe.get_all("Recharge Refund", {"credit_account": account}, pluck="name"):
+		for refund in self.latest("Recharge Refund", account):
 			refunds.carry_out(refund)
 
 	def dispute_and_win(self, account: str):
@@ -130,7 +130,7 @@ class Traffic:
 		disputes.follow(dispute)
 
 	def follow_disputes(self, account: str):
-		for dispute in frappe.get_all("Recharge Dispute", {"credit_account": account}, pluck="name"):
+		for dispute in self.latest("Recharge Dispute", account):
 			disputes.follow(dispute)
 
 	def save_setting(self, account: str):
@@ -160,6 +160,11 @@ class Traffic:
 			wrong = [what for of, what in frappe.db.sql(query) if of in self.accounts]
 			if wrong:
 				raise AssertionError(f"{rule}: {wrong}")
+
+	def latest(self, doctype: str, account: str) -> list[str]:
+		return frappe.get_all(
+			doctype, {"credit_account": account}, pluck="name", order_by="creation desc", limit=5
+		)
 
 	def waiting(self, account: str) -> list[str]:
 		frappe.db.rollback()

@@ -36,7 +36,8 @@ def retry_on_contention(function):
 				if not owns or attempt == TRIES - 1 or not is_contention(error):
 					raise
 				_begin_again()
-				time.sleep(random.uniform(0.01, 0.05) * 2**attempt)
+				if attempt:  # a snapshot that was too old is mended by the first new try
+					time.sleep(random.uniform(0.01, 0.05) * 2**attempt)
 
 	return wrapper
 

@@ -105,7 +105,6 @@ def adjust(account: str, amount, idempotency_key: str, note: str) -> dict:
 
 
 @for_people
-@retry_on_contention
 def reverse(entry: str, note: str) -> dict:
 	"""Undo a usage, grant or adjustment by a row of its own, once.
 
@@ -116,6 +115,12 @@ def reverse(entry: str, note: str) -> dict:
 		raise InvalidRequest("nothing_to_reverse", entry=row.name, entry_type=row.entry_type)
 	if not note:
 		raise InvalidRequest("note_missing")
+	return _reverse(row, note)
+
+
+@retry_on_contention
+def _reverse(row, note: str) -> dict:
+	# The row, which never changes, is not read here: each try begins with the account's lock.
 	moves = [(name, Decimal(amount)) for name, amount in frappe.parse_json(row.lots or "[]")]
 	original = Entry(
 		name=row.name,

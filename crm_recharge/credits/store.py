@@ -14,6 +14,7 @@ from decimal import Decimal
 import frappe
 from frappe.utils import now_datetime
 
+from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.errors import UnknownAccountError, messages, refuse
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain import chain
@@ -130,6 +131,16 @@ def new_name() -> str:
 	Rising names append to the clustered index; wholly random ones would touch a page each.
 	"""
 	return f"{time.time_ns() // 1_000_000:011x}{os.urandom(6).hex()}"
+
+
+@retry_on_contention
+def lock_row(account: str) -> None:
+	"""Lock the account's row, before anything else of a form is read.
+
+	A form's request has read before: its snapshot may be older than the row, which MariaDB refuses where
+	innodb_snapshot_isolation is on (as it is from 11.6). Then the reading begins anew.
+	"""
+	frappe.db.sql("SELECT `name` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account)
 
 
 def lock_account(name: str) -> tuple[frappe._dict, list[Lot]]:

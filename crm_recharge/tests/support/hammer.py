@@ -1,7 +1,8 @@
 """One of many processes that move credits at once: `python -m crm_recharge.tests.support.hammer SITE NUMBER`.
 
 Each line it reads is an order, in JSON: accounts, rounds, start (epoch seconds, when all begin together) and mixed
-(all kinds of movements, not charges alone). To each it answers with a line: what it did, and what went wrong.
+(all kinds of movements, not charges alone), and snapshot_isolation. To each it answers with a line: what it did,
+and what went wrong.
 """
 
 import json
@@ -34,6 +35,8 @@ class Hammer:
 
 	def run(self) -> dict:
 		"""All rounds; returns the report."""
+		if "snapshot_isolation" in self.order:
+			frappe.db.sql(f"SET SESSION innodb_snapshot_isolation = {int(self.order['snapshot_isolation'])}")
 		time.sleep(max(0, self.order["start"] - time.time()))
 		started = time.monotonic()
 		with patch.object(contention, "_begin_again", self.begin_again), patch("frappe.enqueue"):
@@ -74,11 +77,18 @@ class Hammer:
 			(self.grant, "grant"),
 			(self.payment, "payment"),
 			(self.setting, "setting"),
+			(self.form, "form"),
 			(self.reverse, "reverse"),
 		]
-		return self.random.choices(kinds, [60, 8, 8, 8, 6, 10])[0]
+		return self.random.choices(kinds, [60, 8, 8, 8, 6, 4, 10])[0]
+
+	def permitted(self, account: str):
+		"""Read before the lock, as the permission check of a request does: the snapshot is older than the lock."""
+		frappe.db.get_value("Credit Account", account, "status")
+		time.sleep(0.002)
 
 	def charge(self, account: str, n: int):
+		self.permitted(account)
 		shared = n % SHARED_EVERY == 0
 		key = f"shared-{n}" if shared else f"{self.number}-{n}"
 		amount = Decimal(n % 7 + 1) / 10**4 if shared else Decimal(self.random.randint(1, 10**6)) / 10**6
@@ -89,11 +99,13 @@ class Hammer:
 			self.charged[account] = self.charged.get(account, Decimal(0)) + amount
 
 	def batch(self, account: str, n: int):
+		self.permitted(account)
 		events = [{"amount": "0.001", "idempotency_key": f"b{self.number}-{n}-{i}"} for i in range(20)]
 		answer = usage.charge_many(account, events)
 		self.charged[account] = self.charged.get(account, Decimal(0)) + Decimal(answer["amount"])
 
 	def grant(self, account: str, n: int):
+		self.permitted(account)
 		ledger.grant(account, "0.5", f"g{self.number}-{n}", "n")
 
 	def payment(self, account: str, n: int):
@@ -111,10 +123,21 @@ class Hammer:
 				doc.falls_below = self.random.randint(1, 100)
 				doc.save()
 				return
-			except (frappe.TimestampMismatchError, frappe.QueryDeadlockError):
+			except frappe.TimestampMismatchError:
 				# Somebody else has saved it meanwhile: as a person would, open it again.
 				frappe.db.rollback()
 		raise AssertionError("the setting could not be saved")
+
+	def form(self, account: str, n: int):
+		for _ in range(50):
+			try:
+				doc = frappe.get_doc("Credit Account", account)
+				doc.status_reason = f"{self.number}-{n}"
+				doc.save()
+				return
+			except frappe.TimestampMismatchError:
+				frappe.db.rollback()
+		raise AssertionError("the account could not be saved")
 
 	def reverse(self, account: str, n: int):
 		rows = frappe.get_all(

@@ -4,6 +4,8 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
+from crm_recharge.credits.store import lock_row
+
 # Columns of the locked row that belong to the book. A form that was opened before the last charge would
 # write an old balance back, so saving a document never writes them.
 BOOK_COLUMNS = (
@@ -25,6 +27,11 @@ def addresses_in(text: str | None) -> list[str]:
 
 
 class CreditAccount(Document):
+	def check_if_latest(self):
+		if not self.is_new():
+			lock_row(self.name)
+		super().check_if_latest()
+
 	def validate(self):
 		self._refuse_twin()
 		self._keep_book()

@@ -7,7 +7,7 @@ from frappe.utils import now_datetime
 
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact
-from crm_recharge.credits.store import lock_account
+from crm_recharge.credits.store import lock_account, lock_row
 from crm_recharge.domain import cards as card_rules
 from crm_recharge.domain.caps import CapLimits, check_caps
 from crm_recharge.domain.errors import InvalidRequest
@@ -32,7 +32,7 @@ class AutoRechargeSetting(Document):
 		super().check_if_latest()
 
 	def lock_account(self):
-		frappe.db.sql("SELECT `name` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", self.credit_account)
+		lock_row(self.credit_account)
 
 	@for_people
 	def validate(self):

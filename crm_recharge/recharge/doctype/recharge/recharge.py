@@ -5,6 +5,7 @@ from frappe.utils import now_datetime
 
 from crm_recharge.credits.errors import InvalidRequestError, for_people, messages, refuse
 from crm_recharge.credits.money import exact
+from crm_recharge.credits.store import lock_row
 from crm_recharge.domain import payment
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import parse_positive, plain
@@ -58,7 +59,7 @@ class Recharge(Document):
 	def check_if_latest(self):
 		# The account's row before this one, as the worker locks them.
 		if not self.is_new() and not self.flags.account_row:
-			self.lock_account()
+			lock_row(self.credit_account)
 		super().check_if_latest()
 
 	def keep_what_the_worker_writes(self):

@@ -74,6 +74,18 @@ class CreditAccount(Document):
 		finally:
 			self.flags.leave_book_alone = False
 
+	def db_set(self, fieldname, *args, **kwargs):
+		names = fieldname if isinstance(fieldname, dict) else (fieldname,)
+		if touched := sorted(set(BOOK_COLUMNS) & set(names)):
+			frappe.throw(
+				_("{0} of a credit account follows its ledger: charge, grant, adjust or recharge it.").format(
+					", ".join(touched)
+				),
+				frappe.PermissionError,
+				title=_("The book follows the ledger"),
+			)
+		return super().db_set(fieldname, *args, **kwargs)
+
 	def get_valid_dict(self, *args, **kwargs):
 		values = super().get_valid_dict(*args, **kwargs)
 		if self.flags.leave_book_alone:

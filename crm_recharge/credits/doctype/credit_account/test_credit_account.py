@@ -49,6 +49,18 @@ class TestCreditAccount(MoneyTestCase):
 		frappe.db.commit()
 		self.assertEqual(self.state(account), before)
 
+	def test_no_code_sets_it_past_the_ledger(self):
+		account = self.account("100")
+		before, doc = self.state(account), frappe.get_doc("Credit Account", account)
+		for values in ({"balance": 5}, {"status_reason": "x", "open_recharge": None}):
+			with self.assertRaises(frappe.PermissionError):
+				doc.db_set(values)
+		with self.assertRaises(frappe.PermissionError):
+			doc.db_set("balance", 5)
+		doc.db_set("status_reason", "fine")
+		frappe.db.commit()
+		self.assertEqual(self.state(account), before)
+
 	def test_a_new_account_begins_empty_whatever_it_claims(self):
 		account = self.account(balance=500, sequence=9, last_hash="x", open_lots='["x"]', held_because="x")
 		self.assertEqual(self.state(account)[0], ((("0.000000000"), 0, None, None, None),))

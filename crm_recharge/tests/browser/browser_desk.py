@@ -271,6 +271,8 @@ def test_the_connection_to_stripe_can_be_tested(stripe, manager):
 	manager.button("Test Connection").click()
 	expect(manager.dialog).to_contain_text("answers in Stripe's place")
 	manager.picture("settings")
+	manager.dialog.locator(".btn-modal-close").first.click()
+	expect(page.locator(".modal.show")).to_have_count(0)
 
 
 def test_auto_recharge_is_set_up_from_nothing(site, stripe, manager):

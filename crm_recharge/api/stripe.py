@@ -1,5 +1,7 @@
 """Stripe's webhook: verify, keep, say thanks. The work is done in the background."""
 
+from functools import partial
+
 import frappe
 from frappe import _
 
@@ -22,8 +24,17 @@ def webhook() -> dict:
 	# Kept before anything else can fail.
 	frappe.db.commit()
 	if is_new:
-		events.try_enqueue(event)
+		_once_answered(partial(events.try_enqueue, event))
 	return {"received": True}
+
+
+def _once_answered(function) -> None:
+	"""Do it when the answer is on its way: a queue that is slow or away must not keep Stripe waiting."""
+	after_response = getattr(frappe.request, "after_response", None)
+	if after_response is None:
+		function()
+	else:
+		after_response.add(function)
 
 
 @frappe.whitelist(methods=["POST"])

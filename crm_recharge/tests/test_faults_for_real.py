@@ -583,6 +583,26 @@ class TestWebhooksForReal(FaultCase):
 		self.assertEqual(len(self.events_about(recharge)), 1)
 		self.assert_paid_once(account, recharge)
 
+	def test_an_event_is_kept_at_once_while_redis_is_away(self):
+		account, recharge, intent = self.captured_unheard()
+		payload = event_about("payment_intent.succeeded", intent)
+		self.node.redis.kill()
+		try:
+			started = time.monotonic()
+			self.assertEqual(self.post(payload), 200)
+			seconds = time.monotonic() - started
+			self.assertLess(seconds, 4, "Stripe was kept waiting for the queue")
+		finally:
+			self.node.start_redis()
+		(row,) = self.events_about(recharge)
+		self.assertEqual(row.status, "Received")
+		self.node.start_worker()
+		self.assertEqual(self.node.call(sweep_event, row.name), 1)
+		wait_until(
+			lambda: self.value("Stripe Event", row.name, "status") == "Processed", 30, "the event's end"
+		)
+		self.assert_paid_once(account, recharge)
+
 	def captured_unheard(self) -> tuple[str, str, dict]:
 		"""A payment that was captured, and whose answer was lost. Returns account, recharge, intent."""
 		account, recharge = self.low_account(GOOD)
@@ -659,6 +679,23 @@ class TestWebhooksForReal(FaultCase):
 		name, _ = inbox.receive(payload, sign(payload, WEBHOOK_SECRET))
 		frappe.db.commit()
 		return name
+
+
+def sweep_event(name: str) -> int:
+	"""In a child: the sweeper of events a minute later, with this event alone. Returns how many it took up."""
+	frappe.db.sql(
+		"UPDATE `tabStripe Event` SET `creation` = `creation` - INTERVAL 1 MINUTE WHERE `name` = %s", name
+	)
+	frappe.db.commit()
+	taken, enqueue = [], events.try_enqueue
+
+	def only_this(event, again=False):
+		if event == name:
+			taken.append(enqueue(event, again))
+
+	with patch.object(events, "try_enqueue", only_this), patch.object(events, "SWEEP_LIMIT", 10**6):
+		events.sweep()
+	return sum(taken)
 
 
 def start_together(line, function, *args):

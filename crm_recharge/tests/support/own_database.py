@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import frappe
 
 from crm_recharge.tests.support.node import LOCALHOST, CannotRun, Service, answers, free_port
 
-ROOM = 1 << 30
+ROOM, PREFIX = 1 << 30, "crm-recharge-db-"
 SERVERS, CLIENTS, DUMPS = ("mariadbd", "mysqld"), ("mariadb", "mysql"), ("mariadb-dump", "mysqldump")
 # Nothing here need outlive the machine, only the process: what was written before a SIGKILL stays written.
 OPTIONS = (
@@ -43,7 +44,9 @@ class OwnDatabase:
 			raise CannotRun("MariaDB is not run as root")
 		self._server, self._client, self._dump = program(*SERVERS), program(*CLIENTS), program(*DUMPS)
 		self._install = program("mariadb-install-db", "mysql_install_db")
-		self.folder = Path(tempfile.mkdtemp(prefix="crm-recharge-db-", dir=_roomy_place()))
+		place = _roomy_place()
+		_clear_left_behind(place)
+		self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
 		self.port, self.service = free_port(), None
 		self._socket = self.folder / "s"
 
@@ -134,3 +137,10 @@ def _roomy_place() -> str:
 		if os.access(place, os.W_OK) and shutil.disk_usage(place).free > ROOM:
 			return place
 	raise CannotRun("there is not 1 GB of free room for a second database")
+
+
+def _clear_left_behind(place: str):
+	"""Take away what runs left that were killed: nobody's database lives for an hour here."""
+	for folder in Path(place).glob(f"{PREFIX}*"):
+		if folder.stat().st_uid == os.geteuid() and time.time() - folder.stat().st_mtime > 3600:
+			shutil.rmtree(folder, ignore_errors=True)

@@ -152,7 +152,7 @@ class TestQueueLost(FaultCase):
 	def being_charged(self, account: str) -> str:
 		"""A recharge whose capture has happened, while the worker still waits for the gateway's answer."""
 		customer = self.value("Credit Account", account, "stripe_customer")
-		self.stripe.faults.slow_after(seconds=4, where={"customer": customer})
+		self.stripe.faults.slow_after(seconds=2.5, where={"customer": customer})
 		recharge = self.low_on_node(account)
 		wait_until(lambda: self.stripe.intents(customer, "succeeded"), 30, "the capture")
 		self.assertEqual(self.value("Recharge", recharge, "status"), "Charging")
@@ -416,7 +416,7 @@ def usage_keys(account: str) -> tuple[list[str], list[str]]:
 
 
 ASK, CLOSE = "POST /v1/payment_intents", "POST /v1/payment_intents/*/cancel"
-PATIENCE = 0.5
+PATIENCE = 0.35
 LOSSES = {
 	"lost before": {"kind": "lost_before"},
 	"lost after": {"kind": "lost_after"},

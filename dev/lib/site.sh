@@ -19,7 +19,7 @@ make_base() {
 	local copy
 	copy="$BENCH/sites/.$APP-base-$(site_tool base).sql"
 	ensure_login
-	as_bench rm -f "$(mark_file "$1" base)" "$(mark_file "$1" app)"
+	as_bench rm -f "$(mark_file "$1" base)" "$(mark_file "$1" app)" "$(unused_copy "$1")"
 	if as_bench test -f "$copy"; then
 		HINT="if the copy is at fault: rm $copy; then run the command again" \
 			step "making the site $1" with_login new-site "$1" --force --admin-password admin --source-sql "$copy"
@@ -34,11 +34,33 @@ make_base() {
 
 # keep_copy SITE FILE: the database of a site that has nothing of ours yet.
 keep_copy() {
-	step "keeping a copy for the other sites" as_bench bash -c '
+	as_bench find "$BENCH/sites" -maxdepth 1 -name ".$APP-base-*.sql" -delete
+	step "keeping a copy for the other sites" copy_out "$1" "$2"
+}
+
+copy_out() {
+	as_bench bash -c '
 		umask 077
-		rm -f "$(dirname "$2")"/."$4"-base-*.sql
 		mariadb-dump --defaults-extra-file="$1" --single-transaction "$3" >"$2.new" && mv "$2.new" "$2"
-	' keep_copy "$(login_file)" "$2" "$(site_tool database "$1")" "$APP"
+	' _ "$(login_file)" "$2" "$(site_tool database "$1")"
+}
+
+copy_in() {
+	as_bench bash -c 'mariadb --defaults-extra-file="$1" "$3" <"$2"' _ "$(login_file)" "$2" "$(site_tool database "$1")" &&
+		frappe --site "$1" clear-cache
+}
+
+# What earlier tests left behind must not fail later ones: they start from the site as it was made.
+unused_copy() { printf '%s' "$BENCH/sites/.$APP-unused-$1.sql"; }
+
+as_unused() {
+	ensure_login
+	HINT="to make the site anew: rm -r $BENCH/sites/$1" step "emptying $1" copy_in "$1" "$(unused_copy "$1")"
+}
+
+keep_unused() {
+	ensure_login
+	step "keeping a copy of $1 for the next tests" copy_out "$1" "$(unused_copy "$1")"
 }
 
 add_app() {
@@ -51,15 +73,28 @@ add_app() {
 migrate_site() {
 	local now
 	now="$(site_tool fingerprint "$1")"
+	MIGRATED=
 	if [ "$(as_bench cat "$(mark_file "$1" app)")" = "$now" ]; then return; fi
 	HINT="the lines above name the DocType or patch; to make the site anew: rm -r $BENCH/sites/$1" \
 		step "migrating $1" frappe --site "$1" migrate --skip-search-index
 	mark "$1" app "$now"
+	MIGRATED=1
 }
 
 # ensure_site SITE PURPOSE: made, or brought up to date. PURPOSE is "test" or "use".
 ensure_site() {
-	if ! marked "$1" base || ! site_tool alive "$1" >>"$LOG" 2>&1; then make_base "$1"; fi
-	if marked "$1" app; then migrate_site "$1"; else add_app "$1" "$2"; fi
+	if ! marked "$1" base || ! site_tool alive "$1" >>"$LOG" 2>&1; then
+		make_base "$1"
+	elif [ "$2" = test ] && marked "$1" app && ! as_bench test -f "$(unused_copy "$1")"; then
+		make_base "$1" # tests may have used it
+	fi
+	if marked "$1" app; then
+		if [ "$2" = test ]; then as_unused "$1"; fi
+		migrate_site "$1"
+	else
+		add_app "$1" "$2"
+		MIGRATED=1
+	fi
+	if [ "$2" = test ] && [ "$MIGRATED" ]; then keep_unused "$1"; fi
 	say "   site: $1"
 }

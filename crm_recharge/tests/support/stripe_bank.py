@@ -71,9 +71,15 @@ class Bank:
 		self.on_event = lambda event: None
 		self._due: list[tuple[float, str]] = []
 		self._file = None
+		# Stripe's fingerprints are an account's own; a fresh stand-in is a fresh account, and declines
+		# which a site remembers of an earlier one must not count against its cards.
+		self._salt = None
 		if journal:
 			self._load(journal)
 			self._file = open(journal, "a", buffering=1)
+		if not self._salt:
+			self._salt = secrets.token_hex(8)
+			self._append("salt", "fingerprint", self._salt)
 
 	# -- keeping -------------------------------------------------------------------------------------------
 
@@ -88,7 +94,9 @@ class Bank:
 					kind, id_, value = json.loads(line)
 				except ValueError:
 					continue  # the last line of a process that was killed
-				if kind == "key":
+				if kind == "salt":
+					self._salt = value
+				elif kind == "key":
 					self.keys[id_] = value
 				else:
 					self.objects.setdefault(kind, {})[id_] = value
@@ -98,7 +106,7 @@ class Bank:
 			if intent["status"] == "processing"
 		]
 
-	def _append(self, kind: str, id_: str, value: dict):
+	def _append(self, kind: str, id_: str, value: dict | str):
 		if self._file:
 			self._file.write(json.dumps([kind, id_, value]) + "\n")
 
@@ -262,7 +270,7 @@ class Bank:
 				"country": card.country,
 				"exp_month": month,
 				"exp_year": year + 2000 if year < 100 else year,
-				"fingerprint": hashlib.sha256(card.number.encode()).hexdigest()[:16],
+				"fingerprint": hashlib.sha256(f"{self._salt} {card.number}".encode()).hexdigest()[:16],
 				"funding": card.funding,
 				"last4": card.number[-4:],
 				"three_d_secure_usage": {"supported": True},

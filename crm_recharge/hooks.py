@@ -129,7 +129,23 @@ default_log_clearing_doctypes = {"Stripe Event": 90}
 
 # Own masters, kept in fixtures/.
 fixtures = [
-	{"dt": "Role", "filters": [["name", "in", ["Credit Manager", "Credit User", "Credit API"]]]},
+	{
+		"dt": "Role",
+		"filters": [
+			[
+				"name",
+				"in",
+				[
+					"Credit Manager",
+					"Credit User",
+					"Credit API",
+					"Reorder Manager",
+					"Reorder User",
+					"Reorder API",
+				],
+			]
+		],
+	},
 	{
 		"dt": "Email Template",
 		"filters": [

@@ -9,7 +9,8 @@ site_tool() { in_sites ../env/bin/python "$READABLE/dev/lib/bench_site.py" "$@";
 # by with_login.py, so that it stands in no process list.
 with_login() { in_sites ../env/bin/python "$READABLE/dev/lib/with_login.py" "$(login_file)" "$@"; }
 
-# mark SITE STAGE [TEXT]: how far an earlier run has come: "base" with ERPNext set up, "app" with the app on it.
+# mark SITE STAGE [TEXT]: how far an earlier run has come: "base" with ERPNext set up, "trying" and
+# "app" with the app going on and on it.
 mark() { as_bench bash -c 'printf "%s\n" "$2" >"$1"' _ "$(mark_file "$1" "$2")" "${3:-}"; }
 marked() { as_bench test -f "$(mark_file "$1" "$2")"; }
 mark_file() { printf '%s' "$BENCH/sites/$1/.$APP-$2"; }
@@ -19,7 +20,7 @@ make_base() {
 	local copy
 	copy="$BENCH/sites/.$APP-base-$(site_tool base).sql"
 	ensure_login
-	as_bench rm -f "$(mark_file "$1" base)" "$(mark_file "$1" app)" "$(unused_copy "$1")"
+	as_bench rm -f "$(mark_file "$1" base)" "$(mark_file "$1" trying)" "$(mark_file "$1" app)" "$(unused_copy "$1")"
 	if as_bench test -f "$copy"; then
 		HINT="if the copy is at fault: rm $copy; then run the command again" \
 			step "making the site $1" with_login new-site "$1" --force --admin-password admin --source-sql "$copy"
@@ -64,6 +65,7 @@ keep_unused() {
 }
 
 add_app() {
+	mark "$1" trying
 	HINT="the lines above say what failed in the app; then run the command again" \
 		step "installing $APP on $1" frappe --site "$1" --force install-app "$APP"
 	site_tool configure "$1" "$2" >>"$LOG"
@@ -85,6 +87,8 @@ migrate_site() {
 ensure_site() {
 	if ! marked "$1" base || ! site_tool alive "$1" >>"$LOG" 2>&1; then
 		make_base "$1"
+	elif marked "$1" trying && ! marked "$1" app; then
+		make_base "$1" # Frappe takes a half-installed app for installed
 	elif [ "$2" = test ] && marked "$1" app && ! as_bench test -f "$(unused_copy "$1")"; then
 		make_base "$1" # tests may have used it
 	fi

@@ -1,0 +1,11 @@
+import frappe
+from frappe.model.document import Document
+
+
+class ReorderReminder(Document):
+	pass
+
+
+def on_doctype_update():
+	frappe.db.add_unique("Reorder Reminder", ["customer", "item_code"])
+	frappe.db.add_index("Reorder Reminder", ["remind_on", "customer"])

@@ -271,9 +271,21 @@ def threshold_to_credit(count: int) -> list[float]:
 		return [_one_recharge(account) for _ in range(count)]
 
 
+def _wait_for_idle_workers(seconds: float = 60) -> None:
+	"""The recharge before this one is still being invoiced and mailed."""
+	from frappe.utils.background_jobs import get_queue_list, get_queues, get_workers
+
+	ends = time.time() + seconds
+	while any(len(queue) for queue in get_queues()) or any(w.get_state() == "busy" for w in get_workers()):
+		if time.time() > ends:
+			sys.exit(f"the worker is still busy after {seconds} s (queues: {', '.join(get_queue_list())})")
+		time.sleep(0.02)
+
+
 def _one_recharge(account: str) -> float:
 	from crm_recharge.api import credits
 
+	_wait_for_idle_workers()
 	key = frappe.generate_hash(length=12)
 	answer = credits.charge(account, amount="460", idempotency_key=key)
 	started = time.time()

@@ -10,6 +10,7 @@ import os
 import time
 from datetime import datetime
 from decimal import Decimal
+from operator import itemgetter
 
 import frappe
 from frappe.utils import now_datetime
@@ -108,21 +109,31 @@ _OWN = ", ".join(f"`{c}`" for c in OWN_COLUMNS)
 _INSERT = f"INSERT INTO `tabCredit Ledger` ({', '.join(f'`{c}`' for c in SHARED_COLUMNS)}, {_OWN}) "
 _SHARED_VALUES = ", ".join(["%s"] * len(SHARED_COLUMNS))
 INSERT_ENTRY = _INSERT + f"VALUES ({_SHARED_VALUES}, {', '.join(['%s'] * len(OWN_COLUMNS))})"
-# One statement for any number of rows: several times faster than executemany.
-INSERT_ENTRIES = (
-	_INSERT
-	+ f"SELECT {_SHARED_VALUES}, {_OWN} FROM JSON_TABLE(%s, '$[*]' COLUMNS ("
-	+ ", ".join(f"`{c}` {kind} PATH '$[{i}]'" for i, (c, kind) in enumerate(OWN_COLUMNS.items()))
-	+ ")) AS rows_in"
-)
 ROWS_A_STATEMENT = 1000
 
-_SET_ACCOUNT = "a.`balance` = %s, a.`sequence` = %s, a.`last_hash` = %s, a.`open_lots` = %s"
-UPDATE_ACCOUNT = f"UPDATE `tabCredit Account` a SET {_SET_ACCOUNT} WHERE a.`name` = %s"
-UPDATE_WITH_LOT = (
-	f"UPDATE `tabCredit Account` a, `tabCredit Lot` l SET {_SET_ACCOUNT}, l.`remaining` = %s, l.`returned` = %s, "
-	"l.`closed` = %s WHERE l.`name` = %s AND a.`name` = %s"
+
+def _insert_entries_statement(alike: tuple[bool, ...]) -> str:
+	"""One statement for any number of rows: several times faster than executemany.
+
+	Of OWN_COLUMNS those that are `alike` in all rows are one value each, after the shared ones; the others come
+	out of one JSON text, whose columns are what takes the time.
+	"""
+	own, number, values = [], 0, []
+	for (column, kind), same in zip(OWN_COLUMNS.items(), alike, strict=True):
+		values.append("%s" if same else f"`{column}`")
+		if not same:
+			own.append(f"`{column}` {kind} PATH '$[{number}]'")
+			number += 1
+	return (
+		f"{_INSERT} SELECT {_SHARED_VALUES}, {', '.join(values)}"
+		f" FROM JSON_TABLE(%s, '$[*]' COLUMNS ({', '.join(own)})) AS rows_in"
+	)
+
+# Two statements: one over both tables takes more than twice as long as they do.
+UPDATE_ACCOUNT = (
+	"UPDATE `tabCredit Account` SET `balance` = %s, `sequence` = %s, `last_hash` = %s, `open_lots` = %s WHERE `name` = %s"
 )
+UPDATE_LOT = "UPDATE `tabCredit Lot` SET `remaining` = %s, `returned` = %s, `closed` = %s WHERE `name` = %s"
 
 
 def new_name() -> str:
@@ -227,25 +238,26 @@ class BookStore:
 			return
 		for start in range(0, len(entries), ROWS_A_STATEMENT):
 			rows = [_own_values(entry) for entry in entries[start : start + ROWS_A_STATEMENT]]
-			frappe.db.sql(INSERT_ENTRIES, (*shared, json.dumps(rows, ensure_ascii=False)))
+			alike = tuple(len(set(column)) == 1 for column in zip(*rows, strict=True))
+			differing = itemgetter(*(i for i, same in enumerate(alike) if not same))
+			rows_in = json.dumps([differing(row) for row in rows], ensure_ascii=False)
+			same_values = [value for value, same in zip(rows[0], alike, strict=True) if same]
+			frappe.db.sql(_insert_entries_statement(alike), (*shared, *same_values, rows_in))
 
 	def _write_lots(self) -> None:
 		for lot in self.book.lots.values():
 			if lot.is_new:
 				self._insert_lot(lot)
+			elif lot.changed:
+				frappe.db.sql(UPDATE_LOT, (stored(lot.remaining), stored(lot.returned), int(lot.closed), lot.name))
 
 	def _write_account(self) -> None:
-		"""The account's row and the changed lots, in one statement for each lot; nearly always that is one."""
 		book = self.book
 		held = [lot.name for lot in book.lots.values() if lot.remaining > 0]
 		open_lots = self.row.open_lots if held == self.open_lots else json.dumps(held)
-		account = (stored(book.balance), book.sequence, book.last_hash, open_lots)
-		changed = [lot for lot in book.lots.values() if lot.changed and not lot.is_new]
-		for lot in changed:
-			values = (stored(lot.remaining), stored(lot.returned), int(lot.closed), lot.name)
-			frappe.db.sql(UPDATE_WITH_LOT, (*account, *values, book.account))
-		if not changed:
-			frappe.db.sql(UPDATE_ACCOUNT, (*account, book.account))
+		frappe.db.sql(
+			UPDATE_ACCOUNT, (stored(book.balance), book.sequence, book.last_hash, open_lots, book.account)
+		)
 
 	def _insert_lot(self, lot: Lot) -> None:
 		entry = next(e for e in self.book.entries if e.request_key == lot.source_key)

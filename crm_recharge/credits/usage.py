@@ -1,6 +1,5 @@
 """Charging usage: lock the account, recognise a repeat, draw the lots, write the row. See the house plan, 3."""
 
-from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -182,7 +181,7 @@ def read_request(raw: dict, now: datetime) -> UsageRequest:
 	# In UTC: of two times in one zone Python compares the clock alone, and an hour that comes twice, when summer
 	# time ends, would seem to lie ahead.
 	request = usage.read({**raw, "occurred_at": moment}, datetime.now(timezone.utc))
-	return replace(request, occurred_at=local)
+	return request._replace(occurred_at=local)
 
 
 def read_time(value, field: str) -> datetime | None:

@@ -21,6 +21,8 @@ RECHARGE, GRANT, USAGE, ADJUSTMENT = "Recharge", "Grant", "Usage", "Adjustment"
 REFUND, CHARGEBACK, REINSTATEMENT = "Refund", "Chargeback", "Reinstatement"
 EXPIRY, REVERSAL = "Expiry", "Reversal"
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
 ACTIVE, DISABLED = "Active", "Disabled"
 DEFAULT_PRIORITY = 10
 
@@ -90,10 +92,14 @@ class Entry:
 	gateway_reference: str | None = None
 	previous_hash: str = ""
 	hash: str = ""
+	_lots_json: str | None = field(default=None, init=False, repr=False, compare=False)
 
 	@property
 	def lots_json(self) -> str:
-		return json.dumps([[name, plain(amount)] for name, amount in self.lots], separators=(",", ":"))
+		"""`lots` as stored and hashed; they do not change any more once it is asked for."""
+		if self._lots_json is None:
+			self._lots_json = _compact([[name, plain(amount)] for name, amount in self.lots])
+		return self._lots_json
 
 
 @dataclass(slots=True)
@@ -259,7 +265,10 @@ class Book:
 
 	def head(self) -> Lot | None:
 		"""The lot the next usage draws from."""
-		return min((x for x in self.lots.values() if x.remaining > 0), key=lambda x: x.order, default=None)
+		holding = [x for x in self.lots.values() if x.remaining > 0]
+		if len(holding) < 2:
+			return holding[0] if holding else None
+		return min(holding, key=lambda x: x.order)
 
 	def _draw_one(self, lot: Lot, amount: Decimal, moves: list) -> Decimal:
 		part = min(lot.remaining, amount)

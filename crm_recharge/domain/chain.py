@@ -4,6 +4,7 @@ SHA-256 over the fields in a fixed order and form, joined by the unit separator 
 """
 
 import hashlib
+from functools import lru_cache
 
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import ZERO, stored
@@ -54,6 +55,7 @@ def request_hash(*content) -> str:
 	return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
+@lru_cache(maxsize=256)
 def moment(value) -> str:
 	"""A time as the ledger stores it, to the microsecond."""
 	return value.isoformat(" ", "microseconds")

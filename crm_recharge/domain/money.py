@@ -29,6 +29,9 @@ EXPONENTS = {
 CHARGED_IN_WHOLE = ("MGA",)
 
 
+ZERO_STORED = f"{QUANTUM - QUANTUM:f}"
+
+
 def exponent(currency: str) -> int:
 	"""Decimal places of `currency` (ISO 4217 code)."""
 	return EXPONENTS.get(currency.upper(), 2)
@@ -108,4 +111,6 @@ def plain(number: Decimal) -> str:
 
 def stored(number: Decimal) -> str:
 	"""`number` as the ledger stores and hashes it: always nine places, never an exponent or a minus zero."""
-	return f"{quantise(number) + 0:f}"
+	if not number.same_quantum(QUANTUM):
+		number = quantise(number)
+	return f"{number:f}" if number else ZERO_STORED

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from crm_recharge.domain import chain
 from crm_recharge.domain.errors import IdempotencyConflict, InvalidRequest
@@ -31,6 +32,9 @@ FIELDS = (
 )
 
 
+_FIELDS = frozenset(FIELDS)
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
 	"""Unit price of a usage category, in `currency`."""
@@ -40,8 +44,7 @@ class Price:
 	disabled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRequest:
+class UsageRequest(NamedTuple):
 	"""One usage to charge. `amount` is None when it is `quantity` × the category's unit price."""
 
 	idempotency_key: str
@@ -75,8 +78,8 @@ def read(raw: dict, now: datetime) -> UsageRequest:
 	quantity_without_category, not_text, unreadable_text, text_too_long, in_the_future, and what money.parse
 	raises.
 	"""
-	unknown = sorted(set(raw) - set(FIELDS))
-	if unknown:
+	if not raw.keys() <= _FIELDS:
+		unknown = sorted(str(field) for field in set(raw) - _FIELDS)
 		raise InvalidRequest("unknown_field", fields=", ".join(unknown)[:200], known=", ".join(FIELDS))
 	key = read_key(raw.get("idempotency_key"))
 	amount, quantity, category = raw.get("amount"), raw.get("quantity"), text(raw, "category")

@@ -18,7 +18,7 @@ CONFIRM, CONFIRM_PAGE = "confirm-recharge", "/recharge-confirm"
 
 def make(purpose: str, subject: str, days: int) -> str:
 	"""A token that is good for `days`."""
-	return links.sign(_secret(), purpose, subject, datetime.now(timezone.utc) + timedelta(days=days))
+	return links.sign(secret(), purpose, subject, datetime.now(timezone.utc) + timedelta(days=days))
 
 
 def confirm_link(recharge: str) -> str:
@@ -30,7 +30,7 @@ def confirm_link(recharge: str) -> str:
 def read(purpose: str, token: str) -> str:
 	"""The subject of a token. Raises frappe.PermissionError with a text for people."""
 	try:
-		return links.read(_secret(), purpose, token, datetime.now(timezone.utc))
+		return links.read(secret(), purpose, token, datetime.now(timezone.utc))
 	except links.BadLink as error:
 		text = (
 			_("This link is over. Ask for a new one, or log in.")
@@ -40,5 +40,6 @@ def read(purpose: str, token: str) -> str:
 		frappe.throw(text, frappe.PermissionError, title=_("Link not valid"))
 
 
-def _secret() -> bytes:
+def secret() -> bytes:
+	"""What mailed links of this site are signed with; other sites have another."""
 	return hmac.new(get_encryption_key().encode(), b"crm_recharge mailed links", hashlib.sha256).digest()

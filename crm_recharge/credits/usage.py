@@ -57,15 +57,23 @@ def charge_many(account: str, events: list[dict]) -> dict:
 	requests = [_in_batch(i, raw, lambda raw=raw: read_request(raw, now)) for i, raw in enumerate(events)]
 	store = BookStore(account)
 	keys = [chain.request_key(store.book.account, USAGE, r.idempotency_key) for r in requests]
-	known = find_entries(keys)
-	charged, repeats = _spend_all(store, requests, keys, known)
+	# No look-up first, as in `charge`.
 	try:
+		charged, repeats = _spend_all(store, requests, keys, {})
 		store.write(hooks_once=True)
 	except Exception as error:
-		if not frappe.db.is_duplicate_entry(error):
+		if not isinstance(error, RuleError) and not frappe.db.is_duplicate_entry(error):
+			raise
+		known = find_entries(keys, locking=True)
+		if not known:
+			_announce_refused_batch(store, error)
 			raise
 		store = BookStore(account)
-		charged, repeats = _spend_all(store, requests, keys, find_entries(keys, locking=True))
+		try:
+			charged, repeats = _spend_all(store, requests, keys, known)
+		except RuleError as again:
+			_announce_refused_batch(store, again)
+			raise
 		store.write(hooks_once=True)
 	return {
 		"account": store.book.account,
@@ -79,14 +87,20 @@ def charge_many(account: str, events: list[dict]) -> dict:
 	}
 
 
-def announce_refusal(account: str, error: Exception) -> None:
+def announce_refusal(account: str, error: Exception, drawn: Decimal = Decimal(0)) -> None:
 	"""Tell whoever listens (hook `usage_refused`: account, amount) that credits did not suffice.
 
-	Once this transaction has been rolled back, for a refused charge writes nothing.
+	`drawn` is what the same batch had drawn before. Once this transaction has been rolled back, for a refused
+	charge writes nothing.
 	"""
 	if isinstance(error, InsufficientCredits):
-		amount = error.figures["amount"]
+		amount = plain(drawn + Decimal(error.figures["amount"]))
 		frappe.db.after_rollback.add(lambda: _tell_refusal(account, amount))
+
+
+def _announce_refused_batch(store: BookStore, error: Exception) -> None:
+	drawn = -sum((e.amount for e in store.book.entries if e.entry_type == USAGE), Decimal(0))
+	announce_refusal(store.book.account, error.__cause__ or error, drawn)
 
 
 def _tell_refusal(account: str, amount: str) -> None:

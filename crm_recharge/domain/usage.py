@@ -1,7 +1,7 @@
 """What a request to charge credits must look like, and what it costs."""
 
-import unicodedata
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal

@@ -58,6 +58,36 @@ class TestChargeMany(MoneyTestCase):
 		self.assertEqual((again["charged"], again["repeats"], again["amount"]), (0, 10_000, "0"))
 		self.assertEqual(again["balance_after"], answer["balance_after"])
 
+	def test_a_repeat_is_known_when_the_balance_would_not_suffice_any_more(self):
+		account = self.account("10")
+		events = [{"amount": 4, "idempotency_key": f"k{n}"} for n in range(2)]
+		first = self.charge(account, events)
+		told = self.told_of_refusals(lambda: self.charge(account, events))
+		self.assertEqual(told, [])
+		more = [*events, {"amount": 2, "idempotency_key": "k2"}]
+		answer = self.charge(account, more)
+		self.assertEqual((first["charged"], answer["charged"], answer["repeats"]), (2, 1, 2))
+		self.assertEqual(answer["balance_after"], "0")
+
+	def told_of_refusals(self, function) -> list[tuple[str, str]]:
+		"""What listeners of `usage_refused` are told while `function` runs and its transaction ends."""
+		told = []
+		with patch.object(usage, "_tell_refusal", lambda account, amount: told.append((account, amount))):
+			try:
+				function()
+			except errors.CreditError:
+				pass
+			frappe.db.rollback()
+		return told
+
+	def test_a_batch_refused_for_lack_of_credits_says_what_it_would_have_taken(self):
+		account = self.account("10")
+		events = [{"amount": 4, "idempotency_key": f"n{n}"} for n in range(3)]
+		told = self.told_of_refusals(lambda: usage.charge_many(account, events))
+		self.assertEqual(told, [(account, "12")])
+		self.charge(account, events[:1])
+		self.assertEqual(self.told_of_refusals(lambda: usage.charge_many(account, events)), [(account, "8")])
+
 	def test_the_sizes_and_shapes_a_batch_may_have(self):
 		account = self.account("10")
 		event = {"amount": 1, "idempotency_key": "k"}
@@ -164,22 +194,15 @@ class TestChargeMany(MoneyTestCase):
 	def test_keys_another_process_has_committed_since_are_repeats_wherever_they_stand(self):
 		"""A caller whose first try timed out sends it again with more, while the first is just being committed.
 
-		The look-up answers from a snapshot from before that, so the insert meets the keys, perhaps only in its
-		second statement.
+		The insert meets the keys, perhaps only in its second statement; nothing is looked up before.
 		"""
 		for start in (0, 1500):
 			account = self.account("100")
 			events = [{"amount": "0.01", "idempotency_key": f"k{n}"} for n in range(2000)]
 			self.charge(account, events[start : start + 10])
-			seen = []
-
-			def blind_at_first(keys, locking=False, seen=seen):
-				seen.append(locking)
-				return store.find_entries(keys, locking) if locking else {}
-
-			with patch.object(usage, "find_entries", blind_at_first):
+			with patch.object(usage, "find_entries", wraps=store.find_entries) as looked_up:
 				answer = self.charge(account, events)
-			self.assertEqual(seen, [False, True])
+			self.assertEqual([call.kwargs for call in looked_up.call_args_list], [{"locking": True}])
 			self.assertEqual((answer["charged"], answer["repeats"]), (1990, 10))
 			self.assertEqual(answer["balance_after"], "80")
 

@@ -71,6 +71,19 @@ frappe.provide("crm_recharge.desk");
 	desk.link = (doctype, name, label) =>
 		name ? `<a href="${frappe.utils.get_form_link(doctype, name)}">${desk.text(label || name)}</a>` : "";
 
+	// Documents in ERPNext that failed, or whose mail did, are written again by themselves; a person who has mended the
+	// cause need not wait. `method` takes the document's name as `argument`.
+	desk.offer_accounting_retry = (frm, method, argument = "name") => {
+		const { accounting_status: status, accounting_error: error } = frm.doc;
+		if (!error && status !== "Failed") return;
+		if (!["System Manager", "Accounts Manager", "Credit Manager"].some((role) => frappe.user.has_role(role))) return;
+		frm.add_custom_button(__("Try the Accounting Again"), async () => {
+			await frappe.call({ method, args: { [argument]: frm.doc.name }, freeze: true });
+			frappe.show_alert({ message: __("The documents will be written in a moment."), indicator: "blue" });
+			frm.reload_doc();
+		});
+	};
+
 	// An amount with its currency's decimals, and more where it has them (0.0004 a token). `value` is text or number.
 	desk.money = (value, currency) => {
 		const number = flt(value);

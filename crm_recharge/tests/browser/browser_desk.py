@@ -217,6 +217,22 @@ def test_what_is_unused_is_refunded(site, stripe, manager):
 	assert site.value("Credit Account", account, "balance") == 0
 
 
+def test_accounting_that_failed_is_tried_again_by_hand(site, stripe, manager):
+	account = site.account(stripe, GOOD, balance="100")
+	item = site.value("CRM Recharge Company", {"company": site.value("Credit Account", account, "company")}, "item")
+	try:
+		site.write("Item", item, "disabled", 1)
+		site.charge(account, "60")
+		site.until("Recharge", {"credit_account": account}, "accounting_status", "Failed")
+	finally:
+		site.write("Item", item, "disabled", 0)
+	name = site.value("Recharge", {"credit_account": account}, "name")
+	manager.open(f"/app/recharge/{name}")
+	manager.button("Try the Accounting Again").click()
+	site.until("Recharge", name, "accounting_status", "Done")
+	assert site.value("Sales Invoice", site.value("Recharge", name, "sales_invoice"), "docstatus") == 1
+
+
 def test_corrections_and_statement(site, stripe, manager):
 	account = site.account(stripe, GOOD, balance="100")
 	page = manager.account(account)

@@ -115,6 +115,12 @@ class Site:
 		frappe.db.rollback()
 		return frappe.db.get_value(doctype, name, field)
 
+	def write(self, doctype: str, name: str, field: str, value) -> None:
+		"""Change a value past the form, as something elsewhere would."""
+		frappe.db.set_value(doctype, name, field, value)
+		frappe.clear_document_cache(doctype, name)
+		frappe.db.commit()
+
 	def count(self, doctype: str, filters: dict) -> int:
 		"""Rows as they are committed now."""
 		frappe.db.rollback()

@@ -18,6 +18,7 @@ frappe.ui.form.on("Recharge", {
 		frm.add_custom_button(__("Credit Account"), () =>
 			frappe.set_route("Form", "Credit Account", frm.doc.credit_account),
 		);
+		desk.offer_accounting_retry(frm, "crm_recharge.accounting.posting.retry", "recharge");
 		const name = frm.doc.name;
 		const story = await desk.call("desk.recharge_story", { recharge: name });
 		if (frm.doc.name !== name) return;

@@ -78,6 +78,12 @@ doc_events = {
 	"Journal Entry": {"on_cancel": "crm_recharge.accounting.disputes.on_cancel"},
 }
 
+# What a reminder's page may keep to itself: its address is a secret.
+after_request = ["crm_recharge.private_pages.after_request"]
+
+# An order that came of a reminder is the sales team's own: it can be deleted all the same.
+ignore_links_on_delete = ["Reorder Message", "Reorder Message Item"]
+
 # A recharge outlives its invoice: cancelling the one must not cancel the other.
 auto_cancel_exempted_doctypes = ["Recharge"]
 override_doctype_dashboards = {"Sales Invoice": "crm_recharge.accounting.dashboard.with_recharge"}
@@ -122,6 +128,7 @@ scheduler_events = {
 # The customer's page. Who owns no account is told so there; no role makes an owner.
 standard_portal_menu_items = [
 	{"title": "Credits", "route": "/credits", "reference_doctype": "Credit Account"},
+	{"title": "My Reorders", "route": "/reorders", "role": "Customer"},
 ]
 
 # Days after which Frappe's log settings clear what is done with.

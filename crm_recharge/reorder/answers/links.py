@@ -40,7 +40,12 @@ def token(message: str, action: str) -> str:
 
 def address(message: str, action: str) -> str:
 	"""Where the button `action` of Reorder Message `message` leads to."""
-	return get_url(f"{PAGE}?{urlencode({'do': action, 'token': token(message, action)})}")
+	return get_url(address_of_page(token(message, action), action))
+
+
+def address_of_page(given: str, action: str, done: bool = False) -> str:
+	"""The page of a token on this site; `done`: after its form was sent."""
+	return f"{PAGE}?{urlencode({'do': action, 'token': given} | ({'done': 1} if done else {}))}"
 
 
 def one_click(message: str) -> str:
@@ -55,13 +60,14 @@ def read(given: str, action: str) -> str:
 			raise signed.BadLink("malformed")
 		message = signed.read(links.secret(), _purpose(action), given, datetime.now(timezone.utc))
 	except signed.BadLink as error:
-		raise _not_valid(error.code) from None
+		raise not_valid(error.code) from None
 	if not frappe.db.exists("Reorder Message", message):
-		raise _not_valid("gone")
+		raise not_valid("gone")
 	return message
 
 
-def _not_valid(code: str) -> LinkNotValidError:
+def not_valid(code: str) -> LinkNotValidError:
+	"""The error for a link that is `gone`, or whatever domain.links.BadLink says."""
 	if code in ("expired", "gone"):
 		text = _("This link is over. You can reorder from your account, or write to us.")
 		return LinkNotValidError(text, 410)

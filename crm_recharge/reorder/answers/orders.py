@@ -211,7 +211,7 @@ def price(wish: Wish) -> Priced:
 	_refuse_customer(wish)
 	left_out = {line.item_code: why for line in wish.lines if (why := _not_for_sale(line.item_code))}
 	lines = [line for line in wish.lines if line.item_code not in left_out]
-	with _by_the_system(), _as_sentence(wish):
+	with by_the_system(), _as_sentence(wish):
 		document = _draft(wish, lines)
 		unpriced = {row.item_code for row in document.items if _has_no_price(document, row)}
 		if unpriced:
@@ -318,7 +318,7 @@ def place(wish: Wish, key: str, content: str) -> Placed:
 			raise NotOrderedError(
 				kind_sentence(), _("Cannot be ordered now: {0} (disabled, not for sale, or without a price).").format(names)
 			)
-		with _by_the_system(), _as_sentence(wish):
+		with by_the_system(), _as_sentence(wish):
 			document = _write(wish, priced.document, key, content)
 	except NotOrderedError as error:
 		frappe.db.rollback(save_point="crm_recharge_order")
@@ -417,7 +417,7 @@ def _as_sentence(wish: Wish):
 
 
 @contextmanager
-def _by_the_system():
+def by_the_system():
 	"""As Administrator: ERPNext asks the session's user in many places, and here that is a guest or a customer.
 
 	`frappe.set_user` would also empty the request and log the visitor out.

@@ -7,16 +7,16 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import escape_html, fmt_money, format_datetime, get_url_to_form, now_datetime
+from frappe.utils import escape_html, format_datetime, get_url_to_form, now_datetime
 
 from crm_recharge.api.recharge import cards_of
 from crm_recharge.credits import queries
-from crm_recharge.credits.money import as_text, exact
+from crm_recharge.credits.money import as_text, exact, money
 from crm_recharge.domain import payment
 from crm_recharge.domain.cards import Card, why_unusable
-from crm_recharge.domain.money import exponent, plain
+from crm_recharge.domain.money import plain
 from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import dashboard_address
-from crm_recharge.recharge import decisions, threshold
+from crm_recharge.recharge import threshold
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.reasons import sentence
 
@@ -32,13 +32,6 @@ MANAGERS = {"Credit Manager", "System Manager"}
 
 def _may(doctype: str, ptype: str = "read") -> bool:
 	return bool(frappe.has_permission(doctype, ptype))
-
-
-def money(value, currency: str) -> str:
-	"""An amount for people: with the currency's own decimals, and more where the amount has them."""
-	text = plain(exact(value))
-	decimals = max(exponent(currency), len(text.partition(".")[2]))
-	return fmt_money(text, precision=decimals, currency=currency)
 
 
 # -- an account --------------------------------------------------------------------------------------------
@@ -158,14 +151,6 @@ def _decisions(account: str) -> list[dict]:
 	)
 
 
-def _with_currency(figures: dict, currency: str) -> dict:
-	"""A decision's figures, its amounts as money for people."""
-	amounts = {"balance", "falls_below", "recharge_up_to", "amount", "minimum"}
-	if "amount" in figures.get("cap", ""):
-		amounts |= {"limit", "used"}
-	return {name: money(value, currency) if name in amounts else value for name, value in figures.items()}
-
-
 def auto_recharge_of(account: str, currency: str) -> dict:
 	"""Auto-recharge in short, `explanation` as HTML; the caller has checked who asks."""
 	setting = frappe.db.get_value(
@@ -185,7 +170,7 @@ def auto_recharge_of(account: str, currency: str) -> dict:
 	explanation = _("Auto-recharge is switched off.")
 	if setting.enabled:
 		now = threshold.explain(account)
-		explanation = decisions.explain(now["code"], _with_currency(now["figures"], currency))
+		explanation = now["explanation"]
 	return {
 		"setting": setting.name,
 		"enabled": bool(setting.enabled),

@@ -16,9 +16,8 @@ from frappe.utils.data import get_number_format_info
 from crm_recharge.api import desk
 from crm_recharge.api import recharge as rest
 from crm_recharge.api.credits import Number
-from crm_recharge.api.desk import money
 from crm_recharge.credits import queries
-from crm_recharge.credits.money import exact
+from crm_recharge.credits.money import exact, money
 from crm_recharge.domain.money import exponent, plain
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
 from crm_recharge.recharge import by_hand

@@ -17,7 +17,7 @@ class CreditError(frappe.ValidationError):
 
 	http_status_code = 422
 	code = "refused"
-	figures: dict = {}  # noqa: RUF012
+	figures: dict = {}
 
 
 class InvalidRequestError(CreditError):

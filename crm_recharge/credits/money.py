@@ -5,7 +5,9 @@
 
 from decimal import Decimal
 
-from crm_recharge.domain.money import ZERO
+from frappe.utils import fmt_money
+
+from crm_recharge.domain.money import ZERO, exponent, plain
 
 
 def as_text(*columns: str, table: str = "") -> str:
@@ -19,3 +21,10 @@ def exact(value) -> Decimal:
 	if value is None or value == "":
 		return ZERO
 	return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def money(value, currency: str) -> str:
+	"""An amount for people: with the currency's own decimals, and more where the amount has them."""
+	text = plain(exact(value))
+	decimals = max(exponent(currency), len(text.partition(".")[2]))
+	return fmt_money(text, precision=decimals, currency=currency)

@@ -17,6 +17,7 @@ from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import cards, events, links
 from crm_recharge.recharge.reasons import sentence
 
+
 def show(token: str) -> dict:
 	"""What the page shows. Changes nothing. Raises frappe.PermissionError for a bad link."""
 	recharge = frappe.get_doc("Recharge", links.read(links.CONFIRM, token))

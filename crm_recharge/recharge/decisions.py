@@ -11,6 +11,7 @@ import frappe
 from frappe import _
 from frappe.utils import now_datetime
 
+from crm_recharge.credits.money import money
 from crm_recharge.domain import threshold as rules
 from crm_recharge.domain.threshold import Decision
 from crm_recharge.recharge import notices
@@ -35,7 +36,7 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 		{
 			"credit_account": account.name,
 			"code": decision.code,
-			"explanation": explain(decision.code, decision.figures),
+			"explanation": explain(decision.code, decision.figures, account.currency),
 			"balance": str(balance),
 			"currency": account.currency,
 			"first_at": now,
@@ -119,8 +120,8 @@ def sweep() -> int:
 # -- in words ------------------------------------------------------------------------------------------------
 
 
-def explain(code: str, figures: dict) -> str:
-	"""A decision in one sentence."""
+def explain(code: str, figures: dict, currency: str = "") -> str:
+	"""A decision in one sentence of HTML, its amounts in `currency`."""
 	texts = {
 		rules.CHARGED: _("The balance {balance} is at or below {falls_below}: {amount} is charged to reach {recharge_up_to}."),
 		rules.ABOVE_THRESHOLD: _("The balance {balance} is above {falls_below}: nothing to do."),
@@ -135,9 +136,16 @@ def explain(code: str, figures: dict) -> str:
 		rules.NO_USABLE_CARD: _("The balance is {balance}, but no card is listed."),
 		rules.BELOW_MINIMUM: _("The gap is {amount}, less than the smallest payment of {minimum}."),
 	}
-	shown = {key: frappe.utils.escape_html(str(value)) for key, value in figures.items()}
+	amounts = _AMOUNTS | (_CAP_AMOUNTS if "amount" in (figures.get("cap") or "") else set())
+	shown = {
+		key: frappe.utils.escape_html(money(value, currency) if key in amounts and value and currency else str(value))
+		for key, value in figures.items()
+	}
 	shown["cap"] = cap_label(figures.get("cap"))
 	return texts[code].format_map(_Figures(shown))
+
+
+_AMOUNTS, _CAP_AMOUNTS = {"balance", "falls_below", "recharge_up_to", "amount", "minimum"}, {"limit", "used"}
 
 
 class _Figures(dict):

@@ -175,6 +175,6 @@ def explain(account: str) -> dict:
 	decision = decide(view_of(rows[0], json.loads(rows[0].auto_recharge), exact(rows[0].balance)))
 	return {
 		"code": decision.code,
-		"explanation": decisions.explain(decision.code, decision.figures),
+		"explanation": decisions.explain(decision.code, decision.figures, rows[0].currency),
 		"figures": decision.figures,
 	}

@@ -36,7 +36,7 @@ class TestDecisions(RechargeCase):
 		self.assertEqual(row.recharge, recharge)
 		figures = json.loads(row.figures)
 		self.assertEqual((figures["balance"], figures["amount"]), ("40", "460"))
-		self.assertIn("460", row.explanation)
+		self.assertIn("$ 460.00 is charged", row.explanation)
 
 	def test_usage_larger_than_what_is_left_starts_a_recharge_when_that_helps(self):
 		account = self.account_with(GOOD, balance=60)

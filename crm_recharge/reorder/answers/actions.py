@@ -15,8 +15,9 @@ from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.errors import InvalidRequestError, refuse
 from crm_recharge.credits.money import exact
 from crm_recharge.reorder import timeline
-from crm_recharge.reorder.answers import links, orders, payment, view
+from crm_recharge.reorder.answers import changes, links, orders, payment, view
 from crm_recharge.reorder.answers.orders import Line, NotOrderedError, Wish
+from crm_recharge.reorder.consent import preferences
 
 SOURCE = "link in a reminder"
 
@@ -206,8 +207,6 @@ def _refuse_other_prices(wish: Wish, lines: dict[str, Line], seen: dict[str, str
 @retry_on_contention
 def later(token: str, until) -> datetime.date:
 	"""No reminder of these items before `until`. Raises LinkNotValidError, InvalidRequestError (bad_date)."""
-	from crm_recharge.reorder.answers import changes
-
 	message = _message(token, links.LATER)
 	until = read_date(until)
 	changes.snooze([row.name for row in _reminders(message)], until)
@@ -219,8 +218,6 @@ def later(token: str, until) -> datetime.date:
 @retry_on_contention
 def enough(token: str, until) -> datetime.date:
 	"""These items last until `until`: said by the customer, it counts until the next purchase."""
-	from crm_recharge.reorder.answers import changes
-
 	message = _message(token, links.ENOUGH)
 	until = read_date(until)
 	changes.expect([row.name for row in _reminders(message)], until)
@@ -232,8 +229,6 @@ def enough(token: str, until) -> datetime.date:
 @retry_on_contention
 def fewer(token: str, days) -> int:
 	"""At most one mail in `days` days. Raises LinkNotValidError, InvalidRequestError (bad_frequency, no_consent)."""
-	from crm_recharge.reorder.consent import preferences
-
 	message = _message(token, links.FEWER)
 	days = read_frequency(days)
 	preference = _preference(message)
@@ -248,8 +243,6 @@ def fewer(token: str, days) -> int:
 @retry_on_contention
 def stop(token: str, source: str = SOURCE) -> bool:
 	"""No reminders any more for this contact. Returns whether that changed anything."""
-	from crm_recharge.reorder.consent import preferences
-
 	message = _message(token, links.STOP)
 	preference = _preference(message)
 	changed = bool(preference and _opted_in(message))

@@ -4,6 +4,8 @@ import datetime
 
 import frappe
 
+from crm_recharge.reorder.learning import pairs
+
 
 def snooze(reminders: list[str], until: datetime.date | None) -> None:
 	"""No reminder of these Reorder Reminders before `until`; None ends it."""
@@ -16,8 +18,6 @@ def expect(reminders: list[str], on: datetime.date | None) -> None:
 
 
 def _write(reminders: list[str], field: str, value: datetime.date | None) -> None:
-	from crm_recharge.reorder.learning import pairs
-
 	rows = frappe.get_all("Reorder Reminder", {"name": ["in", reminders or [""]]}, ["name", "customer", "item_code"])
 	by_customer: dict[str, list[str]] = {}
 	for row in rows:

@@ -30,7 +30,7 @@ MOST = Decimal(10_000)
 """So much of one item a customer may order by a click, or a hundred times the last order; more is a slip."""
 
 QUOTATION_DAYS = 30
-"""How long a quotation holds when Selling Settings does not say."""
+"""How long a quotation holds when CRM Settings does not say."""
 
 
 @dataclass(frozen=True)
@@ -233,14 +233,14 @@ def _draft(wish: Wish, lines: list[Line]):
 			"order_type": "Sales",
 			"currency": currency or frappe.get_cached_value("Company", wish.company, "default_currency"),
 			"contact_person": wish.contact,
+			"selling_price_list": _price_list(wish.customer),
 			"coupon_code": wish.coupon_code,
 			"ignore_pricing_rule": 0,
 		}
 	)
 	if kind == QUOTATION:
 		document.update({"quotation_to": "Customer", "party_name": wish.customer})
-		days = cint(frappe.db.get_single_value("Selling Settings", "default_valid_till")) or QUOTATION_DAYS
-		until = getdate(add_days(nowdate(), days))
+		until = getdate(add_days(nowdate(), _quotation_days()))
 		document.valid_till = min(until, getdate(wish.offer_ends)) if wish.offer_ends else until
 	else:
 		document.customer = wish.customer
@@ -251,6 +251,8 @@ def _draft(wish: Wish, lines: list[Line]):
 			row["delivery_date"] = document.delivery_date
 		document.append("items", row)
 	document.flags.ignore_permissions = True
+	# ERPNext gives the company's tax template to new documents only.
+	document.set("__islocal", 1)
 	if not lines:
 		return document
 	document.set_missing_values()
@@ -259,6 +261,21 @@ def _draft(wish: Wish, lines: list[Line]):
 	document.set_taxes()
 	document.calculate_taxes_and_totals()
 	return document
+
+
+def _price_list(customer: str) -> str | None:
+	"""The customer's or its group's price list, else the one of Selling Settings, as in ERPNext's forms."""
+	from erpnext.accounts.party import get_default_price_list
+
+	own = get_default_price_list(frappe.get_cached_doc("Customer", customer))
+	return own or frappe.db.get_single_value("Selling Settings", "selling_price_list")
+
+
+def _quotation_days() -> int:
+	"""How long quotations hold, as ERPNext's own forms have it: CRM Settings."""
+	field = "default_valid_till"
+	known = frappe.get_meta("CRM Settings").has_field(field)
+	return (cint(frappe.db.get_single_value("CRM Settings", field)) if known else 0) or QUOTATION_DAYS
 
 
 def _has_no_price(document, row) -> bool:

@@ -52,6 +52,12 @@ _OF_AN_ACCOUNT = ("Gateway Difference", "Ledger Checkpoint", "Recharge Decision"
 permission_query_conditions = {d: "crm_recharge.credits.visibility.list_conditions" for d in _OF_AN_ACCOUNT}
 has_permission = {d: "crm_recharge.credits.visibility.has_permission" for d in _OF_AN_ACCOUNT}
 
+# What an invoice or a payment sets going; in this order.
+_BOOKED = ["crm_recharge.accounting.corrections.on_submit"]
+_UNBOOKED = ["crm_recharge.accounting.corrections.on_cancel", "crm_recharge.accounting.refunds.on_cancel"]
+_PURCHASED = ["crm_recharge.reorder.learning.purchases.on_submit"]
+_UNDONE = ["crm_recharge.reorder.learning.purchases.on_cancel"]
+
 # What happens when something is written.
 doc_events = {
 	"Credit Ledger": {
@@ -65,17 +71,30 @@ doc_events = {
 		"on_trash": "crm_recharge.accounting.setup.on_company_trash",
 		"after_rename": "crm_recharge.accounting.setup.on_company_rename",
 	},
-	**{
-		voucher: {
-			"on_submit": "crm_recharge.accounting.corrections.on_submit",
-			"on_cancel": [
-				"crm_recharge.accounting.corrections.on_cancel",
-				"crm_recharge.accounting.refunds.on_cancel",
-			],
-		}
-		for voucher in ("Sales Invoice", "Payment Entry")
+	"Payment Entry": {"on_submit": _BOOKED, "on_cancel": _UNBOOKED},
+	"Sales Invoice": {
+		"on_submit": [*_BOOKED, *_PURCHASED],
+		"on_cancel": [*_UNBOOKED, *_UNDONE],
+	},
+	"POS Invoice": {"on_submit": _PURCHASED, "on_cancel": _UNDONE},
+	"Customer": {
+		"on_update": "crm_recharge.reorder.learning.purchases.on_customer_update",
+		"before_rename": "crm_recharge.reorder.learning.renames.before_rename",
+		"after_rename": "crm_recharge.reorder.learning.renames.after_rename",
+		"on_trash": "crm_recharge.reorder.learning.renames.on_trash",
+	},
+	"Item": {
+		"before_rename": "crm_recharge.reorder.learning.renames.before_rename",
+		"after_rename": "crm_recharge.reorder.learning.renames.after_rename",
+		"on_trash": "crm_recharge.reorder.learning.renames.on_trash",
 	},
 	"Journal Entry": {"on_cancel": "crm_recharge.accounting.disputes.on_cancel"},
+	("Quotation", "Sales Order", "Sales Invoice", "POS Invoice"): {
+		"on_submit": "crm_recharge.reorder.consent.checkbox.on_submit",
+	},
+	("Item", "Item Group", "Brand"): {
+		"after_rename": "crm_recharge.reorder.doctype.reorder_rule.reorder_rule.after_rename",
+	},
 }
 
 # What a reminder's page may keep to itself: its address is a secret.
@@ -115,13 +134,20 @@ scheduler_events = {
 	"hourly": [
 		"crm_recharge.credits.expiry.post_due",
 	],
+	"hourly_long": [
+		"crm_recharge.reorder.learning.history.take_up",
+		"crm_recharge.reorder.learning.repair.sweep",
+		"crm_recharge.reorder.sending.run.run_hourly",
+	],
 	"daily": [
+		"crm_recharge.reorder.sending.offer.clean_up",
 		"crm_recharge.credits.proof.make_checkpoints",
 	],
 	"daily_long": [
 		"crm_recharge.recharge.catch_up.follow_open_disputes",
 		"crm_recharge.recharge.audit.check_all",
 		"crm_recharge.recharge.spikes.refresh_daily_usage",
+		"crm_recharge.reorder.learning.nightly.learn",
 	],
 }
 
@@ -177,6 +203,7 @@ fixtures = [
 					"Dispute Won",
 					"Dispute Lost",
 					"Early Fraud Warning",
+					"Reorder Reminder",
 				],
 			]
 		],

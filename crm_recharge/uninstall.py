@@ -11,6 +11,7 @@ from crm_recharge.accounting.custom_fields import delete_custom_fields
 from crm_recharge.accounting.mailing import TEMPLATE
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
+from crm_recharge.reorder import setup as reorder
 from crm_recharge.reorder.answers import fields as answer_fields
 
 DISCARD = "crm_recharge_discard_balances"
@@ -20,6 +21,7 @@ def before_uninstall() -> None:
 	"""Refuse while customers hold credits; then delete what lies in other apps' tables."""
 	refuse_while_credits_are_held()
 	delete_custom_fields()
+	reorder.before_uninstall()
 	answer_fields.delete_custom_fields()
 	if frappe.db.exists("Email Template", TEMPLATE):
 		frappe.delete_doc("Email Template", TEMPLATE, ignore_permissions=True, force=True)

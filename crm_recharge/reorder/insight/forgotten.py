@@ -6,22 +6,22 @@ import frappe
 from frappe.utils import add_days, flt, getdate, nowdate
 
 from crm_recharge.domain.reorder.purchases import LOG_UNIT
+from crm_recharge.reorder.insight.cycles import items_of
 from crm_recharge.reorder.insight.scope import company_of, seen_by_reader, under
 
 PRICE_DAYS = 365
 
 # The day a customer would usually have been back: said by the customer, else the last purchase and the usual
-# interval, its own or that of the item or of the rule. (The forecast cannot serve: it is made anew every night, and
-# so it always lies ahead.) {typical} is the item's geometric mean over all customers.
+# interval, its own or that of the item (`typical`, over all customers) or of the rule. The forecast cannot serve: it is
+# made anew every night, and so it always lies ahead.
 _PAIRS = f"""
 	WITH `typical` AS (
-		SELECT `item_code`, EXP(SUM(`sum_log`) / SUM(`purchase_days` - 1) / {LOG_UNIT}) AS `days`
-		FROM `tabReorder Reminder` WHERE `purchase_days` > 1 GROUP BY `item_code`
+		SELECT IFNULL(`item_code`, '') AS `item_code`,
+			EXP(SUM(`sum_log`) / SUM(`purchase_days` - 1) / {LOG_UNIT}) AS `days`
+		FROM `tabReorder Reminder` WHERE `purchase_days` > 1 GROUP BY IFNULL(`item_code`, '')
 	), `pair` AS (
 		SELECT `tabReorder Reminder`.`item_code`, `tabReorder Reminder`.`item_group`,
-			`tabReorder Reminder`.`item_name`,
-			`tabReorder Reminder`.`p_alive` / 100 AS `p_alive`,
-			`tabReorder Reminder`.`last_quantity`,
+			GREATEST(`tabReorder Reminder`.`last_quantity`, 0) * `tabReorder Reminder`.`p_alive` / 100 AS `expected`,
 			DATEDIFF(%(today)s, COALESCE(
 				`tabReorder Reminder`.`expected_on`,
 				DATE_ADD(`tabReorder Reminder`.`last_day`, INTERVAL CEIL(COALESCE(
@@ -51,16 +51,18 @@ def forgotten(filters: dict) -> list[dict]:
 	by_group = filters.get("by") == "Item Group"
 	key = "item_group" if by_group else "item_code"
 	pairs, values = _pairs(filters)
+	# Sorted as bytes: three times as fast as by the rules of a language. The median is that of the overdue ones,
+	# which come first in a sorting by days overdue, descending.
 	rows = frappe.db.sql(
 		f"""{pairs}, `ranked` AS (
-			SELECT `{key}` AS `key`, `item_group`, `item_name`, `overdue`,
-				ROW_NUMBER() OVER (PARTITION BY `{key}` ORDER BY `overdue` DESC) AS `n`,
-				COUNT(*) OVER (PARTITION BY `{key}`) AS `pairs`,
-				SUM(`overdue` >= %(days)s) OVER (PARTITION BY `{key}`) AS `overdue_pairs`
+			SELECT `{key}` AS `key`, `overdue`,
+				ROW_NUMBER() OVER (PARTITION BY CAST(`{key}` AS BINARY) ORDER BY `overdue` DESC) AS `n`,
+				COUNT(*) OVER (PARTITION BY CAST(`{key}` AS BINARY)) AS `pairs`,
+				SUM(`overdue` >= %(days)s) OVER (PARTITION BY CAST(`{key}` AS BINARY)) AS `overdue_pairs`
 			FROM `pair` WHERE `overdue` IS NOT NULL
 		)
-		SELECT `key`, MAX(`item_group`) AS `item_group`, MAX(`item_name`) AS `item_name`, MAX(`pairs`) AS `pairs`,
-			MAX(`overdue_pairs`) AS `overdue_pairs`, AVG(`overdue`) AS `median_overdue`
+		SELECT `key`, MAX(`pairs`) AS `pairs`, MAX(`overdue_pairs`) AS `overdue_pairs`,
+			AVG(`overdue`) AS `median_overdue`
 		FROM `ranked`
 		WHERE `overdue_pairs` > 0
 			AND `n` IN (FLOOR((`overdue_pairs` + 1) / 2), CEIL((`overdue_pairs` + 1) / 2))
@@ -69,24 +71,26 @@ def forgotten(filters: dict) -> list[dict]:
 		as_dict=True,
 	)
 	lost, currency = _lost(filters, key, pairs, values) if rows else ({}, None)
-	found = [
-		{
-			"item_code": None if by_group else row.key,
-			"item_name": None if by_group else row.item_name,
-			"item_group": row.key if by_group else row.item_group,
-			"pairs": int(row.pairs),
-			"overdue_pairs": int(row.overdue_pairs),
-			"overdue_share": 100 * int(row.overdue_pairs) / int(row.pairs),
-			"median_overdue": flt(row.median_overdue),
-			"lost": lost.get(row.key, Decimal(0)),
-			"currency": currency,
-		}
-		for row in rows
-	]
+	items = {} if by_group else items_of([row.key for row in rows])
+	found = [_row(row, items.get(row.key), lost.get(row.key, Decimal(0)), currency) for row in rows]
 	return sorted(
 		found,
 		key=lambda row: (-row["lost"], -row["overdue_pairs"], str(row["item_code"] or row["item_group"])),
 	)
+
+
+def _row(row: dict, item: dict | None, lost: Decimal, currency: str) -> dict:
+	return {
+		"item_code": item.name if item else None,
+		"item_name": item.item_name if item else None,
+		"item_group": item.item_group if item else row.key,
+		"pairs": int(row.pairs),
+		"overdue_pairs": int(row.overdue_pairs),
+		"overdue_share": 100 * int(row.overdue_pairs) / int(row.pairs),
+		"median_overdue": flt(row.median_overdue),
+		"lost": lost,
+		"currency": currency,
+	}
 
 
 def _pairs(filters: dict) -> tuple[str, dict]:
@@ -113,9 +117,9 @@ def _lost(filters: dict, key: str, pairs: str, values: dict) -> tuple[dict[str, 
 	"""Expected revenue of the overdue pairs by `key`, and its currency."""
 	company, currency = company_of(filters)
 	quantities = frappe.db.sql(
-		f"""{pairs} SELECT `item_code`, MAX(`{key}`) AS `key`,
-			CAST(SUM(GREATEST(`last_quantity`, 0) * `p_alive`) AS CHAR) AS `quantity`
-		FROM `pair` WHERE `overdue` >= %(days)s GROUP BY `item_code`""",
+		f"""{pairs} SELECT MAX(`item_code`) AS `item_code`, MAX(`{key}`) AS `key`,
+			CAST(SUM(`expected`) AS CHAR) AS `quantity`
+		FROM `pair` WHERE `overdue` >= %(days)s GROUP BY CAST(`item_code` AS BINARY)""",
 		values,
 		as_dict=True,
 	)

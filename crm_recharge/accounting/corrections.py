@@ -5,7 +5,7 @@ from frappe import _
 from frappe.utils import now_datetime
 
 from crm_recharge.accounting.custom_fields import RECHARGE
-from crm_recharge.accounting.posting import DONE, FAILED, PENDING
+from crm_recharge.accounting.rows import DONE, FAILED, PENDING
 from crm_recharge.recharge.queue import enqueue_after_commit
 
 LINK = {"Sales Invoice": "sales_invoice", "Payment Entry": "payment_entry"}

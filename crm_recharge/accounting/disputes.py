@@ -12,10 +12,10 @@ import frappe
 from frappe import _
 from frappe.utils import flt, now_datetime
 
-from crm_recharge.accounting import posting, takeback_rows
+from crm_recharge.accounting import posting, rows, takeback_rows
 from crm_recharge.accounting.custom_fields import DISPUTE
 from crm_recharge.accounting.errors import AccountingError
-from crm_recharge.accounting.posting import DONE, FAILED, NOT_NEEDED, PENDING
+from crm_recharge.accounting.rows import DONE, FAILED, NOT_NEEDED, PENDING
 from crm_recharge.accounting.setup import company_settings, setup_company
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import as_text, exact
@@ -38,7 +38,7 @@ def account_for(name: str) -> str:
 
 @frappe.whitelist(methods=["POST"])
 def retry(name: str) -> str:
-	"""A person asks to try again now. Returns the accounting status. For the roles of posting.ROLES."""
+	"""A person asks to try again now. Returns the accounting status. For the roles of rows.ROLES."""
 	return takeback_rows.retry(DOCTYPE, name, JOB)
 
 
@@ -63,7 +63,7 @@ def _post(name: str) -> str:
 	row = read(name)
 	if row.accounting_status not in (PENDING, FAILED):
 		return row.accounting_status or ""
-	recharge = posting.read(row.recharge)
+	recharge = rows.read(row.recharge)
 	if recharge.accounting_status not in (DONE, NOT_NEEDED):
 		return takeback_rows.wait(
 			DOCTYPE, name, _("Waits for the invoice of recharge {0}.").format(row.recharge)
@@ -158,7 +158,7 @@ class DisputeBooks:
 	def _rate(self, currency: str | None) -> Decimal:
 		if not currency or currency == self.currency:
 			return self.rate
-		return exact(posting._rate(currency, self.company_currency, now_datetime().date()))
+		return exact(posting.exchange_rate(currency, self.company_currency, now_datetime().date()))
 
 	# -- what must stand in the books: account -> debit (+) or credit (−) ------------------------------------
 

@@ -23,6 +23,7 @@ from frappe.utils import (
 )
 
 from crm_recharge.accounting.errors import AccountingError
+from crm_recharge.accounting.rows import DONE, explain, log_failure, next_try, read
 from crm_recharge.credits.contention import retry_on_contention
 
 TEMPLATE = "Recharge Invoice"
@@ -70,8 +71,6 @@ def mail_invoice(recharge: str) -> bool:
 
 @retry_on_contention
 def _mail(recharge: str) -> bool:
-	from crm_recharge.accounting.posting import DONE, read
-
 	row = read(recharge)
 	if row.accounting_status != DONE or not row.sales_invoice or row.invoice_mailed_at:
 		return False
@@ -80,13 +79,7 @@ def _mail(recharge: str) -> bool:
 		frappe.db.commit()
 		return False
 	invoice = frappe.get_doc("Sales Invoice", row.sales_invoice)
-	recipients = recipients_of(row.credit_account, row.customer)
-	if not recipients:
-		raise AccountingError(
-			_(
-				"No e-mail address: give {0} an Account Owner, or {1} a billing contact with an address."
-			).format(row.credit_account, row.customer)
-		)
+	recipients = recipients_or_refuse(row)
 	subject, message = _render(row, invoice)
 	pdf = make_pdf(invoice)
 	frappe.db.rollback()
@@ -95,6 +88,38 @@ def _mail(recharge: str) -> bool:
 	if row.accounting_status != DONE or row.sales_invoice != invoice.name or row.invoice_mailed_at:
 		frappe.db.rollback()
 		return False
+	queue(invoice, recipients, subject, message, pdf)
+	frappe.db.set_value(
+		"Recharge",
+		recharge,
+		{
+			"invoice_mailed_at": now_datetime(),
+			"accounting_error": None,
+			"accounting_tries": 0,
+			"accounting_next_try_at": None,
+		},
+	)
+	frappe.db.commit()
+	return True
+
+
+def recipients_or_refuse(row) -> list[str]:
+	"""`recipients_of` the row's credit account and customer. Raises AccountingError where there is none."""
+	recipients = recipients_of(row.credit_account, row.customer)
+	if not recipients:
+		raise AccountingError(
+			_(
+				"No e-mail address: give {0} an Account Owner, or {1} a billing contact with an address."
+			).format(row.credit_account, row.customer)
+		)
+	return recipients
+
+
+def queue(invoice, recipients: list[str], subject: str, message: str, pdf: dict) -> None:
+	"""Put a mail about `invoice` into the Email Queue, in the open transaction.
+
+	Raises AccountingError when Frappe queued nothing: it drops unsubscribed addresses without a word.
+	"""
 	about = {"reference_doctype": "Sales Invoice", "reference_name": invoice.name}
 	before = frappe.db.count("Email Queue", about)
 	frappe.sendmail(
@@ -111,18 +136,6 @@ def _mail(recharge: str) -> bool:
 				", ".join(recipients)
 			)
 		)
-	frappe.db.set_value(
-		"Recharge",
-		recharge,
-		{
-			"invoice_mailed_at": now_datetime(),
-			"accounting_error": None,
-			"accounting_tries": 0,
-			"accounting_next_try_at": None,
-		},
-	)
-	frappe.db.commit()
-	return True
 
 
 def make_pdf(invoice) -> dict:
@@ -240,8 +253,6 @@ def _render(row, invoice) -> tuple[str, str]:
 
 @retry_on_contention
 def _record_failure(recharge: str, error: Exception, trace: str) -> None:
-	from crm_recharge.accounting.posting import explain, log_failure, next_try, read
-
 	row = read(recharge, lock=True)
 	if row.invoice_mailed_at:
 		frappe.db.rollback()

@@ -8,34 +8,34 @@ The credits are never touched: what fails here is shown on the Recharge and trie
 for one whose invoice waits to be mailed. Failed without it waits for a person.
 """
 
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-
 import frappe
 from frappe import _
-from frappe.query_builder.functions import Cast
-from frappe.utils import cint, flt, get_datetime, now_datetime, strip_html
+from frappe.utils import cint, flt, get_datetime, now_datetime
 
 from crm_recharge.accounting import documents
 from crm_recharge.accounting.custom_fields import RECHARGE
 from crm_recharge.accounting.documents import Books, Payment
 from crm_recharge.accounting.errors import AccountingError
+from crm_recharge.accounting.mailing import mail_invoice
 from crm_recharge.accounting.receivable import receivable_account
-from crm_recharge.credits.contention import is_contention, retry_on_contention
+from crm_recharge.accounting.rows import (
+	DONE,
+	FAILED,
+	NOT_NEEDED,
+	PENDING,
+	ROLES,
+	SETTLED,
+	acting_as,
+	explain,
+	log_failure,
+	next_try,
+	read,
+)
+from crm_recharge.accounting.setup import company_settings
+from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
 from crm_recharge.recharge.queue import enqueue_after_commit
-
-PENDING, DONE, FAILED, NOT_NEEDED = "Pending", "Done", "Failed", "Not Needed"
-
-# A payment that was taken back later was taken first: it is invoiced, and the credit note answers it.
-SETTLED = ("Succeeded", "Partly Refunded", "Refunded", "Disputed", "Charged Back")
-
-ROLES = ("System Manager", "Accounts Manager", "Credit Manager")
-
-WAITS = tuple(timedelta(minutes=minutes) for minutes in (2, 10, 60, 360, 1440))
-"""Between two tries; the last one again and again: a period may be reopened next week."""
-
 
 # -- asking for it -----------------------------------------------------------------------------------------
 
@@ -72,11 +72,9 @@ def account_for(recharge: str) -> str:
 	Owns its transactions, so it must run on its own: as a job, or with nothing written before it.
 	Returns the accounting status (Done, Failed, Not Needed), or "" while the recharge is not settled.
 	"""
-	from crm_recharge.accounting.mailing import mail_invoice
-
 	if frappe.db.transaction_writes:
 		raise RuntimeError("account_for commits and rolls back: enqueue it, or commit first")
-	with _acting_as("Administrator"):
+	with acting_as("Administrator"):
 		try:
 			status = _post(recharge)
 		except frappe.DoesNotExistError:
@@ -98,7 +96,7 @@ def _post(recharge: str) -> str:
 	if (status := _nothing_to_do(row)) is not None:
 		return status
 	make_invoices = cint(frappe.db.get_single_value("CRM Recharge Settings", "make_invoices"))
-	books = _look_up(row) if make_invoices else None
+	books = look_up(row) if make_invoices else None
 	# What the look-up made (a receivable account) stays; the transaction that locks starts with a new snapshot.
 	frappe.db.commit()
 
@@ -133,45 +131,6 @@ def _post(recharge: str) -> str:
 	return DONE
 
 
-def read(recharge: str, lock: bool = False):
-	"""The recharge's columns that matter here, its amount as Decimal; customer, company and currency fall back
-	to the credit account's. Raises DoesNotExistError."""
-	table = frappe.qb.DocType("Recharge")
-	query = (
-		frappe.qb.from_(table)
-		.select(
-			table.name,
-			table.status,
-			table.customer,
-			table.company,
-			table.currency,
-			table.credit_account,
-			Cast(table.amount, "CHAR").as_("amount"),
-			table.settled_intent,
-			table.settled_at,
-			table.accounting_status,
-			table.accounting_tries,
-			table.accounting_next_try_at,
-			table.sales_invoice,
-			table.payment_entry,
-			table.invoice_mailed_at,
-		)
-		.where(table.name == recharge)
-	)
-	rows = (query.for_update() if lock else query).run(as_dict=True)
-	if not rows:
-		raise frappe.DoesNotExistError(_("Recharge {0} does not exist.").format(recharge))
-	row = rows[0]
-	row.amount = exact(row.amount)
-	if not (row.customer and row.company and row.currency):
-		account = frappe.db.get_value(
-			"Credit Account", row.credit_account, ["customer", "company", "currency"], as_dict=True
-		)
-		for field in ("customer", "company", "currency"):
-			row[field] = row[field] or (account or {}).get(field)
-	return row
-
-
 def _nothing_to_do(row) -> str | None:
 	if row.accounting_status in (DONE, NOT_NEEDED):
 		return row.accounting_status
@@ -180,10 +139,8 @@ def _nothing_to_do(row) -> str | None:
 	return None
 
 
-def _look_up(row) -> Books:
+def look_up(row) -> Books:
 	"""Settings, accounts and exchange rates. May make a receivable account; may ask the network for a rate."""
-	from crm_recharge.accounting.setup import company_settings
-
 	settings = company_settings(row.company)
 	company_currency = frappe.get_cached_value("Company", row.company, "default_currency")
 	posted_on = get_datetime(row.settled_at).date() if row.settled_at else now_datetime().date()
@@ -213,7 +170,7 @@ def _look_up(row) -> Books:
 			*documents.tax_accounts(settings.taxes_template),
 		],
 	)
-	rate = _rate(row.currency, company_currency, posted_on)
+	rate = exchange_rate(row.currency, company_currency, posted_on)
 	price_list, price_list_currency = _price_list(row.company)
 	return Books(
 		company=row.company,
@@ -235,7 +192,8 @@ def _look_up(row) -> Books:
 	)
 
 
-def _rate(currency: str, company_currency: str, on) -> float:
+def exchange_rate(currency: str, company_currency: str, on) -> float:
+	"""Units of `company_currency` for one of `currency` on that day, for selling. Raises AccountingError."""
 	from erpnext.setup.utils import get_exchange_rate
 
 	if currency == company_currency:
@@ -335,11 +293,6 @@ def _write(recharge: str, **values) -> None:
 # -- when it fails -----------------------------------------------------------------------------------------
 
 
-def next_try(tries: int, now: datetime) -> datetime:
-	"""When to try again after `tries` failures in a row (the first is 1)."""
-	return now + WAITS[min(max(tries, 1), len(WAITS)) - 1]
-
-
 @retry_on_contention
 def _record_failure(recharge: str, error: Exception, trace: str) -> str:
 	row = read(recharge, lock=True)
@@ -358,50 +311,3 @@ def _record_failure(recharge: str, error: Exception, trace: str) -> str:
 	)
 	frappe.db.commit()
 	return FAILED
-
-
-def log_failure(title: str, recharge: str, error: Exception, trace: str, tries: int) -> str | None:
-	"""An Error Log for the first failure and for every unexpected one; returns its name."""
-	if tries > 1 and isinstance(error, frappe.ValidationError):
-		return None
-	log = frappe.log_error(title=title, message=trace, reference_doctype="Recharge", reference_name=recharge)
-	return log.name if log else None
-
-
-def explain(error: Exception, log: str | None = None, again: bool = True) -> str:
-	"""What went wrong and what to do, for a person: the message, and advice where ERPNext's gives none.
-
-	`again`: whether it is tried again without anybody's doing.
-	"""
-	from erpnext.accounts.doctype.accounting_period.accounting_period import ClosedAccountingPeriod
-	from erpnext.accounts.utils import FiscalYearError
-	from erpnext.exceptions import PartyDisabled
-
-	text = strip_html(str(error)).strip()
-	advice = ""
-	if isinstance(error, PartyDisabled):
-		advice = _("Enable the customer, or book this payment by hand.")
-	elif isinstance(error, ClosedAccountingPeriod):
-		advice = _("Reopen the period for Sales Invoice and Payment Entry, or book this payment by hand.")
-	elif isinstance(error, FiscalYearError):
-		advice = _("Create the Fiscal Year, or add the company to it.")
-	elif is_contention(error):
-		text = _("The database was busy.")
-	elif not isinstance(error, frappe.ValidationError):
-		text = f"{type(error).__name__}: {text}"
-		advice = _("See Error Log {0}.").format(log) if log else ""
-	outlook = _("It is tried again by itself.") if again else _("Use Retry when that is done.")
-	return " ".join(part for part in (text, advice, outlook) if part)
-
-
-@contextmanager
-def _acting_as(user: str):
-	before = frappe.session.user
-	if before != user:
-		frappe.set_user(user)
-	try:
-		yield
-	finally:
-		frappe.clear_messages()
-		if before != user:
-			frappe.set_user(before)

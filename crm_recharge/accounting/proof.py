@@ -7,7 +7,7 @@ import frappe
 from frappe.query_builder.functions import Cast, Count, Sum
 
 from crm_recharge.accounting.custom_fields import RECHARGE
-from crm_recharge.accounting.posting import DONE, SETTLED
+from crm_recharge.accounting.rows import DONE, SETTLED
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import ZERO
 

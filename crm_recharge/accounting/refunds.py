@@ -11,11 +11,11 @@ import frappe
 from frappe import _
 from frappe.utils import cint, flt, get_datetime, now_datetime
 
-from crm_recharge.accounting import documents, mailing, posting, takeback_rows
+from crm_recharge.accounting import documents, mailing, posting, rows, takeback_rows
 from crm_recharge.accounting.custom_fields import REFUND
 from crm_recharge.accounting.documents import Books
 from crm_recharge.accounting.errors import AccountingError
-from crm_recharge.accounting.posting import DONE, FAILED, NOT_NEEDED, PENDING
+from crm_recharge.accounting.rows import DONE, FAILED, NOT_NEEDED, PENDING
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import takeback
@@ -40,7 +40,7 @@ def account_for(name: str) -> str:
 
 @frappe.whitelist(methods=["POST"])
 def retry(name: str) -> str:
-	"""A person asks to try again now. Returns the accounting status. For the roles of posting.ROLES."""
+	"""A person asks to try again now. Returns the accounting status. For the roles of rows.ROLES."""
 	return takeback_rows.retry(DOCTYPE, name, JOB)
 
 
@@ -65,7 +65,7 @@ def _post(name: str) -> str:
 	row = read(name)
 	if row.accounting_status not in (PENDING, FAILED):
 		return row.accounting_status or ""
-	recharge = posting.read(row.recharge)
+	recharge = rows.read(row.recharge)
 	if recharge.accounting_status not in (DONE, NOT_NEEDED):
 		return takeback_rows.wait(
 			DOCTYPE, name, _("Waits for the invoice of recharge {0}.").format(row.recharge)
@@ -119,7 +119,7 @@ def read(name: str, lock: bool = False):
 
 def _books(recharge) -> Books:
 	"""The recharge's own books, at the exchange rate of its invoice: what was taken at that rate goes back at it."""
-	books = posting._look_up(recharge)
+	books = posting.look_up(recharge)
 	rate = flt(frappe.db.get_value("Sales Invoice", recharge.sales_invoice, "conversion_rate"))
 	return replace(books, rate=rate)
 
@@ -301,13 +301,7 @@ def _mail(name: str) -> bool:
 		frappe.db.commit()
 		return False
 	note = frappe.get_doc("Sales Invoice", row.credit_note)
-	recipients = mailing.recipients_of(row.credit_account, row.customer)
-	if not recipients:
-		raise AccountingError(
-			_(
-				"No e-mail address: give {0} an Account Owner, or {1} a billing contact with an address."
-			).format(row.credit_account, row.customer)
-		)
+	recipients = mailing.recipients_or_refuse(row)
 	template = frappe.get_cached_doc("Email Template", TEMPLATE)
 	context = {
 		"invoice": note,
@@ -325,15 +319,7 @@ def _mail(name: str) -> bool:
 	if row.accounting_status != DONE or row.credit_note != note.name or row.credit_note_mailed_at:
 		frappe.db.rollback()
 		return False
-	frappe.sendmail(
-		recipients=recipients,
-		sender=frappe.db.get_single_value("CRM Recharge Settings", "sender") or None,
-		subject=mail["subject"],
-		message=mail["message"],
-		attachments=[pdf],
-		reference_doctype="Sales Invoice",
-		reference_name=note.name,
-	)
+	mailing.queue(note, recipients, mail["subject"], mail["message"], pdf)
 	takeback_rows.write(DOCTYPE, name, accounting_status=DONE, credit_note_mailed_at=now_datetime())
 	frappe.db.commit()
 	return True
@@ -359,8 +345,8 @@ def _record_mail_failure(name: str, error: Exception, trace: str) -> None:
 		name,
 		accounting_error=_("The credit note could not be mailed.")
 		+ " "
-		+ posting.explain(error, None, again),
+		+ rows.explain(error, None, again),
 		accounting_tries=tries,
-		accounting_next_try_at=posting.next_try(tries, now_datetime()) if again else None,
+		accounting_next_try_at=rows.next_try(tries, now_datetime()) if again else None,
 	)
 	frappe.db.commit()

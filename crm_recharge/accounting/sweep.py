@@ -3,7 +3,7 @@
 import frappe
 from frappe.utils import now_datetime
 
-from crm_recharge.accounting.posting import DONE, FAILED, PENDING, SETTLED
+from crm_recharge.accounting.rows import DONE, FAILED, PENDING, SETTLED
 from crm_recharge.recharge.queue import try_enqueue
 
 BATCH = 200

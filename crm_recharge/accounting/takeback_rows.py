@@ -1,7 +1,7 @@
 """What booking refunds and disputes shares: the row's accounting fields, its retries, its sweeper.
 
 Both DocTypes carry the fields accounting_status, accounting_error, accounting_tries, accounting_next_try_at, with
-the meaning they have on a Recharge (see posting.py).
+the meaning they have on a Recharge (see rows.py).
 """
 
 from collections.abc import Callable
@@ -11,13 +11,13 @@ import frappe
 from frappe import _
 from frappe.utils import cint, now_datetime
 
-from crm_recharge.accounting.posting import (
+from crm_recharge.accounting.rows import (
 	DONE,
 	FAILED,
 	NOT_NEEDED,
 	PENDING,
 	ROLES,
-	_acting_as,
+	acting_as,
 	explain,
 	next_try,
 )
@@ -33,7 +33,7 @@ def work(doctype: str, name: str, post: Callable[[str], str]) -> str:
 	"""Run `post(name)` as Administrator; a failure is written on the row and tried again. Returns the status."""
 	if frappe.db.transaction_writes:
 		raise RuntimeError("booking commits and rolls back: enqueue it, or commit first")
-	with _acting_as("Administrator"):
+	with acting_as("Administrator"):
 		try:
 			frappe.db.rollback()
 			return post(name)
@@ -96,7 +96,7 @@ def write(doctype: str, name: str, **values) -> None:
 
 
 def retry(doctype: str, name: str, job: str) -> str:
-	"""A person asks to try again now. For the roles of posting.ROLES. Returns the status."""
+	"""A person asks to try again now. For the roles of rows.ROLES. Returns the status."""
 	frappe.only_for(ROLES)
 	doc = frappe.get_doc(doctype, name)
 	doc.check_permission("read")

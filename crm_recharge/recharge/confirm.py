@@ -14,7 +14,7 @@ from crm_recharge.credits.money import exact
 from crm_recharge.domain import payment
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
-from crm_recharge.recharge import cards, events, links
+from crm_recharge.recharge import cards, links, payments
 from crm_recharge.recharge.reasons import sentence
 
 
@@ -135,7 +135,7 @@ def finish(token: str) -> dict:
 		try:
 			page = connect().retrieve_checkout(session)
 			if page.intent:
-				events.hear_about(connect().retrieve(page.intent))
+				payments.hear_about(connect().retrieve(page.intent))
 		except GatewayError:
 			# The webhook and the reconciler will hear of it.
 			frappe.log_error(title=f"Return of {name}: the gateway did not answer")

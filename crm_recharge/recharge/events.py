@@ -3,12 +3,11 @@
 import frappe
 from frappe.utils import add_to_date, now_datetime
 
-from crm_recharge.domain.answers import Answer, Outcome
-from crm_recharge.domain.hearing import hear
+from crm_recharge.domain.answers import Outcome
 from crm_recharge.gateway import inbox
 from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import cards, disputes, refunds
-from crm_recharge.recharge.performer import perform
+from crm_recharge.recharge.payments import hear_about
 
 TRIES = 12
 SWEEP_LIMIT = 500
@@ -116,15 +115,6 @@ def payment_intent(intent: str, event: str) -> str:
 	if answer.outcome is Outcome.UNKNOWN and answer.code != "processing":
 		raise NotYet(f"{intent}: {answer.code or answer.message}")
 	return hear_about(answer)
-
-
-def hear_about(answer: Answer) -> str:
-	"""Give an intent, as the gateway has it now, to the recharge it belongs to."""
-	recharge = answer.metadata.get("recharge")
-	account = frappe.db.get_value("Recharge", recharge, "credit_account") if recharge else None
-	if not account:
-		return "not ours"
-	return perform(hear(account, recharge, answer.metadata.get("attempt"), answer))
 
 
 def charge_refunded(charge: str, event: str) -> str:

@@ -1,12 +1,14 @@
-"""Whose payment an intent of the gateway is."""
+"""Whose payment an intent of the gateway is, and telling its recharge of it."""
 
 from dataclasses import dataclass
 
 import frappe
 
-from crm_recharge.domain.answers import Outcome
+from crm_recharge.domain.answers import Answer, Outcome
+from crm_recharge.domain.hearing import hear
 from crm_recharge.gateway.errors import GatewayUnavailable
 from crm_recharge.gateway.stripe_gateway import connect
+from crm_recharge.recharge.performer import perform
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,6 @@ def _known(intent: str) -> Owner | None:
 
 
 def _settled_now(intent: str) -> Owner | None:
-	from crm_recharge.recharge.events import hear_about
-
 	frappe.db.rollback()
 	answer = connect().retrieve(intent)
 	if answer.outcome is Outcome.UNKNOWN:
@@ -43,3 +43,12 @@ def _settled_now(intent: str) -> Owner | None:
 		return None
 	hear_about(answer)
 	return _known(intent)
+
+
+def hear_about(answer: Answer) -> str:
+	"""Give an intent, as the gateway has it now, to the recharge it belongs to."""
+	recharge = answer.metadata.get("recharge")
+	account = frappe.db.get_value("Recharge", recharge, "credit_account") if recharge else None
+	if not account:
+		return "not ours"
+	return perform(hear(account, recharge, answer.metadata.get("attempt"), answer))

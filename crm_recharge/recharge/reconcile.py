@@ -15,7 +15,7 @@ from crm_recharge.domain import reconcile
 from crm_recharge.domain.answers import Answer
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
-from crm_recharge.recharge import events, refunds
+from crm_recharge.recharge import payments, refunds
 
 WINDOW = timedelta(hours=26)
 
@@ -60,7 +60,7 @@ def _one(gateway, answer: Answer, now: datetime) -> str:
 def _act(gateway, verdict: reconcile.Verdict, answer: Answer) -> None:
 	match verdict.kind:
 		case reconcile.SETTLE | reconcile.DUPLICATE:
-			events.hear_about(answer)
+			payments.hear_about(answer)
 			note(verdict, answer, resolved=True)
 		case reconcile.ORPHAN:
 			refunds.orphan(answer)

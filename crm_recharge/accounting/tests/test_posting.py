@@ -10,7 +10,7 @@ from unittest.mock import patch
 import frappe
 from frappe.utils import get_datetime, now_datetime
 
-from crm_recharge.accounting import documents, posting, setup
+from crm_recharge.accounting import documents, posting, rows, setup
 from crm_recharge.accounting.tests.books import (
 	COMPANY,
 	BooksTestCase,
@@ -318,7 +318,7 @@ class TestFailure(BooksTestCase):
 
 	def test_waits_grow_to_a_day(self):
 		now = now_datetime()
-		waits = [posting.next_try(tries, now) - now for tries in (1, 2, 3, 4, 5, 6, 100)]
+		waits = [rows.next_try(tries, now) - now for tries in (1, 2, 3, 4, 5, 6, 100)]
 		self.assertEqual([wait.total_seconds() / 60 for wait in waits], [2, 10, 60, 360, 1440, 1440, 1440])
 
 	def test_retry_is_for_some_roles_and_for_paid_recharges(self):

@@ -314,7 +314,7 @@ class TestMail(RefundBooksCase):
 		with patch(
 			"crm_recharge.accounting.mailing.make_pdf", return_value={"fname": "a.pdf", "fcontent": b"%PDF"}
 		):
-			with patch("frappe.sendmail") as send:
+			with patch("frappe.sendmail", wraps=frappe.sendmail) as send:
 				self.assertEqual(refunds.account_for(name), "Done")
 				self.assertEqual(refunds.account_for(name), "Done")
 				self.assertFalse(refunds.mail_credit_note(name))

@@ -77,7 +77,7 @@ frappe.provide("crm_recharge.desk");
 		const { accounting_status: status, accounting_error: error } = frm.doc;
 		if (!error && status !== "Failed") return;
 		if (!["System Manager", "Accounts Manager", "Credit Manager"].some((role) => frappe.user.has_role(role))) return;
-		frm.add_custom_button(__("Try the Accounting Again"), async () => {
+		frm.add_custom_button(__("Retry"), async () => {
 			await frappe.call({ method, args: { [argument]: frm.doc.name }, freeze: true });
 			frappe.show_alert({ message: __("The documents will be written in a moment."), indicator: "blue" });
 			frm.reload_doc();

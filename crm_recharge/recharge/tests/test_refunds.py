@@ -13,7 +13,7 @@ from crm_recharge.api import recharge as api
 from crm_recharge.credits.errors import IdempotencyConflictError, InvalidRequestError
 from crm_recharge.domain.effects import AskRefund
 from crm_recharge.gateway.stripe_gateway import StripeGateway
-from crm_recharge.recharge import events, reconcile, refunds, takeback_notices, takebacks
+from crm_recharge.recharge import payments, reconcile, refunds, takeback_notices, takebacks
 from crm_recharge.recharge.queue import JOBS
 from crm_recharge.recharge.tests.takeback_case import TakebackCase
 from crm_recharge.tests.case import GOOD
@@ -401,7 +401,7 @@ class TestBoughtNothing(TakebackCase):
 		account, recharge = self.paid("100")
 		answer = self.capture_again(account, recharge)
 		for word in ("duplicate", "duplicate"):
-			self.assertEqual(events.hear_about(answer), word)
+			self.assertEqual(payments.hear_about(answer), word)
 		(name,) = frappe.get_all("Recharge Refund", {"intent": answer.intent}, pluck="name")
 		row = self.row("Recharge Refund", name)
 		self.assertEqual(
@@ -426,7 +426,7 @@ class TestBoughtNothing(TakebackCase):
 	def test_one_that_somebody_has_refunded_by_hand_is_the_same_refund(self):
 		account, recharge = self.paid("100")
 		answer = self.capture_again(account, recharge)
-		events.hear_about(answer)
+		payments.hear_about(answer)
 		made = self.stripe.control("refund", intent=answer.intent)
 		self.assertEqual(self.deliver("refund.created", made), "Succeeded")
 		(row,) = frappe.get_all(

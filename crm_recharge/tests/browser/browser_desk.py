@@ -228,7 +228,7 @@ def test_accounting_that_failed_is_tried_again_by_hand(site, stripe, manager):
 		site.write("Item", item, "disabled", 0)
 	name = site.value("Recharge", {"credit_account": account}, "name")
 	manager.open(f"/app/recharge/{name}")
-	manager.button("Try the Accounting Again").click()
+	manager.button("Retry").click()
 	site.until("Recharge", name, "accounting_status", "Done")
 	assert site.value("Sales Invoice", site.value("Recharge", name, "sales_invoice"), "docstatus") == 1
 

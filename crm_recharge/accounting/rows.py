@@ -1,0 +1,118 @@
+"""A recharge as its accounting sees it: the fields of its row, the words for its state, when and why it is tried again.
+
+`accounting_status`, `accounting_error`, `accounting_tries` and `accounting_next_try_at` are the same on refunds and
+disputes (see takeback_rows.py).
+"""
+
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import frappe
+from frappe import _
+from frappe.query_builder.functions import Cast
+from frappe.utils import strip_html
+
+from crm_recharge.credits.contention import is_contention
+from crm_recharge.credits.money import exact
+
+PENDING, DONE, FAILED, NOT_NEEDED = "Pending", "Done", "Failed", "Not Needed"
+
+# A payment that was taken back later was taken first: it is invoiced, and the credit note answers it.
+SETTLED = ("Succeeded", "Partly Refunded", "Refunded", "Disputed", "Charged Back")
+
+ROLES = ("System Manager", "Accounts Manager", "Credit Manager")
+
+WAITS = tuple(timedelta(minutes=minutes) for minutes in (2, 10, 60, 360, 1440))
+"""Between two tries; the last one again and again: a period may be reopened next week."""
+
+
+def read(recharge: str, lock: bool = False):
+	"""The recharge's columns that matter here, its amount as Decimal; customer, company and currency fall back
+	to the credit account's. Raises DoesNotExistError."""
+	table = frappe.qb.DocType("Recharge")
+	query = (
+		frappe.qb.from_(table)
+		.select(
+			table.name,
+			table.status,
+			table.customer,
+			table.company,
+			table.currency,
+			table.credit_account,
+			Cast(table.amount, "CHAR").as_("amount"),
+			table.settled_intent,
+			table.settled_at,
+			table.accounting_status,
+			table.accounting_tries,
+			table.accounting_next_try_at,
+			table.sales_invoice,
+			table.payment_entry,
+			table.invoice_mailed_at,
+		)
+		.where(table.name == recharge)
+	)
+	rows = (query.for_update() if lock else query).run(as_dict=True)
+	if not rows:
+		raise frappe.DoesNotExistError(_("Recharge {0} does not exist.").format(recharge))
+	row = rows[0]
+	row.amount = exact(row.amount)
+	if not (row.customer and row.company and row.currency):
+		account = frappe.db.get_value(
+			"Credit Account", row.credit_account, ["customer", "company", "currency"], as_dict=True
+		)
+		for field in ("customer", "company", "currency"):
+			row[field] = row[field] or (account or {}).get(field)
+	return row
+
+
+def next_try(tries: int, now: datetime) -> datetime:
+	"""When to try again after `tries` failures in a row (the first is 1)."""
+	return now + WAITS[min(max(tries, 1), len(WAITS)) - 1]
+
+
+def log_failure(title: str, recharge: str, error: Exception, trace: str, tries: int) -> str | None:
+	"""An Error Log for the first failure and for every unexpected one; returns its name."""
+	if tries > 1 and isinstance(error, frappe.ValidationError):
+		return None
+	log = frappe.log_error(title=title, message=trace, reference_doctype="Recharge", reference_name=recharge)
+	return log.name if log else None
+
+
+def explain(error: Exception, log: str | None = None, again: bool = True) -> str:
+	"""What went wrong and what to do, for a person: the message, and advice where ERPNext's gives none.
+
+	`again`: whether it is tried again without anybody's doing.
+	"""
+	from erpnext.accounts.doctype.accounting_period.accounting_period import ClosedAccountingPeriod
+	from erpnext.accounts.utils import FiscalYearError
+	from erpnext.exceptions import PartyDisabled
+
+	text = strip_html(str(error)).strip()
+	advice = ""
+	if isinstance(error, PartyDisabled):
+		advice = _("Enable the customer, or book this payment by hand.")
+	elif isinstance(error, ClosedAccountingPeriod):
+		advice = _("Reopen the period for Sales Invoice and Payment Entry, or book this payment by hand.")
+	elif isinstance(error, FiscalYearError):
+		advice = _("Create the Fiscal Year, or add the company to it.")
+	elif is_contention(error):
+		text = _("The database was busy.")
+	elif not isinstance(error, frappe.ValidationError):
+		text = f"{type(error).__name__}: {text}"
+		advice = _("See Error Log {0}.").format(log) if log else ""
+	outlook = _("It is tried again by itself.") if again else _("Use Retry when that is done.")
+	return " ".join(part for part in (text, advice, outlook) if part)
+
+
+@contextmanager
+def acting_as(user: str):
+	"""Run the block as `user`; what it would have shown to a person is dropped."""
+	before = frappe.session.user
+	if before != user:
+		frappe.set_user(user)
+	try:
+		yield
+	finally:
+		frappe.clear_messages()
+		if before != user:
+			frappe.set_user(before)

@@ -1,0 +1,19 @@
+"""Figures of the number cards that a plain count does not give."""
+
+import frappe
+from frappe import _
+from frappe.utils import add_days, fmt_money, getdate, nowdate
+
+from crm_recharge.reorder.insight.funnel import funnel, total
+from crm_recharge.reorder.insight.scope import company_of
+
+DAYS = 30
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def won_in_30_days(filters: str | dict | list | None = None) -> str:
+	"""Items bought after a reminder of the last 30 days, and what they brought, as text for a number card."""
+	frappe.has_permission("Reorder Message", "read", throw=True)
+	asked = {"from_date": getdate(add_days(nowdate(), -DAYS))}
+	summed = total(funnel(asked))
+	return _("{0} · {1}").format(summed["won"], fmt_money(summed["revenue"], currency=company_of(asked)[1]))

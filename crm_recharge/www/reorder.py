@@ -24,7 +24,7 @@ def get_context(context):
 	context.title = _("Your reorder")
 	context.csrf_token = _csrf_token()
 	try:
-		_speak_to(token, action)
+		_speak_to(context, token, action)
 		context.title = _titles().get(action, context.title)
 		quantities = None
 		if frappe.request.method == "POST":
@@ -46,11 +46,13 @@ def _titles() -> dict[str, str]:
 	}
 
 
-def _speak_to(token: str, action: str) -> None:
+def _speak_to(context, token: str, action: str) -> None:
 	"""From here on in the language of the customer, whatever the browser says; `_lang` in the address still wins."""
 	language = actions.language_of(links.read(token, action))
 	if language and not frappe.form_dict.get("_lang"):
 		frappe.local.lang = language
+		# Made before this function was asked.
+		context.boot = frappe._dict(context.boot or {}, lang=language)
 
 
 def _act(context, form) -> tuple[dict | None, str | None]:

@@ -225,6 +225,24 @@ class TestOrderByLink(RemindedCase):
 		document = self.order(message, {first: Decimal(1), second: Decimal(1)})
 		self.assertEqual((document.shipping_rule, document.grand_total), (rule.name, 20))
 
+	def no_default(self, template: str):
+		frappe.db.set_value("Sales Taxes and Charges Template", template, "is_default", 0)
+		frappe.db.commit()
+
+	def test_taxes_come_from_the_customers_tax_rule(self):
+		account = frappe.get_all("Account", {"company": self.company, "is_group": 0, "root_type": "Liability"}, pluck="name")
+		template = frappe.new_doc("Sales Taxes and Charges Template")
+		template.update({"title": frappe.generate_hash(length=8), "company": self.company})
+		template.append(
+			"taxes", {"charge_type": "On Net Total", "account_head": account[0], "rate": 5, "description": "GST 5 %"}
+		)
+		template.insert()
+		message = self.reminded()
+		rule = {"doctype": "Tax Rule", "tax_type": "Sales", "customer": message.customer, "company": self.company}
+		frappe.get_doc({**rule, "sales_tax_template": template.name}).insert()
+		document = self.order(message)
+		self.assertEqual((document.taxes_and_charges, document.grand_total), (template.name, 21))
+
 	def test_taxes_come_from_the_companys_template(self):
 		account = frappe.get_all("Account", {"company": self.company, "account_type": "Tax", "is_group": 0}, pluck="name")
 		account = account or frappe.get_all("Account", {"company": self.company, "is_group": 0, "root_type": "Liability"}, pluck="name")
@@ -234,6 +252,7 @@ class TestOrderByLink(RemindedCase):
 			"taxes", {"charge_type": "On Net Total", "account_head": account[0], "rate": 10, "description": "VAT 10 %"}
 		)
 		template.insert()
+		self.addCleanup(self.no_default, template.name)
 		message = self.reminded()
 		basket = actions.show(links.token(message.name, "reorder"), "reorder")["basket"]
 		self.assertEqual((basket["charges"], basket["net"], basket["total"]), ([("VAT 10 %", "$ 2.00")], "$ 20.00", "$ 22.00"))
@@ -251,9 +270,9 @@ class TestOrderByLink(RemindedCase):
 		customer, contact = make_buyer(default_price_list=lists.name, default_currency="EUR")
 		for item in (goods, service):
 			make_reminder(customer, item)
-		frappe.get_doc(
-			{"doctype": "Currency Exchange", "from_currency": "EUR", "to_currency": "USD", "exchange_rate": 1.1, "date": nowdate()}
-		).insert()
+		rate = {"doctype": "Currency Exchange", "from_currency": "EUR", "to_currency": "USD", "date": nowdate()}
+		if not frappe.db.exists(rate):
+			frappe.get_doc({**rate, "exchange_rate": 1.1}).insert()
 		document = self.order(make_message(customer, contact, [{"item_code": goods}, {"item_code": service}]))
 		self.assertEqual((document.currency, document.selling_price_list, document.grand_total), ("EUR", lists.name, 30))
 		self.assertEqual(document.conversion_rate, 1.1)

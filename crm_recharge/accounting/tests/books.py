@@ -53,6 +53,19 @@ class BooksTestCase(BenchTestCase):
 		frappe.set_user("Administrator")
 		self.configure("CRM Recharge Settings", make_invoices=1, mail_invoices=0)
 
+	def outgoing_mail(self):
+		"""An account to send from, without which Frappe queues nothing."""
+		if not frappe.db.exists("Email Account", {"default_outgoing": 1}):
+			self.insert(
+				doctype="Email Account",
+				email_account_name="Recharge Books",
+				email_id="billing@example.com",
+				enable_outgoing=1,
+				default_outgoing=1,
+				smtp_server="localhost",
+				awaiting_password=1,
+			)
+
 	def configure(self, single: str, **values) -> None:
 		"""Set fields of a single DocType, and put them back at the end of the test."""
 		# Raw: get_single_value turns an empty date into the year 1.

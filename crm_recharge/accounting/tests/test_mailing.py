@@ -27,16 +27,7 @@ class TestMailing(BooksTestCase):
 	def setUp(self):
 		super().setUp()
 		self.configure("CRM Recharge Settings", mail_invoices=1)
-		if not frappe.db.exists("Email Account", {"default_outgoing": 1}):
-			self.insert(
-				doctype="Email Account",
-				email_account_name="Recharge Books",
-				email_id="billing@example.com",
-				enable_outgoing=1,
-				default_outgoing=1,
-				smtp_server="localhost",
-				awaiting_password=1,
-			)
+		self.outgoing_mail()
 		self.owner = self.user()
 
 	def user(self, **values) -> str:

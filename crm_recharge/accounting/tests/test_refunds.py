@@ -296,6 +296,7 @@ class TestTakenBack(RefundBooksCase):
 
 class TestMail(RefundBooksCase):
 	def test_the_credit_note_is_mailed_once(self):
+		self.outgoing_mail()
 		recharge = self.invoiced()
 		self.configure("CRM Recharge Settings", mail_invoices=1)
 		customer = fields(recharge).customer

@@ -7,6 +7,6 @@ domain itself.
 - `gateway`: the card networks, with cards by behaviour and faults on demand.
 - `performer`: the machines' effects, one at a time; `books`: the charge and threshold path.
 - `site`: all of it run in order, with workers and sweeper.
-- `usage_file`, `report`, `plot`, `command`: the replay (domain/replay.py) read, told, drawn and started.
+- `usage_file`, `report`, `plot`, `command`: the replay (domain/replay/) read, told, drawn and started.
 - `simulation`, `rules`, `planted`, `simulate`: disorder drawn from a seed, and what must hold in it.
 """

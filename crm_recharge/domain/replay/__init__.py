@@ -4,7 +4,6 @@
 that run; the world is in memory and the gateway simulated, so everything shown is marked *simulated*.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -273,9 +272,3 @@ def _blocked(decisions, zone: tzinfo) -> list[Blocked]:
 			spells.append(Blocked(decision.code, decision.figures, at, at))
 		going_on = kind
 	return spells
-
-
-if __name__ == "__main__":
-	from crm_recharge.domain.simulated.command import main
-
-	sys.exit(main())

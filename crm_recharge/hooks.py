@@ -92,6 +92,7 @@ doc_events = {
 	("Quotation", "Sales Order", "Sales Invoice", "POS Invoice"): {
 		"on_submit": "crm_recharge.reorder.consent.checkbox.on_submit",
 	},
+	("Quotation", "Sales Order"): {"before_submit": "crm_recharge.reorder.sending.offer.keep_price"},
 	("Item", "Item Group", "Brand"): {
 		"after_rename": "crm_recharge.reorder.doctype.reorder_rule.reorder_rule.after_rename",
 	},

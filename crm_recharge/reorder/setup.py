@@ -3,14 +3,20 @@
 import frappe
 
 from crm_recharge.reorder.consent import checkbox
+from crm_recharge.reorder.learning import fields, history
 
 SETTINGS = "Reorder Settings"
 
 
 def after_install() -> None:
-	"""Defaults of the settings, then the fields that show the consent's wording."""
+	"""Defaults of the settings, then the fields that show the consent's wording and the next purchase.
+
+	Where there are invoices already, reading them begins.
+	"""
 	keep_defaults()
 	checkbox.make_custom_fields()
+	fields.make_custom_fields()
+	history.begin_once()
 
 
 def after_migrate() -> None:
@@ -36,5 +42,6 @@ def before_uninstall() -> None:
 	from crm_recharge.reorder.sending.message import TEMPLATE
 
 	checkbox.delete_custom_fields()
+	fields.delete_custom_fields()
 	if frappe.db.exists("Email Template", TEMPLATE):
 		frappe.delete_doc("Email Template", TEMPLATE, ignore_permissions=True, force=True)

@@ -1,0 +1,83 @@
+"""What hooks leave to be done: pairs to work out anew, forecasts to make. Soon by a job, hourly by a sweep."""
+
+import frappe
+from frappe.utils import nowdate
+
+from crm_recharge.reorder.learning import forecasts, pairs
+
+BATCH = 500
+"""Customers one sweep takes up."""
+
+
+def settle(customer: str, anew: bool = False) -> None:
+	"""Bring one customer up to date and commit: pairs that must be worked out anew, then what is to be foretold.
+
+	Args:
+		anew: all pairs from the invoices, whatever the rows say.
+	"""
+	frappe.db.commit()
+	if not frappe.db.exists("Customer", customer):
+		return
+	stale = frappe.db.get_value("Reorder Customer", {"customer": customer}, "stale")
+	if anew or stale:
+		pairs.rebuild([customer])
+	else:
+		items = frappe.get_all(
+			"Reorder Reminder",
+			{"customer": customer, "relearn_on": ["<=", nowdate()]},
+			pluck="item_code",
+			order_by=None,
+		)
+		if items:
+			pairs.rebuild([customer], items)
+	forecasts.refresh(customer)
+	frappe.db.commit()
+	forecasts.show_on_customers([customer])
+	frappe.db.commit()
+
+
+def sweep(limit: int = BATCH) -> list[str]:
+	"""Hourly: settle every customer left over; returns them. One that fails is noted and does not stop the others."""
+	done = []
+	for customer in due(limit):
+		try:
+			settle(customer)
+			done.append(customer)
+		except Exception:
+			frappe.db.rollback()
+			_note(customer)
+	return done
+
+
+def due(limit: int = BATCH) -> list[str]:
+	"""Customers with something left to do, each found by an index."""
+	found = frappe.db.sql(
+		"""
+		(SELECT `customer` FROM `tabReorder Customer` WHERE `stale` = 1 ORDER BY `learned_at` LIMIT %(limit)s)
+		UNION (SELECT `customer` FROM `tabReorder Reminder` WHERE `relearn_on` <= %(today)s LIMIT %(limit)s)
+		UNION (SELECT `customer` FROM `tabReorder Reminder` WHERE `forecast_on` IS NULL LIMIT %(limit)s)
+		""",
+		{"today": nowdate(), "limit": limit},
+		pluck=True,
+	)
+	return found[:limit]
+
+
+def _note(customer: str) -> None:
+	"""The reason on the customer's row; an Error Log only when it is another than before."""
+	reason = frappe.get_traceback().strip().splitlines()[-1][:1000]
+	row = frappe.db.get_value(
+		"Reorder Customer", {"customer": customer}, ["name", "stale", "stale_reason"], as_dict=True
+	)
+	if row and not (row.stale and row.stale_reason == reason):
+		frappe.log_error(
+			title=f"Reorder: {customer} could not be learned anew",
+			reference_doctype="Customer",
+			reference_name=customer,
+		)
+		frappe.db.set_value(
+			"Reorder Customer", row.name, {"stale": 1, "stale_reason": reason}, update_modified=False
+		)
+	frappe.db.commit()
+
+

@@ -18,7 +18,9 @@ from crm_recharge.domain.reorder.uplift import (
 	uplift,
 )
 
-customers = st.lists(st.integers(0, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), max_size=60)
+customers = st.lists(
+	st.integers(0, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), max_size=60
+)
 
 
 def singles(n, won):
@@ -146,7 +148,9 @@ def test_what_may_be_said():
 	assert few.verdict is Verdict.TOO_FEW and few.low > 0 and few.too_early
 	early = uplift(singles(400, 160), singles(40, 14))
 	assert early.verdict is Verdict.TOO_EARLY and early.low < 0 < early.high
-	assert early.needed_held_out > 40 and early.needed_reminded == pytest.approx(10 * early.needed_held_out, abs=9)
+	assert early.needed_held_out > 40 and early.needed_reminded == pytest.approx(
+		10 * early.needed_held_out, abs=9
+	)
 	none = uplift(singles(20000, 8000), singles(20000, 8010))
 	assert none.verdict is Verdict.NO_DIFFERENCE and none.low < 0 < none.high and not none.too_early
 	assert uplift(singles(2000, 900), singles(400, 120)).verdict is Verdict.MORE
@@ -158,7 +162,8 @@ def test_with_the_size_that_is_asked_for_a_difference_worth_knowing_is_seen_four
 	asked = uplift(draw(random_, 3000, 0.35, 0.3, 3), draw(random_, 1000, 0.35, 0.3, 3), worth=0.1)
 	seen = sum(
 		uplift(
-			draw(random_, asked.needed_reminded, 0.45, 0.3, 3), draw(random_, asked.needed_held_out, 0.35, 0.3, 3)
+			draw(random_, asked.needed_reminded, 0.45, 0.3, 3),
+			draw(random_, asked.needed_held_out, 0.35, 0.3, 3),
 		).verdict
 		is Verdict.MORE
 		for _ in range(300)

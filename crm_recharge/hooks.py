@@ -55,8 +55,14 @@ has_permission = {d: "crm_recharge.credits.visibility.has_permission" for d in _
 # What an invoice or a payment sets going; in this order.
 _BOOKED = ["crm_recharge.accounting.corrections.on_submit"]
 _UNBOOKED = ["crm_recharge.accounting.corrections.on_cancel", "crm_recharge.accounting.refunds.on_cancel"]
-_PURCHASED = ["crm_recharge.reorder.learning.purchases.on_submit"]
-_UNDONE = ["crm_recharge.reorder.learning.purchases.on_cancel"]
+_PURCHASED = [
+	"crm_recharge.reorder.learning.purchases.on_submit",
+	"crm_recharge.reorder.answers.outcome.on_invoice",
+]
+_UNDONE = [
+	"crm_recharge.reorder.learning.purchases.on_cancel",
+	"crm_recharge.reorder.answers.outcome.on_invoice",
+]
 
 # What happens when something is written.
 doc_events = {
@@ -133,6 +139,7 @@ scheduler_events = {
 		"37 * * * *": ["crm_recharge.recharge.catch_up.catch_up"],
 	},
 	"hourly": [
+		"crm_recharge.reorder.answers.outcome.catch_up",
 		"crm_recharge.credits.expiry.post_due",
 	],
 	"hourly_long": [

@@ -118,6 +118,22 @@ def _pricing_rule(message, company, currency, code, share, items, today, by_coup
 	return rule.insert(ignore_permissions=True).name
 
 
+def keep_price(doc, method: str | None = None) -> None:
+	"""Before a Quotation or Sales Order with one of our coupons is submitted: its prices are agreed from here on.
+
+	ERPNext looks for pricing rules anew on each document made from it. A Sales Invoice knows no coupon, and by then
+	the offer may be over: without this it would ask for the full price.
+	"""
+	if not doc.get("coupon_code") or not frappe.db.exists(
+		"Reorder Message", {"coupon_code": doc.coupon_code}
+	):
+		return
+	doc.ignore_pricing_rule = 1
+	for row in doc.items:
+		# With this empty the discount of the row is one like any that was typed in, and stays.
+		row.pricing_rules = None
+
+
 # -- afterwards --------------------------------------------------------------------------------------------
 
 

@@ -447,7 +447,8 @@ class Simulation:
 	def _rest_step(self) -> None:
 		ready = [live for live in self.live if live.ready <= self.clock.now()]
 		if ready:
-			self._advance(self.rng.choice(ready))
+			# A database gives the lock to whoever waits; drawing the waiters again and again would take for ever.
+			self._advance(self.rng.choice([live for live in ready if not self._must_wait(live)] or ready))
 		else:
 			self.clock.move_to(min(live.ready for live in self.live))
 

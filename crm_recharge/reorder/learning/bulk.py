@@ -41,7 +41,8 @@ def insert(
 	for chunk in _chunks(rows):
 		text = _text([new_name(), *row] for row in chunk)
 		frappe.db.sql(
-			f"INSERT {'IGNORE ' if once else ''}INTO `tab{doctype}` ({into}) SELECT {chosen} FROM {table}", (*alike.values(), text)
+			f"INSERT {'IGNORE ' if once else ''}INTO `tab{doctype}` ({into}) SELECT {chosen} FROM {table}",
+			(*alike.values(), text),
 		)
 
 
@@ -66,7 +67,8 @@ def update(
 	table = _json_table({"key": TEXT, **columns, **{f"same_{c}": kind for c, kind in same.items()}})
 	wanted = "".join(f" AND t.`{c}` <=> j.`same_{c}`" for c in same)
 	settings = ", ".join(
-		[f"t.`{c}` = j.`{c}`" for c in columns] + (["t.`modified` = %s", "t.`modified_by` = %s"] if touch else [])
+		[f"t.`{c}` = j.`{c}`" for c in columns]
+		+ (["t.`modified` = %s", "t.`modified_by` = %s"] if touch else [])
 	)
 	changed = 0
 	for chunk in _chunks(rows):

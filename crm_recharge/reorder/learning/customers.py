@@ -53,8 +53,16 @@ def _make(customer: str) -> str:
 		"INSERT INTO `tabReorder Customer` (`name`, `creation`, `modified`, `owner`, `modified_by`, `customer`,"
 		" `customer_name`, `held_out`) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
 		" ON DUPLICATE KEY UPDATE `customer` = VALUES(`customer`)",
-		(name, now(), now(), frappe.session.user, frappe.session.user, customer)
-		+ (frappe.db.get_value("Customer", customer, "customer_name"), _held_out(name)),
+		(
+			name,
+			now(),
+			now(),
+			frappe.session.user,
+			frappe.session.user,
+			customer,
+			frappe.db.get_value("Customer", customer, "customer_name"),
+			_held_out(name),
+		),
 	)
 	return name
 
@@ -71,8 +79,16 @@ def make_missing(customers: list[str]) -> None:
 		frappe.db.sql(
 			"INSERT IGNORE INTO `tabReorder Customer` (`name`, `creation`, `modified`, `owner`, `modified_by`,"
 			" `customer`, `customer_name`, `held_out`) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-			(name, now(), now(), frappe.session.user, frappe.session.user, customer, customer_name)
-			+ (_held_out(name),),
+			(
+				name,
+				now(),
+				now(),
+				frappe.session.user,
+				frappe.session.user,
+				customer,
+				customer_name,
+				_held_out(name),
+			),
 		)
 	frappe.db.commit()
 
@@ -144,8 +160,6 @@ def mark_stale(customer: str, reason: str) -> None:
 		frappe.db.rollback(save_point=point)
 		frappe.logger("crm_recharge").warning(f"{customer} could not be marked stale", exc_info=True)
 	settle_soon(customer, anew=True)
-
-
 
 
 def settle_soon(customer: str, anew: bool = False) -> None:

@@ -22,7 +22,13 @@ def _day(fieldname: str, label: str, insert_after: str, **values) -> dict:
 
 CUSTOM_FIELDS = {
 	"Customer": [
-		_day(ON, "Next Purchase", "customer_group", in_list_view=1, description="Most likely; see Reorder Customer"),
+		_day(
+			ON,
+			"Next Purchase",
+			"customer_group",
+			in_list_view=1,
+			description="Most likely; see Reorder Customer",
+		),
 		_day(FROM, "Next Purchase From", ON, depends_on=f"eval:doc.{FROM}"),
 		_day(TO, "Next Purchase To", FROM, depends_on=f"eval:doc.{TO}"),
 	]

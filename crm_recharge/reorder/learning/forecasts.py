@@ -49,7 +49,12 @@ FORECAST_COLUMNS = {
 	"forecast_on": bulk.DAY,
 }
 # A forecast is written only onto the statistics it was made from.
-MADE_FROM = {"purchase_days": "int", "last_day": bulk.DAY, "sum_log": bulk.WHOLE, "last_quantity": bulk.NUMBER}
+MADE_FROM = {
+	"purchase_days": "int",
+	"last_day": bulk.DAY,
+	"sum_log": bulk.WHOLE,
+	"last_quantity": bulk.NUMBER,
+}
 SUMMARY_COLUMNS = {
 	"customer_name": bulk.TEXT,
 	"due_items": "int",
@@ -162,7 +167,9 @@ def foretell(known: Known, priors: Priors, rule: rules.Rule, limits: Limits, tod
 		no_basis = str(error)
 	else:
 		end = max(today, state.last) + FARTHEST
-		result.low, result.middle, result.high = (min(d, end) for d in (forecast.p10, forecast.p50, forecast.p90))
+		result.low, result.middle, result.high = (
+			min(d, end) for d in (forecast.p10, forecast.p50, forecast.p90)
+		)
 		result.p_alive, result.p_buy_30 = forecast.p_alive, forecast.p_buy_within
 		# As seen on the day of the last purchase: what is expected from today on recedes with each day that passes.
 		expected_first = min(state.last + max(round(forecast.interval.quantile(0.5)), 1), end)
@@ -175,7 +182,9 @@ def foretell(known: Known, priors: Priors, rule: rules.Rule, limits: Limits, tod
 		known.reminded if known.reminded is not None and known.reminded >= state.last else None,
 	)
 	if no_basis and result.remind_on is None:
-		result.reason = _("Bought once, and nothing to compare with yet. Set a usual interval on a Reorder Rule.")
+		result.reason = _(
+			"Bought once, and nothing to compare with yet. Set a usual interval on a Reorder Rule."
+		)
 		result.status = "Learning"
 		if known.stopped or not rule.remind or known.item_disabled or known.customer_disabled:
 			result.status, result.reason = _standing(known, rule, result, limits, today)
@@ -184,7 +193,9 @@ def foretell(known: Known, priors: Priors, rule: rules.Rule, limits: Limits, tod
 	return result
 
 
-def _standing(known: Known, rule: rules.Rule, result: Foretold, limits: Limits, today: int) -> tuple[str, str | None]:
+def _standing(
+	known: Known, rule: rules.Rule, result: Foretold, limits: Limits, today: int
+) -> tuple[str, str | None]:
 	"""Status and reason, by the same judgement that sending makes, but for what only the moment of sending knows."""
 	if known.customer_disabled:
 		return STATUS["customer_disabled"], reasons.sentence(HeldBack("customer_disabled"))
@@ -269,7 +280,7 @@ def read(customers_: list[str], items: list[str] | None = None) -> list[Known]:
 		ORDINAL.format(c) for c in ("r.`expected_on`", "r.`snoozed_until`", "DATE(r.`last_reminded_at`)")
 	)
 	forecast = ", ".join(f"r.`{c}`" for c in FORECAST_COLUMNS)
-	never = "(i.`end_of_life` IS NULL OR i.`end_of_life` < '1000-01-01' OR i.`end_of_life` > CURDATE())"
+	never = "(i.`end_of_life` IS NULL OR i.`end_of_life` < '1000-01-01' OR i.`end_of_life` > %(today)s)"
 	rows = frappe.db.sql(
 		f"SELECT r.`name`, r.`customer`, r.`item_code`, {wishes}, r.`stopped`, c.`customer_name`,"
 		" c.`disabled` OR c.`is_frozen`, i.`item_name`, i.`item_group`,"
@@ -278,7 +289,11 @@ def read(customers_: list[str], items: list[str] | None = None) -> list[Known]:
 		" FROM `tabReorder Reminder` r JOIN `tabCustomer` c ON c.`name` = r.`customer`"
 		" LEFT JOIN `tabItem` i ON i.`name` = r.`item_code` WHERE r.`customer` IN %(customers)s"
 		+ (" AND r.`item_code` IN %(items)s" if items is not None else ""),
-		{"customers": tuple(customers_), "items": tuple(items or ("",))},
+		{
+			"customers": tuple(customers_),
+			"items": tuple(items or ("",)),
+			"today": as_date(purchases.today()),
+		},
 	)
 	width = len(STATE_COLUMNS)
 	return [

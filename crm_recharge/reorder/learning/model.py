@@ -119,7 +119,9 @@ def store(priors: Priors, figures: dict) -> str:
 	)
 	frappe.db.sql(f"UPDATE `tab{MODEL}` SET `current` = 0 WHERE `current` = 1")
 	doc.insert(ignore_permissions=True)
-	old = frappe.get_all(MODEL, pluck="name", order_by="fitted_at desc", limit_start=KEEP, limit_page_length=1000)
+	old = frappe.get_all(
+		MODEL, pluck="name", order_by="fitted_at desc", limit_start=KEEP, limit_page_length=1000
+	)
 	bulk.delete(MODEL, old)
 	return doc.name
 
@@ -155,5 +157,3 @@ def coverage(today: int) -> float | None:
 		(purchases.as_date(today),),
 	)[0]
 	return round(100 * float(within or 0) / bought, 2) if bought else None
-
-

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import flt, getdate, nowdate
+from frappe.utils import flt
 
 from crm_recharge.credits.money import exact
 from crm_recharge.reorder.learning import bulk, customers, forecasts, model, pairs, purchases, repair, runs
@@ -76,7 +76,7 @@ def _catch_up(run: Run) -> None:
 				frappe.db.rollback()
 				run.problem(customer, f"{type(error).__name__}: {error}", _("Tried again each hour"))
 		run.beat(run.done)
-	tonight = getdate(nowdate()).toordinal() % AUDIT_NIGHTS
+	tonight = purchases.today() % AUDIT_NIGHTS
 	for page in _pages():
 		some = [customer for customer in page if zlib.crc32(customer.encode()) % AUDIT_NIGHTS == tonight]
 		if some:
@@ -147,7 +147,7 @@ def _foretell(run: Run) -> None:
 
 def _share_kept() -> float:
 	"""The share of cycles whose forecast is kept."""
-	year_ago = getdate(nowdate()) - timedelta(days=YEAR)
+	year_ago = purchases.as_date(purchases.today() - YEAR)
 	cycles = max(
 		frappe.db.count("Reorder Reminder"), frappe.db.count("Reorder Purchase Day", {"day": [">", year_ago]})
 	)
@@ -254,7 +254,7 @@ def revenues() -> tuple[dict[str, Decimal], list[tuple[str, str]]]:
 
 def _sums(company: str | None):
 	"""(customer, company, net amount as text) of counted invoices."""
-	until = getdate(nowdate())
+	until = purchases.as_date(purchases.today())
 	values = {"since": until - timedelta(days=YEAR), "until": until, "company": company}
 	for doctype, more in (
 		("Sales Invoice", "AND `is_consolidated` = 0 AND `is_internal_customer` = 0"),
@@ -277,7 +277,7 @@ def _rate(company: str, currency: str | None) -> Decimal:
 	own = frappe.get_cached_value("Company", company, "default_currency")
 	if own == currency or not currency:
 		return Decimal(1)
-	rate = flt(get_exchange_rate(own, currency, nowdate()))
+	rate = flt(get_exchange_rate(own, currency, purchases.as_date(purchases.today())))
 	if rate <= 0:
 		raise ValueError(_("No exchange rate from {0} to {1}").format(own, currency))
 	return Decimal(str(rate))

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import frappe
-from frappe.utils import nowdate
+from frappe.utils import now
 
 from crm_recharge.domain.reorder import PairState, amend
 from crm_recharge.domain.reorder.netting import Netted, is_real, is_regular, net
@@ -190,7 +190,9 @@ def _amend(customer: str, item: str, state: PairState, changes: dict[int, Decima
 
 def _neighbours(customer: str, item: str, day: int):
 	"""The purchase-day itself (row, quantity), the two before it and the one after, each by the unique index."""
-	what = f"SELECT `name`, {ORDINAL.format('`day`')}, CAST(`quantity` AS CHAR) FROM `tabReorder Purchase Day`"
+	what = (
+		f"SELECT `name`, {ORDINAL.format('`day`')}, CAST(`quantity` AS CHAR) FROM `tabReorder Purchase Day`"
+	)
 	pair = "`customer` = %(customer)s AND `item_code` = %(item)s"
 	rows = frappe.db.sql(
 		f"({what} WHERE {pair} AND `day` = %(day)s)"
@@ -215,7 +217,7 @@ def have_relearned(customer: str, items: list[str]) -> None:
 		frappe.db.sql(
 			"INSERT INTO `tabReorder Reminder` (`name`, `creation`, `modified`, `owner`, `modified_by`, `customer`,"
 			" `item_code`, `customer_name`, `item_name`, `item_group`, `status`, `irregular`, `relearn_on`)"
-			" VALUES (%(name)s, NOW(6), NOW(6), %(user)s, %(user)s, %(customer)s, %(item)s, %(customer_name)s,"
+			" VALUES (%(name)s, %(now)s, %(now)s, %(user)s, %(user)s, %(customer)s, %(item)s, %(customer_name)s,"
 			" %(item_name)s, %(item_group)s, 'Learning', 1, %(today)s)"
 			" ON DUPLICATE KEY UPDATE `irregular` = 1, `relearn_on` = %(today)s, `remind_on` = NULL,"
 			" `forecast_on` = NULL",
@@ -227,7 +229,8 @@ def have_relearned(customer: str, items: list[str]) -> None:
 				"customer_name": customer_name,
 				"item_name": item_name,
 				"item_group": item_group,
-				"today": nowdate(),
+				"today": purchases.as_date(purchases.today()),
+				"now": now(),
 			},
 		)
 
@@ -330,8 +333,16 @@ def write(amended: dict[tuple[str, str], Amendment], rows: dict[tuple[str, str],
 			# The customer's own expected date holds until the next purchase.
 			expected_on = None if later else row.expected_on
 			altered.append(
-				(row.name, *as_values(state), usual_interval(state), int(new_state.irregular), relearn_on)
-				+ (expected_on, None, None)
+				(
+					row.name,
+					*as_values(state),
+					usual_interval(state),
+					int(new_state.irregular),
+					relearn_on,
+					expected_on,
+					None,
+					None,
+				)
 			)
 	bulk.delete(REMINDER, gone)
 	bulk.update(REMINDER, CHANGED_COLUMNS, altered)
@@ -357,8 +368,14 @@ def _insert(new: list) -> None:
 		REMINDER,
 		columns,
 		[
-			(*pair, *facts[pair], *as_values(n.state), usual_interval(n.state))
-			+ (int(n.irregular), purchases.as_date(n.next_day))
+			(
+				*pair,
+				*facts[pair],
+				*as_values(n.state),
+				usual_interval(n.state),
+				int(n.irregular),
+				purchases.as_date(n.next_day),
+			)
 			for pair, n in sorted(new, key=lambda one: one[0])
 		],
 		alike={"status": "Learning"},
@@ -368,7 +385,11 @@ def _insert(new: list) -> None:
 def _facts(pairs: list[tuple[str, str]]) -> dict[tuple[str, str], tuple]:
 	"""(customer's name, item's name, item group) of each pair."""
 	people = frappe.get_all(
-		"Customer", {"name": ["in", {c for c, _ in pairs}]}, ["name", "customer_name"], as_list=True, order_by=None
+		"Customer",
+		{"name": ["in", {c for c, _ in pairs}]},
+		["name", "customer_name"],
+		as_list=True,
+		order_by=None,
 	)
 	things = frappe.get_all(
 		"Item", {"name": ["in", {i for _, i in pairs}]}, ["name", "item_name", "item_group"], order_by=None

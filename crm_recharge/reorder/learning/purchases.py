@@ -1,8 +1,8 @@
 """What counts as a purchase: lines of submitted Sales Invoices and POS Invoices, and the hooks that hear of them.
 
 Left out: Sales Invoices that only sum up a till's POS Invoices, opening invoices, debit notes, invoices within the
-company group, this app's own item for credits, rows without an item, and rows of a customer or an item that is no
-more. A return counts on the day of the invoice it returns: of the invoice whose row it names, else of
+company group, this app's own item for credits, rows without an item, rows of a customer or an item that is no more,
+and of customers whose data was erased. A return counts on the day of the invoice it returns: of the invoice whose row it names, else of
 `return_against`; `domain/reorder/netting.py` has the rest of the rules.
 """
 
@@ -13,6 +13,8 @@ from typing import NamedTuple
 import frappe
 from frappe import _
 from frappe.utils import getdate, nowdate
+
+from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark
 
 SALES, POS = "Sales Invoice", "POS Invoice"
 INVOICES = (SALES, POS)
@@ -74,6 +76,8 @@ def _read(doctype: str, condition: str, values: dict, any_state: bool = False) -
 		values = {**values, "own": tuple(own)}
 	if not any_state:
 		condition += " AND inv.`docstatus` = 1"
+	if has_mark():
+		condition += f" AND customer.`{NOT_LEARNED}` = 0"
 	rows = frappe.db.sql(_query(doctype, condition), values)
 	return [Line(c, i, posted, on, Decimal(quantity)) for c, i, posted, on, quantity in rows if posted]
 
@@ -91,10 +95,10 @@ def _query(doctype: str, condition: str) -> str:
 		JOIN `tabItem` item ON item.`name` = row_.`item_code`
 		LEFT JOIN `tab{doctype}` orig ON row_.`stock_qty` < 0 AND orig.`name` = inv.`return_against`
 		LEFT JOIN `tab{doctype} Item` orig_row ON row_.`stock_qty` < 0
-			AND orig_row.`name` = row_.`{what['row_link']}` AND orig_row.`parenttype` = '{doctype}'
+			AND orig_row.`name` = row_.`{what["row_link"]}` AND orig_row.`parenttype` = '{doctype}'
 		LEFT JOIN `tab{doctype}` row_inv ON row_inv.`name` = orig_row.`parent`
-		{what['join']}
-		WHERE {condition} AND row_.`stock_qty` <> 0 AND COALESCE(inv.`is_opening`, 'No') <> 'Yes' {what['counts']}
+		{what["join"]}
+		WHERE {condition} AND row_.`stock_qty` <> 0 AND COALESCE(inv.`is_opening`, 'No') <> 'Yes' {what["counts"]}
 		GROUP BY 1, 2, 3, 4
 	"""
 

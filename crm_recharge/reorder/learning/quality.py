@@ -2,10 +2,10 @@
 
 import frappe
 from frappe import _
-from frappe.utils import cint, flt, getdate, nowdate
+from frappe.utils import cint, flt
 
 from crm_recharge.domain.reorder.netting import EARLIEST
-from crm_recharge.reorder.learning.purchases import INVOICES, as_date, own_items
+from crm_recharge.reorder.learning.purchases import INVOICES, as_date, own_items, today
 
 LIMIT = 500
 """Findings of one kind that are listed; a person mends the first ones first."""
@@ -56,7 +56,7 @@ class _Scope:
 			**{key: filters.get(key) for key in ("customer", "item_code", "company", "from_date", "to_date")},
 			"limit": self.limit,
 			"own": tuple(own_items() or {""}),
-			"today": getdate(nowdate()),
+			"today": as_date(today()),
 			"earliest": as_date(EARLIEST),
 		}
 
@@ -187,7 +187,9 @@ def unit_changes(scope: _Scope) -> list[dict]:
 		_row(
 			row,
 			_("Invoiced as {0}").format(row.seen),
-			_("Quantities are compared in the stock unit. If a factor is wrong, correct the invoices or the item."),
+			_(
+				"Quantities are compared in the stock unit. If a factor is wrong, correct the invoices or the item."
+			),
 		)
 		for row in found[: scope.limit]
 	]
@@ -243,7 +245,9 @@ def ancient_days(scope: _Scope) -> list[dict]:
 	return [
 		_row(
 			row,
-			_("The invoice is of before {0}; it does not count").format(frappe.utils.format_date(as_date(EARLIEST))),
+			_("The invoice is of before {0}; it does not count").format(
+				frappe.utils.format_date(as_date(EARLIEST))
+			),
 			_("If the day is wrong, cancel and amend it."),
 		)
 		for row in scope.lines("row_.`stock_qty`", "inv.`posting_date` < %(earliest)s")
@@ -276,7 +280,9 @@ def negative_rates(scope: _Scope) -> list[dict]:
 		_row(
 			row,
 			_("Quantity {0} at the rate {1}").format(flt(row.quantity), flt(row.rate)),
-			_("If this is a discount or a correction, enter it as such: as it stands it counts as a purchase."),
+			_(
+				"If this is a discount or a correction, enter it as such: as it stands it counts as a purchase."
+			),
 		)
 		for row in scope.lines(
 			"row_.`stock_qty` AS quantity, row_.`rate`", "row_.`rate` < 0 AND row_.`stock_qty` > 0"

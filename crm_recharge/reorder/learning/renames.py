@@ -6,9 +6,8 @@ merge the rows that would clash make way, and what they knew is worked out from 
 
 import frappe
 from frappe import _
-from frappe.utils import nowdate
 
-from crm_recharge.reorder.learning import bulk, customers
+from crm_recharge.reorder.learning import bulk, customers, purchases
 
 FIELD = {"Customer": "customer", "Item": "item_code"}
 OTHER = {"Customer": "item_code", "Item": "customer"}
@@ -66,7 +65,9 @@ def on_trash(doc, method=None) -> None:
 		)
 		frappe.db.sql("UPDATE `tabReorder Customer` SET `next_item` = NULL WHERE `next_item` = %s", doc.name)
 		# What was mailed stays, with the item's name as it was then.
-		frappe.db.sql("UPDATE `tabReorder Message Item` SET `item_code` = NULL WHERE `item_code` = %s", doc.name)
+		frappe.db.sql(
+			"UPDATE `tabReorder Message Item` SET `item_code` = NULL WHERE `item_code` = %s", doc.name
+		)
 		for rule in frappe.get_all("Reorder Rule", {"item_code": doc.name}, pluck="name"):
 			frappe.delete_doc("Reorder Rule", rule, ignore_permissions=True, force=True)
 	_unlink_reminders(field, doc.name)
@@ -100,7 +101,9 @@ def _buyers(doctype: str, name: str) -> list[str]:
 	if doctype == "Customer":
 		return [name]
 	return frappe.db.sql(
-		"SELECT `customer` FROM `tabReorder Reminder` WHERE `item_code` = %s ORDER BY `customer`", name, pluck=True
+		"SELECT `customer` FROM `tabReorder Reminder` WHERE `item_code` = %s ORDER BY `customer`",
+		name,
+		pluck=True,
 	)
 
 
@@ -164,16 +167,22 @@ def _make_way_preferences(old: str, new: str) -> None:
 
 	Who opted out of either has opted out: consent is not what a merge of records gives.
 	"""
-	for contact, gone, stays in frappe.db.sql(
+	for _contact, gone, stays in frappe.db.sql(
 		"SELECT o.`contact`, o.`name`, n.`name` FROM `tabReorder Preference` o JOIN `tabReorder Preference` n"
 		" ON n.`contact` = o.`contact` AND n.`customer` = %s WHERE o.`customer` = %s",
 		(new, old),
 	):
 		was = frappe.db.get_value(
-			"Reorder Preference", gone, ["opted_in", "opted_out_at", "snoozed_until", "frequency_days"], as_dict=True
+			"Reorder Preference",
+			gone,
+			["opted_in", "opted_out_at", "snoozed_until", "frequency_days"],
+			as_dict=True,
 		)
 		there = frappe.db.get_value(
-			"Reorder Preference", stays, ["opted_in", "opted_out_at", "snoozed_until", "frequency_days"], as_dict=True
+			"Reorder Preference",
+			stays,
+			["opted_in", "opted_out_at", "snoozed_until", "frequency_days"],
+			as_dict=True,
 		)
 		out = [at for row in (was, there) if not row.opted_in and (at := row.opted_out_at)]
 		values = {
@@ -241,7 +250,7 @@ def _have_relearned(doctype: str, new: str) -> None:
 	frappe.db.sql(
 		"UPDATE `tabReorder Reminder` SET `irregular` = 1, `relearn_on` = %s, `remind_on` = NULL"
 		f" WHERE `{field}` = %s",
-		(nowdate(), new),
+		(purchases.as_date(purchases.today()), new),
 	)
 	if doctype == "Customer":
 		customers.mark_stale(new, _("Merged with another customer."))
@@ -252,7 +261,8 @@ def _have_relearned(doctype: str, new: str) -> None:
 def _count_changes(doctype: str, name: str) -> None:
 	for some in _some(_buyers(doctype, name)):
 		frappe.db.sql(
-			"UPDATE `tabReorder Customer` SET `changes` = `changes` + 1 WHERE `customer` IN %s", (tuple(some),)
+			"UPDATE `tabReorder Customer` SET `changes` = `changes` + 1 WHERE `customer` IN %s",
+			(tuple(some),),
 		)
 
 

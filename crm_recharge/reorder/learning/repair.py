@@ -1,9 +1,8 @@
 """What hooks leave to be done: pairs to work out anew, forecasts to make. Soon by a job, hourly by a sweep."""
 
 import frappe
-from frappe.utils import nowdate
 
-from crm_recharge.reorder.learning import forecasts, pairs
+from crm_recharge.reorder.learning import forecasts, pairs, purchases
 
 BATCH = 500
 """Customers one sweep takes up."""
@@ -24,7 +23,7 @@ def settle(customer: str, anew: bool = False) -> None:
 	else:
 		items = frappe.get_all(
 			"Reorder Reminder",
-			{"customer": customer, "relearn_on": ["<=", nowdate()]},
+			{"customer": customer, "relearn_on": ["<=", purchases.as_date(purchases.today())]},
 			pluck="item_code",
 			order_by=None,
 		)
@@ -57,7 +56,7 @@ def due(limit: int = BATCH) -> list[str]:
 		UNION (SELECT `customer` FROM `tabReorder Reminder` WHERE `relearn_on` <= %(today)s LIMIT %(limit)s)
 		UNION (SELECT `customer` FROM `tabReorder Reminder` WHERE `forecast_on` IS NULL LIMIT %(limit)s)
 		""",
-		{"today": nowdate(), "limit": limit},
+		{"today": purchases.as_date(purchases.today()), "limit": limit},
 		pluck=True,
 	)
 	return found[:limit]
@@ -79,5 +78,3 @@ def _note(customer: str) -> None:
 			"Reorder Customer", row.name, {"stale": 1, "stale_reason": reason}, update_modified=False
 		)
 	frappe.db.commit()
-
-

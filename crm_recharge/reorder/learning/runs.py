@@ -20,7 +20,9 @@ class Run:
 
 	def __init__(self, name: str):
 		self.name = name
-		row = frappe.db.get_value(RUN, name, ["total", "done", "reached", "figures", "problems"], as_dict=True)
+		row = frappe.db.get_value(
+			RUN, name, ["total", "done", "reached", "figures", "problems"], as_dict=True
+		)
 		self.total, self.done, self.reached = row.total or 0, row.done or 0, row.reached or ""
 		self.figures: dict = json.loads(row.figures or "{}")
 		self.problems: list[str] = [line for line in (row.problems or "").splitlines() if line]
@@ -61,8 +63,17 @@ class Run:
 			f"UPDATE `tab{RUN}` SET `done` = %s, `reached` = %s, `progress` = %s, `heartbeat_at` = %s,"
 			" `figures` = %s, `problems` = %s WHERE `name` = %s AND `status` = %s"
 			" AND COALESCE(`reached`, '') = %s",
-			(self.done, self.reached, self.progress, now_datetime(), json.dumps(self.figures))
-			+ (self._problems(), self.name, RUNNING, before),
+			(
+				self.done,
+				self.reached,
+				self.progress,
+				now_datetime(),
+				json.dumps(self.figures),
+				self._problems(),
+				self.name,
+				RUNNING,
+				before,
+			),
 		)
 		mine = frappe.db._cursor.rowcount > 0
 		frappe.db.commit()

@@ -2,6 +2,7 @@
 
 import datetime
 from decimal import Decimal
+from unittest.mock import patch
 
 import frappe
 from frappe.utils import getdate, nowdate
@@ -32,6 +33,20 @@ class ReorderCase(BenchTestCase):
 	def setUp(self):
 		super().setUp()
 		frappe.set_user("Administrator")
+		# What learning would have a worker do; tests call `settle` where they mean it.
+		self.jobs: list[tuple] = []
+		quiet = patch(
+			"crm_recharge.reorder.learning.customers._enqueue",
+			lambda method, label, **arguments: self.jobs.append((label, arguments)),
+		)
+		quiet.start()
+		self.addCleanup(quiet.stop)
+
+	def settle(self, customer: str) -> None:
+		"""Commit, and do what a worker would: pairs to work out anew, forecasts, the Customer's own fields."""
+		from crm_recharge.reorder.learning import repair
+
+		repair.settle(customer)
 
 	def day(self, ago: int) -> datetime.date:
 		return day(ago)
@@ -135,9 +150,7 @@ def add_stock(item: str, quantity: float, warehouse: str | None = None, rate: fl
 	)
 	entry = frappe.new_doc("Stock Entry")
 	entry.update({"stock_entry_type": "Material Receipt", "company": company})
-	entry.append(
-		"items", {"item_code": item, "qty": quantity, "t_warehouse": warehouse, "basic_rate": rate}
-	)
+	entry.append("items", {"item_code": item, "qty": quantity, "t_warehouse": warehouse, "basic_rate": rate})
 	entry.insert(ignore_permissions=True).submit()
 	return warehouse
 
@@ -326,8 +339,21 @@ def write_invoices(lines: list[tuple], doctype: str = SALES, company: str | None
 	common = (now, now, "Administrator", "Administrator")
 	frappe.db.bulk_insert(
 		doctype,
-		["name", "creation", "modified", "owner", "modified_by", "docstatus", "customer", "company"]
-		+ ["posting_date", "is_opening", "is_return", "currency", "conversion_rate"],
+		[
+			"name",
+			"creation",
+			"modified",
+			"owner",
+			"modified_by",
+			"docstatus",
+			"customer",
+			"company",
+			"posting_date",
+			"is_opening",
+			"is_return",
+			"currency",
+			"conversion_rate",
+		],
 		[
 			(name, *common, 1, customer, company, on, "No", 0, "USD", 1)
 			for (customer, on), name in parents.items()
@@ -336,9 +362,28 @@ def write_invoices(lines: list[tuple], doctype: str = SALES, company: str | None
 	)
 	frappe.db.bulk_insert(
 		f"{doctype} Item",
-		["name", "creation", "modified", "owner", "modified_by", "docstatus", "parent", "parenttype"]
-		+ ["parentfield", "idx", "item_code", "item_name", "qty", "stock_qty", "uom", "stock_uom"]
-		+ ["conversion_factor", "rate", "base_net_rate", "base_net_amount"],
+		[
+			"name",
+			"creation",
+			"modified",
+			"owner",
+			"modified_by",
+			"docstatus",
+			"parent",
+			"parenttype",
+			"parentfield",
+			"idx",
+			"item_code",
+			"item_name",
+			"qty",
+			"stock_qty",
+			"uom",
+			"stock_uom",
+			"conversion_factor",
+			"rate",
+			"base_net_rate",
+			"base_net_amount",
+		],
 		[
 			(row, *common, 1, name, doctype, "items", 1, item, item, q, q, "Nos", "Nos", 1, 10, 10, 10 * q)
 			for row, name, _, item, _, q in rows

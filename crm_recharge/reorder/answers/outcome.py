@@ -1,0 +1,350 @@
+"""What came of a reminder: the purchase that followed it, its revenue, the loyalty bonus, the closed task.
+
+Held-out customers' messages are measured in the same way, so that the two can be compared. `domain/reorder/outcome`
+has the rule. Everything is worked out anew from reminders and invoices each time, per customer, in a job of its own
+after the invoice is committed: an invoice is neither slowed nor stopped by it, and what a lost job missed the hourly
+`catch_up` finds. A row won by an order of the reminder's own link may be won after the window (`won_days` says so);
+whoever compares with held-out customers, who get no link, counts rows within the window only.
+"""
+
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+
+import frappe
+from frappe import _
+from frappe.utils import cint, format_date, get_datetime, get_link_to_form, now_datetime
+
+from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.credits.money import exact
+from crm_recharge.domain.money import plain, quantise
+from crm_recharge.domain.reorder.outcome import Bought, Reminded, attribute, days_between
+from crm_recharge.reorder import sales_team, timeline
+from crm_recharge.reorder.answers import loyalty
+from crm_recharge.reorder.answers.orders import QUOTATION, SALES_ORDER
+from crm_recharge.reorder.learning import customers
+from crm_recharge.reorder.learning.purchases import INVOICES, SALES, own_items
+
+SEEN = "crm_recharge_outcomes_seen"
+"""Up to when invoices were looked through by `catch_up`."""
+
+OVERLAP = timedelta(hours=1)
+"""An invoice may be committed so long after the time it carries."""
+
+
+# -- hearing of invoices ------------------------------------------------------------------------------------
+
+
+def on_invoice(invoice, method=None) -> None:
+	"""An invoice was submitted or cancelled: if a reminder may be concerned, have it worked out afterwards."""
+	if not invoice.customer or invoice.get("is_consolidated"):
+		return
+	items = sorted({row.item_code for row in invoice.items if row.item_code})
+	try:
+		concerned = items and reminded_items(invoice.customer, items)
+	except Exception:
+		# Nothing of ours stops an invoice; the hourly catch-up looks again.
+		frappe.logger("crm_recharge").warning("outcome of an invoice was not queued", exc_info=True)
+		return
+	if concerned:
+		frappe.db.after_commit.add(partial(_enqueue, invoice.customer, concerned))
+
+
+def _enqueue(customer: str, items: list[str]) -> None:
+	try:
+		frappe.enqueue("crm_recharge.reorder.answers.outcome.settle", customer=customer, items=items)
+	except Exception:
+		frappe.logger("crm_recharge").warning(f"outcome of {customer} was not queued", exc_info=True)
+
+
+def reminded_items(customer: str, items: list[str] | None = None) -> list[str]:
+	"""The items (of `items`) that `customer` was ever reminded of, or held out from."""
+	message, row = frappe.qb.DocType("Reorder Message"), frappe.qb.DocType("Reorder Message Item")
+	query = (
+		frappe.qb.from_(message)
+		.join(row)
+		.on(row.parent == message.name)
+		.select(row.item_code)
+		.distinct()
+		.where((message.customer == customer) & message.sent_at.isnotnull())
+	)
+	if items is not None:
+		query = query.where(row.item_code.isin(items or [""]))
+	return sorted(item for (item,) in query.run() if item)
+
+
+def catch_up() -> int:
+	"""Work out all customers whose invoices were changed since the last run; returns how many. Hourly."""
+	started = now_datetime()
+	mark = frappe.db.get_global(SEEN)
+	since = (get_datetime(mark) if mark else started - timedelta(days=30)) - OVERLAP
+	concerned = {
+		customer
+		for doctype in INVOICES
+		for (customer,) in frappe.db.sql(
+			f"SELECT DISTINCT i.`customer` FROM `tab{doctype}` i WHERE i.`modified` >= %s AND i.`docstatus` > 0"
+			" AND EXISTS (SELECT 1 FROM `tabReorder Message` m WHERE m.`customer` = i.`customer`)",
+			since,
+		)
+	}
+	failed = _settle_each(sorted(concerned))
+	if not failed:
+		frappe.db.set_global(SEEN, str(started))
+		frappe.db.commit()
+	return len(concerned)
+
+
+def rebuild() -> int:
+	"""Work out every reminder there is, anew; returns how many customers. Says the same as what was done bit by bit."""
+	names = frappe.get_all(
+		"Reorder Message", {"customer": ["is", "set"]}, pluck="customer", distinct=True, order_by="customer"
+	)
+	_settle_each(names)
+	return len(names)
+
+
+def _settle_each(names: list[str]) -> list[str]:
+	failed = []
+	for customer in names:
+		try:
+			settle(customer)
+		except Exception:
+			frappe.db.rollback()
+			failed.append(customer)
+			frappe.log_error(title=f"Reorder: outcome of {customer} failed"[:140])
+			frappe.db.commit()
+	return failed
+
+
+# -- working it out -----------------------------------------------------------------------------------------
+
+
+@retry_on_contention
+def settle(customer: str, items: list[str] | None = None) -> list[str]:
+	"""Bring the reminders of `customer` (about `items`) up to what the invoices say. Commits.
+
+	Returns:
+		the Reorder Message Items that changed.
+	"""
+	# One at a time for a customer; it commits first, so that what is read is what is.
+	if not customers.lock_all([customer]):
+		return []
+	changed = settle_locked(customer, items)
+	frappe.db.commit()
+	return changed
+
+
+def settle_locked(customer: str, items: list[str] | None = None) -> list[str]:
+	"""As `settle`, where the caller holds the customer's lock and commits."""
+	rows = _rows(customer, items)
+	if not rows:
+		return []
+	window = max(cint(frappe.get_cached_doc("Reorder Settings").conversion_window_days), 0)
+	purchases = _purchases(customer, rows)
+	changed = []
+	for (item, company), own in _grouped(rows).items():
+		reminders = {row.name: Reminded(row.name, row.sent_at, _orders(row)) for row in own}
+		won = attribute(reminders.values(), _of(purchases, item, company), window)
+		for row in own:
+			if _write(row, reminders[row.name], won.get(row.name)):
+				changed.append(row.name)
+				_note(customer, row, won.get(row.name))
+	for row in rows:
+		if row.loyalty_bonus or row.bonus_points:
+			loyalty.settle(row.name)
+	if changed:
+		sales_team.bought(customer)
+	return changed
+
+
+def _rows(customer: str, items: list[str] | None) -> list:
+	"""The reminders of the customer that count, with what is written about their outcome."""
+	condition = "AND r.`item_code` IN %(items)s" if items else ""
+	return frappe.db.sql(
+		f"""SELECT r.`name`, r.`parent`, r.`item_code`, r.`item_name`, r.`won`, r.`won_on`, r.`won_days`,
+			r.`invoice_type`, r.`invoice`, CAST(r.`quantity` AS CHAR) AS `quantity`,
+			CAST(r.`revenue` AS CHAR) AS `revenue`, r.`loyalty_bonus`, r.`bonus_points`,
+			m.`sent_at`, m.`company`, m.`kind`, m.`status`, m.`order_type`, m.`order_name`
+		FROM `tabReorder Message` m JOIN `tabReorder Message Item` r
+			ON r.`parent` = m.`name` AND r.`parenttype` = 'Reorder Message'
+		WHERE m.`customer` = %(customer)s AND m.`sent_at` IS NOT NULL {condition}
+		ORDER BY m.`sent_at`, r.`name`""",
+		{"customer": customer, "items": tuple(items or ())},
+		as_dict=True,
+	)
+
+
+def _grouped(rows) -> dict[tuple, list]:
+	"""(item, company) → reminders. A mail that could not be sent reminded nobody; it is kept apart, as never won."""
+	grouped = defaultdict(list)
+	for row in rows:
+		grouped[(row.item_code, row.company or None) if row.status != "Failed" else (None, row.name)].append(row)
+	return grouped
+
+
+def _orders(row) -> frozenset[str]:
+	return frozenset([f"{row.order_type}/{row.order_name}"]) if row.order_name else frozenset()
+
+
+def _of(purchases: dict[str, list], item: str | None, company: str | None) -> list[Bought]:
+	"""Revenue is in the company's currency, so a reminder is won by an invoice of its own company."""
+	found = purchases.get(item, [])
+	return [bought for of, bought in found if company is None or of == company]
+
+
+def _purchases(customer: str, rows) -> dict[str, list[tuple[str, Bought]]]:
+	"""item → (company, what is left of it on each invoice since the first of these reminders)."""
+	items = sorted({row.item_code for row in rows if row.item_code})
+	if not items:
+		return {}
+	since = min(row.sent_at for row in rows).date()
+	ordered = any(row.order_name for row in rows)
+	found: dict[str, list] = defaultdict(list)
+	for doctype in INVOICES:
+		sold = _sold(doctype, customer, items, since)
+		if not sold:
+			continue
+		came_back = _came_back(customer, items, doctype)
+		origins = _origins(doctype, [line.invoice for line in sold], items) if ordered else {}
+		for line in sold:
+			back_quantity, back_revenue = came_back.get((line.invoice, line.item_code), (Decimal(0), Decimal(0)))
+			found[line.item_code].append(
+				(
+					line.company,
+					Bought(
+						f"{doctype}/{line.invoice}",
+						datetime.combine(line.posting_date, datetime.min.time()) + (line.posting_time or timedelta(0)),
+						exact(line.quantity) + back_quantity,
+						exact(line.revenue) + back_revenue,
+						frozenset(origins.get((line.invoice, line.item_code), ())),
+					),
+				)
+			)
+	return found
+
+
+def _sold(doctype: str, customer: str, items: list[str], since: date) -> list:
+	only_sales = (
+		"AND i.`is_debit_note` = 0 AND i.`is_internal_customer` = 0 AND i.`is_consolidated` = 0"
+		if doctype == SALES
+		else ""
+	)
+	return frappe.db.sql(
+		f"""SELECT i.`name` AS `invoice`, i.`company`, i.`posting_date`, i.`posting_time`, r.`item_code`,
+			CAST(SUM(r.`stock_qty`) AS CHAR) AS `quantity`, CAST(SUM(r.`base_net_amount`) AS CHAR) AS `revenue`
+		FROM `tab{doctype}` i JOIN `tab{doctype} Item` r ON r.`parent` = i.`name` AND r.`parenttype` = '{doctype}'
+		WHERE i.`customer` = %(customer)s AND i.`docstatus` = 1 AND i.`is_return` = 0
+			AND COALESCE(i.`is_opening`, 'No') <> 'Yes' AND i.`posting_date` >= %(since)s
+			AND r.`item_code` IN %(items)s AND r.`item_code` NOT IN %(own)s {only_sales}
+		GROUP BY i.`name`, r.`item_code`""",
+		{"customer": customer, "since": since, "items": tuple(items), "own": (*own_items(), "")},
+		as_dict=True,
+	)
+
+
+def _came_back(customer: str, items: list[str], doctype: str) -> dict[tuple, tuple[Decimal, Decimal]]:
+	"""(invoice, item) → quantity and revenue of its returns, both negative.
+
+	A Sales Invoice that returns goods sold at a till names the summing-up invoice; its row leads to the till's.
+	A return that names no invoice tells of no purchase in particular, and changes no outcome.
+	"""
+	link = "sales_invoice_item" if doctype == SALES else "pos_invoice_item"
+	queries = [
+		f"""SELECT i.`return_against` AS `invoice`, r.`item_code`, r.`stock_qty`, r.`base_net_amount`
+		FROM `tab{doctype}` i JOIN `tab{doctype} Item` r ON r.`parent` = i.`name` AND r.`parenttype` = '{doctype}'
+		LEFT JOIN `tab{doctype} Item` o ON o.`name` = r.`{link}`
+		WHERE i.`customer` = %(customer)s AND i.`docstatus` = 1 AND i.`is_return` = 1
+			AND i.`return_against` IS NOT NULL AND r.`item_code` IN %(items)s"""
+	]
+	if doctype == SALES:
+		queries[0] += " AND i.`is_consolidated` = 0 AND COALESCE(o.`pos_invoice`, '') = ''"
+	else:
+		queries.append(
+			"""SELECT o.`pos_invoice` AS `invoice`, r.`item_code`, r.`stock_qty`, r.`base_net_amount`
+			FROM `tabSales Invoice` i JOIN `tabSales Invoice Item` r
+				ON r.`parent` = i.`name` AND r.`parenttype` = 'Sales Invoice'
+			JOIN `tabSales Invoice Item` o ON o.`name` = r.`sales_invoice_item`
+			WHERE i.`customer` = %(customer)s AND i.`docstatus` = 1 AND i.`is_return` = 1
+				AND i.`is_consolidated` = 0 AND o.`pos_invoice` <> '' AND r.`item_code` IN %(items)s"""
+		)
+	rows = frappe.db.sql(
+		"SELECT `invoice`, `item_code`, CAST(SUM(`stock_qty`) AS CHAR), CAST(SUM(`base_net_amount`) AS CHAR)"
+		f" FROM ({' UNION ALL '.join(queries)}) back GROUP BY `invoice`, `item_code`",
+		{"customer": customer, "items": tuple(items)},
+	)
+	return {(invoice, item): (exact(quantity), exact(revenue)) for invoice, item, quantity, revenue in rows}
+
+
+def _origins(doctype: str, invoices: list[str], items: list[str]) -> dict[tuple, set[str]]:
+	"""(invoice, item) → the Sales Orders it was invoiced from, and the Quotations these came of."""
+	found: dict[tuple, set[str]] = defaultdict(set)
+	rows = frappe.db.sql(
+		f"""SELECT r.`parent`, r.`item_code`, r.`sales_order`, o.`prevdoc_docname`
+		FROM `tab{doctype} Item` r LEFT JOIN `tabSales Order Item` o ON o.`parent` = r.`sales_order`
+			AND o.`item_code` = r.`item_code`
+		WHERE r.`parent` IN %(invoices)s AND r.`parenttype` = '{doctype}' AND r.`item_code` IN %(items)s
+			AND r.`sales_order` <> ''""",
+		{"invoices": tuple(invoices), "items": tuple(items)},
+	)
+	for invoice, item, order, quotation in rows:
+		found[invoice, item].add(f"{SALES_ORDER}/{order}")
+		if quotation:
+			found[invoice, item].add(f"{QUOTATION}/{quotation}")
+	return found
+
+
+# -- writing it down ----------------------------------------------------------------------------------------
+
+
+def _write(row, reminder: Reminded, bought: Bought | None) -> bool:
+	"""Write the outcome of a reminder, if it is another than what stands there."""
+	if bought:
+		doctype, name = bought.key.split("/", 1)
+		values = {
+			"won": 1,
+			"won_on": bought.at.date(),
+			"won_days": days_between(reminder, bought),
+			"invoice_type": doctype,
+			"invoice": name,
+			"quantity": quantise(bought.quantity),
+			"revenue": quantise(bought.revenue),
+		}
+	else:
+		values = {
+			"won": 0,
+			"won_on": None,
+			"won_days": 0,
+			"invoice_type": None,
+			"invoice": None,
+			"quantity": Decimal(0),
+			"revenue": Decimal(0),
+		}
+	standing = {**{key: row[key] for key in values}, "quantity": exact(row.quantity), "revenue": exact(row.revenue)}
+	if all((standing[key] or None) == (value or None) for key, value in values.items()):
+		return False
+	columns = ", ".join(f"`{key}` = %({key})s" for key in values)
+	frappe.db.sql(
+		f"UPDATE `tabReorder Message Item` SET {columns} WHERE `name` = %(row)s", {**values, "row": row.name}
+	)
+	return True
+
+
+def _note(customer: str, row, bought: Bought | None) -> None:
+	if row.kind == "Held Out":
+		return
+	item = frappe.utils.escape_html(row.item_name or row.item_code)
+	if bought and row.invoice != bought.key.split("/", 1)[1]:
+		doctype, name = bought.key.split("/", 1)
+		text = _("Bought after the reminder of {0}: {1}, {2}").format(
+			format_date(row.sent_at), item, get_link_to_form(doctype, name)
+		)
+	elif not bought:
+		text = _("The purchase after the reminder of {0} came back or was cancelled: {1}").format(
+			format_date(row.sent_at), item
+		)
+	else:
+		text = _("Of the purchase after the reminder of {0} remain {1}: {2}").format(
+			format_date(row.sent_at), plain(bought.quantity), item
+		)
+	timeline.note(customer, text)

@@ -100,12 +100,15 @@ def look(customer: str, row, now: datetime, settings) -> Checked:
 
 def pairs_due(customer: str, today: date, settings) -> list[Due]:
 	"""The customer's pairs whose day has come, each with what speaks against reminding of it, if anything."""
-	reminders = frappe.get_all(
-		"Reorder Reminder",
-		{"customer": customer, "remind_on": ["<=", today], "last_day": ["is", "set"]},
-		["*"],
-		order_by="next_on asc, remind_on asc, name asc",
-	)
+	reminder = frappe.qb.DocType("Reorder Reminder")
+	# Not by a filter: Frappe's takes an empty day for one long ago.
+	reminders = (
+		frappe.qb.from_(reminder)
+		.select("*")
+		.where((reminder.customer == customer) & reminder.last_day.isnotnull())
+		.where(reminder.remind_on.isnotnull() & (reminder.remind_on <= today))
+		.orderby(reminder.remind_on, reminder.item_code)
+	).run(as_dict=True)
 	return judge(customer, reminders, today, settings)
 
 
@@ -122,12 +125,17 @@ def judge(customer: str, reminders: list, today: date, settings) -> list[Due]:
 	)
 	known = _Known(customer, reminders, ruling, today, settings)
 	found = []
-	for row in reminders:
+	for row in sorted(reminders, key=lambda row: _expected(row, ruling[row.item_code])):
 		pair = known.pair(row, ruling[row.item_code])
 		asked = wish(pair.last, pair.expected, pair.snoozed_until) if pair.reminded is not None else None
 		key = cycle_key(customer, row.item_code, row.last_day, date.fromordinal(asked) if asked else None)
 		found.append(Due(row, ruling[row.item_code], pair, key, held_back(pair, limits, today.toordinal())))
 	return found
+
+
+def _expected(row, rule: rules.Rule) -> tuple:
+	"""What runs out first comes first."""
+	return (_ordinal(row.remind_on) or 0) + rule.lead_time, row.item_code
 
 
 class _Known:

@@ -1,0 +1,451 @@
+"""Whatever speaks against a reminder at the moment of sending holds it back, and only that."""
+
+from datetime import datetime
+from unittest.mock import patch
+
+import frappe
+from frappe.utils import add_days, getdate, now_datetime, nowdate
+
+from crm_recharge.reorder.consent import preferences
+from crm_recharge.reorder.sending import check, holding_out, run
+from crm_recharge.reorder.sending.tests.sending_case import SendingCase, html_of, in_days
+from crm_recharge.tests.support.reorder_case import (
+	POS,
+	add_stock,
+	day,
+	first_company,
+	make_contact,
+	make_group,
+	make_invoice,
+	make_item,
+	make_return,
+)
+
+
+def make_order(doctype: str, customer: str, item: str, submit: bool = True, **values):
+	"""An order of one piece at 10."""
+	order = frappe.new_doc(doctype)
+	order.update({"company": first_company(), "transaction_date": nowdate(), "order_type": "Sales", **values})
+	order.update(
+		{"quotation_to": "Customer", "party_name": customer}
+		if doctype == "Quotation"
+		else {"customer": customer}
+	)
+	order.append("items", {"item_code": item, "qty": 1, "rate": 10, "delivery_date": add_days(nowdate(), 3)})
+	order.insert()
+	if submit:
+		order.submit()
+	frappe.db.commit()
+	return order
+
+
+class TestWhatIsOnItsWay(SendingCase):
+	def test_bought_meanwhile(self):
+		item = make_item()
+		customer = self.buyer(item)
+		make_invoice(customer, [item], on=2)
+		self.due_again(customer)
+		self.assert_held_back(customer, "bought_meanwhile")
+
+	def due_again(self, customer: str):
+		"""As if the learning had not noticed."""
+		values = {"remind_on": day(0), "last_day": day(30), "purchase_days": 5, "next_on": day(-12)}
+		values |= {"next_from": day(-5), "next_to": day(-30), "usual_interval": 40, "p_alive": 90}
+		frappe.db.set_value("Reorder Reminder", {"customer": customer}, values)
+		frappe.db.commit()
+
+	def test_bought_meanwhile_though_the_learning_failed(self):
+		for doctype in ("Sales Invoice", POS):
+			item = make_item()
+			customer = self.buyer(item)
+			with patch("crm_recharge.reorder.learning.purchases.on_submit"):
+				make_invoice(customer, [item], on=2, doctype=doctype)
+			frappe.db.delete("Reorder Purchase Day", {"customer": customer})
+			self.due_again(customer)
+			self.assert_held_back(customer, "bought_meanwhile")
+
+	def test_being_invoiced(self):
+		item = make_item()
+		customer = self.buyer(item)
+		draft = make_invoice(customer, [item], on=0, submit=False)
+		frappe.db.commit()
+		self.assert_held_back(customer, "bought_meanwhile")
+		frappe.db.set_value("Sales Invoice", draft.name, "modified", in_days(-31), update_modified=False)
+		frappe.db.commit()
+		self.assertTrue(self.remind(customer).mailed)
+
+	def test_what_came_back_was_not_bought(self):
+		item = make_item()
+		customer = self.buyer(item)
+		invoice = make_invoice(customer, {item: 2}, on=2)
+		make_return(invoice, on=1)
+		frappe.db.delete("Reorder Purchase Day", {"customer": customer})
+		self.due_again(customer)
+		self.assertTrue(self.remind(customer).mailed)
+
+	def test_on_an_open_order_until_it_is_billed(self):
+		from erpnext.selling.doctype.sales_order.sales_order import make_sales_invoice
+
+		item = make_item()
+		customer = self.buyer(item, make_item())
+		order = make_order("Sales Order", customer, item)
+		outcome = self.remind(customer)
+		self.assertEqual(dict(outcome.reasons), {"open_order": 1})
+		self.assertIn(order.name, outcome.sentences[0]["reason"])
+		self.assertEqual([row.item_code == item for row in self.messages(customer)[0].items], [False])
+		invoice = make_sales_invoice(order.name)
+		invoice.insert().submit()
+		self.assertEqual(check.open_orders(customer, [item], getdate(nowdate())), {})
+
+	def test_orders_that_count(self):
+		for doctype, submit, values, counts in (
+			("Sales Order", True, {}, True),
+			("Sales Order", False, {}, True),
+			("Quotation", True, {"valid_till": day(-5)}, True),
+			("Quotation", False, {"valid_till": day(-5)}, True),
+			("Quotation", True, {"transaction_date": day(20), "valid_till": day(3)}, False),
+		):
+			item = make_item()
+			customer = self.buyer(item)
+			order = make_order(doctype, customer, item, submit, **values)
+			found = check.open_orders(customer, [item], getdate(nowdate()))
+			self.assertEqual(found, {item: order.name} if counts else {}, (doctype, submit, values))
+
+	def test_orders_that_are_over_do_not(self):
+		item = make_item()
+		customer = self.buyer(item)
+		make_order("Sales Order", customer, item).cancel()
+		make_order("Sales Order", customer, item).update_status("Closed")
+		forgotten = make_order("Sales Order", customer, item, submit=False)
+		frappe.db.set_value("Sales Order", forgotten.name, "modified", in_days(-31), update_modified=False)
+		lost = make_order("Quotation", customer, item, valid_till=day(-5))
+		frappe.db.set_value("Quotation", lost.name, "status", "Lost")
+		frappe.db.commit()
+		self.assertTrue(self.remind(customer).mailed)
+
+	def test_a_subscription_delivers_it(self):
+		item = make_item()
+		customer = self.buyer(item)
+		plan = frappe.get_doc(
+			{
+				"doctype": "Subscription Plan",
+				"plan_name": f"Plan {item}",
+				"item": item,
+				"currency": "USD",
+				"price_determination": "Fixed Rate",
+				"cost": 10,
+				"billing_interval": "Month",
+			}
+		).insert()
+		subscription = frappe.get_doc(
+			{
+				"doctype": "Subscription",
+				"party_type": "Customer",
+				"party": customer,
+				"company": first_company(),
+				"start_date": nowdate(),
+				"plans": [{"plan": plan.name, "qty": 1}],
+			}
+		).insert()
+		frappe.db.commit()
+		self.assert_held_back(customer, "subscription")
+		frappe.db.set_value("Subscription", subscription.name, "status", "Cancelled")
+		frappe.db.commit()
+		self.assertTrue(self.remind(customer).mailed)
+
+
+class TestStock(SendingCase):
+	def test_out_of_stock_waits_and_goes_on_when_it_is_back(self):
+		item = make_item(is_stock_item=1)
+		customer = self.buyer(item)
+		self.assert_held_back(customer, "out_of_stock")
+		add_stock(item, 3)
+		frappe.db.commit()
+		self.assertTrue(self.remind(customer).mailed)
+
+	def test_all_promised_to_others_is_out_of_stock(self):
+		item = make_item(is_stock_item=1)
+		customer, other = self.buyer(item), self.buyer(item)
+		warehouse = add_stock(item, 1)
+		order = frappe.get_doc("Sales Order", make_order("Sales Order", other, item, submit=False).name)
+		order.set_warehouse = warehouse
+		order.items[0].warehouse = warehouse
+		order.save().submit()
+		frappe.db.commit()
+		self.assert_held_back(customer, "out_of_stock")
+
+	def test_services_and_goods_without_stock_are_never_out(self):
+		self.assertTrue(self.remind(self.buyer(make_item(is_stock_item=0))).mailed)
+
+	def test_unless_the_rule_says_not_to_pause(self):
+		item = make_item(is_stock_item=1)
+		self.rule(applies_to="Item", item_code=item, pause_out_of_stock=0)
+		self.assertTrue(self.remind(self.buyer(item)).mailed)
+
+	def test_the_rules_warehouse_counts(self):
+		item = make_item(is_stock_item=1)
+		warehouse = add_stock(item, 3)
+		elsewhere = frappe.get_all(
+			"Warehouse",
+			{"company": first_company(), "is_group": 0, "name": ["!=", warehouse]},
+			pluck="name",
+			limit=1,
+		)[0]
+		group = frappe.db.get_value("Warehouse", warehouse, "parent_warehouse")
+		self.assertEqual(check.in_stock({item: elsewhere}, first_company()), {item: False})
+		self.assertEqual(check.in_stock({item: warehouse}, first_company()), {item: True})
+		self.assertEqual(check.in_stock({item: group}, first_company()), {item: True})
+
+
+class TestDoubt(SendingCase):
+	def test_probably_stopped(self):
+		self.assert_held_back(self.buyer(p_alive=49), "probably_stopped")
+		self.assertTrue(self.remind(self.buyer(p_alive=50)).mailed)
+
+	def test_range_too_wide(self):
+		wide = {"next_from": day(0), "next_to": day(-121), "usual_interval": 40}
+		self.assert_held_back(self.buyer(**wide), "range_too_wide")
+		self.assertTrue(self.remind(self.buyer(**wide | {"next_to": day(-120)})).mailed)
+
+	def test_too_few_purchases(self):
+		customer = self.buyer(purchase_days=1)
+		self.assert_held_back(customer, "too_few_purchases")
+		self.settings(least_purchases=1)
+		self.assertTrue(self.remind(customer).mailed)
+
+	def test_a_durable_by_its_age(self):
+		item = make_item()
+		self.rule(applies_to="Item", item_code=item, timing="Age of the item", age_days=180)
+		self.assertTrue(self.remind(self.buyer(item, purchase_days=1, p_alive=0)).mailed)
+
+
+class TestWishes(SendingCase):
+	def test_no_consent_no_mail(self):
+		self.assert_held_back(self.buyer(consents=False), "no_consent")
+
+	def test_opted_out(self):
+		customer = self.buyer()
+		preferences.opt_out(self.consent_of(customer), "Test")
+		frappe.db.commit()
+		self.assert_held_back(customer, "no_consent")
+
+	def test_unsubscribed_from_all_mail_of_this_site(self):
+		customer = self.buyer()
+		email = self.consent_of(customer).email
+		frappe.get_doc({"doctype": "Email Unsubscribe", "email": email, "global_unsubscribe": 1}).insert()
+		frappe.db.commit()
+		self.assert_held_back(customer, "no_consent")
+
+	def test_snoozed_by_the_contact(self):
+		customer = self.buyer()
+		preferences.snooze(self.consent_of(customer), day(-1), "Test")
+		frappe.db.commit()
+		self.assert_held_back(customer, "snoozed")
+		preferences.snooze(self.consent_of(customer), day(0), "Test")
+		frappe.db.commit()
+		self.assertTrue(self.remind(customer).mailed)
+
+	def test_snoozed_item(self):
+		self.assert_held_back(self.buyer(snoozed_until=day(-1)), "snoozed")
+
+	def test_stopped_item_is_looked_at_no_more(self):
+		customer = self.buyer(stopped=1)
+		self.assert_held_back(customer, "stopped")
+		self.assertIsNone(self.reminder_of(customer).remind_on)
+
+	def reminder_of(self, customer):
+		return frappe.get_doc("Reorder Reminder", {"customer": customer})
+
+	def test_not_too_often(self):
+		first, second = make_item(), make_item()
+		customer = self.buyer(first)
+		self.remind(customer, now=in_days(0))
+		self.due(customer, second)
+		frappe.db.commit()
+		self.assertEqual(dict(self.remind(customer, now=in_days(13)).reasons), {"too_soon": 1})
+		self.assertTrue(self.remind(customer, now=in_days(14)).mailed)
+
+	def test_as_seldom_as_the_contact_asked(self):
+		customer = self.buyer()
+		preferences.set_frequency(self.consent_of(customer), 60, "Test")
+		frappe.db.commit()
+		self.remind(customer)
+		self.due(customer, make_item())
+		frappe.db.commit()
+		self.assertEqual(dict(self.remind(customer, now=in_days(59)).reasons), {"too_soon": 1})
+		self.assertTrue(self.remind(customer, now=in_days(60)).mailed)
+
+	def test_without_a_cap_at_once(self):
+		self.settings(default_frequency_days=0)
+		customer = self.buyer()
+		self.remind(customer)
+		self.due(customer, make_item())
+		frappe.db.commit()
+		self.assertTrue(self.remind(customer).mailed)
+
+
+class TestRulesAndMasters(SendingCase):
+	def test_only_what_a_rule_covers(self):
+		self.settings(without_rule=0)
+		group = make_group()
+		covered, other = make_item(item_group=group), make_item()
+		self.rule(applies_to="Item Group", item_group=group)
+		customer = self.buyer(covered, other)
+		self.assertEqual(dict(self.remind(customer).reasons), {"rule_off": 1})
+		self.assertEqual([row.item_code for row in self.messages(customer)[0].items], [covered])
+
+	def test_a_rule_that_says_no(self):
+		item = make_item()
+		self.rule()
+		self.rule(applies_to="Item", item_code=item, remind=0)
+		self.assert_held_back(self.buyer(item), "rule_off")
+
+	def test_disabled(self):
+		item = make_item()
+		customer = self.buyer(item)
+		frappe.db.set_value("Item", item, "disabled", 1)
+		frappe.db.commit()
+		self.assert_held_back(customer, "item_disabled")
+		frappe.db.set_value("Item", item, "disabled", 0)
+		frappe.db.set_value("Customer", customer, "disabled", 1)
+		frappe.db.commit()
+		self.assert_held_back(customer, "customer_disabled")
+
+	def test_switched_off(self):
+		customer = self.buyer()
+		self.settings(enabled=0)
+		self.assertIsNone(run.run_hourly())
+		self.assertIsNone(run.remind(customer))
+		with self.assertRaisesRegex(frappe.ValidationError, "switched off"):
+			run.remind(customer, trigger="desk")
+		self.assertEqual(self.messages(customer), [])
+
+
+class TestHours(SendingCase):
+	def test_only_within_them(self):
+		customer = self.buyer()
+		self.settings(send_from="09:00:00", send_until="18:00:00")
+		for moment, goes in (
+			("2026-11-20 08:59", False),
+			("2026-11-20 18:00", False),
+			("2026-11-20 09:00", True),
+		):
+			with patch(
+				"crm_recharge.reorder.sending.run.now_datetime", return_value=datetime.fromisoformat(moment)
+			):
+				self.assertEqual(
+					bool(run.within_hours(run.now_datetime(), frappe.get_cached_doc("Reorder Settings"))),
+					goes,
+				)
+		with patch("crm_recharge.reorder.sending.run.within_hours", return_value=False):
+			self.assertIsNone(run.run_hourly())
+		self.assertEqual(self.messages(customer), [])
+
+	def test_the_sites_own_hours_on_weekdays(self):
+		self.settings(send_from="09:00:00", send_until="18:00:00", weekdays_only=1)
+		settings = frappe.get_cached_doc("Reorder Settings")
+		self.assertTrue(run.within_hours(datetime(2026, 11, 20, 12), settings))
+		self.assertFalse(run.within_hours(datetime(2026, 11, 21, 12), settings))
+
+	def test_a_run_ends_with_the_hours(self):
+		self.buyer()
+		self.buyer()
+		with patch("crm_recharge.reorder.sending.run._may_go_on", side_effect=[True, False]):
+			run_ = frappe.get_doc("Reorder Run", run.send_all())
+		self.assertEqual((run_.done, run_.total), (1, 2))
+		self.assertTrue(run_.reached)
+		# The next one goes on there, and comes by the beginning as well.
+		again = frappe.get_doc("Reorder Run", run.send_all())
+		self.assertEqual((again.done, again.reached), (1, None))
+		self.assertEqual(frappe.parse_json(again.figures)["mails"], 1)
+
+
+class TestHeldOut(SendingCase):
+	def held_out(self, *items, **values) -> str:
+		customer = self.buyer(*items, **values)
+		self.settings(hold_out_share=100)
+		return customer
+
+	def test_what_would_have_been_said_is_written_down_and_nobody_is_mailed(self):
+		customer = self.held_out()
+		outcome = self.remind(customer)
+		self.assertTrue(outcome.held_out and not outcome.mailed)
+		(message,) = self.messages(customer)
+		self.assertEqual((message.kind, message.status), ("Held Out", "Held Out"))
+		self.assertFalse(message.email or message.contact or message.coupon_code)
+		self.assertEqual(self.queued(customer), [])
+
+	def test_once_a_cycle_and_under_the_same_checks(self):
+		customer = self.held_out()
+		self.remind(customer)
+		frappe.db.set_value("Reorder Reminder", {"customer": customer}, "remind_on", day(0))
+		frappe.db.commit()
+		self.assertEqual(dict(self.remind(customer).reasons), {"already_reminded": 1})
+		self.due(customer, make_item())
+		frappe.db.commit()
+		# As if it had been a mail: the next one is as far away as for everybody else.
+		self.assertEqual(self.remind(customer).reasons["too_soon"], 1)
+		self.assert_held_back(self.buyer(consents=False), "no_consent")
+
+	def test_the_draw_on_the_customers_is_the_one_of_sending(self):
+		rows = [self.customer_row(self.buyer()) for _number in range(12)]
+		for percent in (0, 30, 100):
+			holding_out.redraw(percent)
+			for name in rows:
+				expected = holding_out.drawn(name, percent / 100)
+				self.assertEqual(bool(frappe.db.get_value("Reorder Customer", name, "held_out")), expected)
+
+
+class TestWhoIsMailed(SendingCase):
+	def test_one_contact_the_primary_one_first(self):
+		customer = self.buyer(consents=False)
+		primary = frappe.db.get_value("Customer", customer, "customer_primary_contact")
+		others = [make_contact(customer, primary=False) for _number in range(2)]
+		for contact in (others[0], primary, others[1]):
+			preferences.opt_in(contact, customer, "Test", "Yes")
+		self.assertEqual(preferences.consenting(customer).contact, primary)
+		preferences.opt_out(frappe.get_doc("Reorder Preference", {"contact": primary}), "Test")
+		self.assertEqual(preferences.consenting(customer).contact, others[1])
+		frappe.db.commit()
+		self.remind(customer)
+		(queued,) = self.queued(customer)
+		self.assertEqual(
+			[row.recipient for row in queued.recipients],
+			[frappe.db.get_value("Contact", others[1], "email_id")],
+		)
+
+	def test_nobody_who_left_the_customer(self):
+		customer = self.buyer()
+		contact = self.consent_of(customer).contact
+		frappe.db.delete("Dynamic Link", {"parent": contact})
+		frappe.db.set_value("Customer", customer, "customer_primary_contact", None)
+		frappe.db.commit()
+		self.assert_held_back(customer, "no_consent")
+
+	def test_the_address_the_contact_has_now(self):
+		customer = self.buyer()
+		contact = frappe.get_doc("Contact", self.consent_of(customer).contact)
+		contact.email_ids[0].email_id = "new.address@test.example"
+		contact.save()
+		frappe.db.commit()
+		self.remind(customer)
+		self.assertEqual(self.mail(customer)["To"], "new.address@test.example")
+
+	def test_in_the_customers_language(self):
+		from frappe.translate import get_all_translations
+
+		translation = frappe.get_doc(
+			{
+				"doctype": "Translation",
+				"language": "de",
+				"source_text": "Reorder",
+				"translated_text": "Nachbestellen",
+			}
+		).insert()
+		self.addCleanup(frappe.delete_doc, "Translation", translation.name)
+		customer = self.buyer()
+		frappe.db.set_value("Customer", customer, "language", "de")
+		frappe.db.commit()
+		self.remind(customer)
+		self.assertIn(">Nachbestellen<", html_of(self.mail(customer)))
+		self.assertEqual(frappe.local.lang, "en")

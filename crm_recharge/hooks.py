@@ -99,6 +99,14 @@ doc_events = {
 		"on_submit": "crm_recharge.reorder.consent.checkbox.on_submit",
 	},
 	("Quotation", "Sales Order"): {"before_submit": "crm_recharge.reorder.sending.offer.keep_price"},
+	"Contact": {"on_trash": "crm_recharge.reorder.privacy.erasing.on_contact_trash"},
+	"Reorder Preference": {"on_update": "crm_recharge.reorder.privacy.erasing.on_preference"},
+	"Personal Data Deletion Request": {
+		"on_update": "crm_recharge.reorder.privacy.requests.on_deletion_request"
+	},
+	"Personal Data Download Request": {
+		"after_insert": "crm_recharge.reorder.privacy.requests.on_download_request"
+	},
 	("Item", "Item Group", "Brand"): {
 		"after_rename": "crm_recharge.reorder.doctype.reorder_rule.reorder_rule.after_rename",
 	},
@@ -150,6 +158,7 @@ scheduler_events = {
 	"daily": [
 		"crm_recharge.reorder.sending.offer.clean_up",
 		"crm_recharge.credits.proof.make_checkpoints",
+		"crm_recharge.reorder.privacy.retention.keep_no_longer",
 	],
 	"daily_long": [
 		"crm_recharge.recharge.catch_up.follow_open_disputes",
@@ -166,7 +175,14 @@ standard_portal_menu_items = [
 ]
 
 # Days after which Frappe's log settings clear what is done with.
-default_log_clearing_doctypes = {"Stripe Event": 90}
+default_log_clearing_doctypes = {"Stripe Event": 90, "Reorder Run": 180, "Reorder Forecast": 400}
+
+# Where Frappe's requests for personal data look for an address. What is kept by customer is added by the hooks of
+# those requests above, which also erase before Frappe redacts.
+user_data_fields = [
+	{"doctype": "Reorder Preference", "filter_by": "email", "redact_fields": ["contact_name", "email"]},
+	{"doctype": "Reorder Message", "filter_by": "email", "redact_fields": ["customer_name", "email", "subject"]},
+]
 
 # Own masters, kept in fixtures/.
 fixtures = [

@@ -4,6 +4,7 @@ import frappe
 
 from crm_recharge.reorder.consent import checkbox
 from crm_recharge.reorder.learning import fields, history
+from crm_recharge.reorder.privacy import fields as privacy_fields
 
 SETTINGS = "Reorder Settings"
 
@@ -16,6 +17,7 @@ def after_install() -> None:
 	keep_defaults()
 	checkbox.make_custom_fields()
 	fields.make_custom_fields()
+	privacy_fields.make_custom_fields()
 	history.begin_once()
 
 
@@ -43,5 +45,6 @@ def before_uninstall() -> None:
 
 	checkbox.delete_custom_fields()
 	fields.delete_custom_fields()
+	privacy_fields.delete_custom_fields()
 	if frappe.db.exists("Email Template", TEMPLATE):
 		frappe.delete_doc("Email Template", TEMPLATE, ignore_permissions=True, force=True)

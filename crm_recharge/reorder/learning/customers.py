@@ -15,6 +15,7 @@ from frappe.utils import flt, now
 
 from crm_recharge.domain.reorder.hold_out import drawn
 from crm_recharge.reorder.learning import bulk
+from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark
 
 WAIT = 5
 """Seconds an invoice waits for a customer's lock before it leaves its lines to the repair."""
@@ -68,10 +69,11 @@ def _make(customer: str) -> str:
 
 
 def make_missing(customers: list[str]) -> None:
-	"""Rows for customers that have none, and commit. Customers that are no more get none."""
+	"""Rows for customers that have none, and commit. Customers that are no more, or were erased, get none."""
+	learned = f" AND c.`{NOT_LEARNED}` = 0" if has_mark() else ""
 	missing = frappe.db.sql(
 		"SELECT c.`name`, c.`customer_name` FROM `tabCustomer` c LEFT JOIN `tabReorder Customer` r"
-		" ON r.`customer` = c.`name` WHERE c.`name` IN %s AND r.`name` IS NULL ORDER BY c.`name`",
+		f" ON r.`customer` = c.`name` WHERE c.`name` IN %s AND r.`name` IS NULL{learned} ORDER BY c.`name`",
 		(tuple(customers),),
 	)
 	for customer, customer_name in missing:

@@ -16,6 +16,7 @@ from crm_recharge.reorder import rules
 from crm_recharge.reorder.learning import bulk, customers, model, purchases
 from crm_recharge.reorder.learning.pairs import REMINDER, STATE_COLUMNS, state_of, usual_interval
 from crm_recharge.reorder.learning.purchases import ORDINAL, as_date
+from crm_recharge.reorder.privacy.fields import is_not_learned
 from crm_recharge.reorder.sending import reasons
 
 HORIZON = 30
@@ -265,6 +266,8 @@ def refresh(customer: str, items: list[str] | None = None) -> None:
 
 	Raises QueryTimeoutError when the customer is locked by somebody else for long.
 	"""
+	if is_not_learned(customer):
+		return
 	held = customers.lock(customer)
 	setting = Setting.now()
 	update_pairs(setting, read([customer], items))

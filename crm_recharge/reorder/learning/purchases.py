@@ -2,8 +2,8 @@
 
 Left out: Sales Invoices that only sum up a till's POS Invoices, opening invoices, debit notes, invoices within the
 company group, this app's own item for credits, rows without an item, rows of a customer or an item that is no more,
-and of customers whose data was erased. A return counts on the day of the invoice it returns: of the invoice whose row it names, else of
-`return_against`; `domain/reorder/netting.py` has the rest of the rules.
+and of customers whose data was erased. A return counts on the day of the invoice it returns: of the invoice whose
+row it names, else of `return_against`; `domain/reorder/netting.py` has the rest of the rules.
 """
 
 from datetime import date

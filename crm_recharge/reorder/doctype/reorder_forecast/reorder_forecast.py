@@ -1,9 +1,14 @@
 import frappe
 from frappe.model.document import Document
+from frappe.utils import add_days, nowdate
 
 
 class ReorderForecast(Document):
-	pass
+	@staticmethod
+	def clear_old_logs(days: int = 400):
+		"""Called by Frappe's log settings: drop forecasts made more than `days` ago; by then they are judged."""
+		forecast = frappe.qb.DocType("Reorder Forecast")
+		frappe.db.delete(forecast, filters=forecast.asked < add_days(nowdate(), -days))
 
 
 def on_doctype_update():

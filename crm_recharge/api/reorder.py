@@ -111,7 +111,7 @@ def items_of(customer: str) -> list[dict]:
 	rows = frappe.db.sql(
 		f"SELECT `name`, `item_code`, `item_name`, `last_day`, `next_from`, `next_on`, `next_to`, `expected_on`,"
 		f" `snoozed_until`, `usual_interval`, {as_text('last_quantity')} FROM `tabReorder Reminder`"
-		f" WHERE `customer` = %s AND `purchase_days` > 0 AND `stopped` = 0"
+		f" WHERE `customer` = %s AND `purchase_days` > 0"
 		f" ORDER BY COALESCE(`expected_on`, `next_on`) IS NULL, COALESCE(`expected_on`, `next_on`), `name`",
 		customer,
 		as_dict=True,
@@ -157,6 +157,8 @@ def order_again(
 ) -> dict:
 	"""Order an item again, or several, as the Quotation or Sales Order that Reorder Settings asks for.
 
+	What the latest reminder of them offers (discount, free shipping) holds here as well, as long as it lasts.
+
 	Args:
 		reminder: one of the caller's, with `quantity` (default: the usual one) in its unit of `due`.
 		items: instead, a list of objects with `reminder` or `item_code`, and `quantity`; only what the customer
@@ -190,6 +192,7 @@ def _place(customer: str, contact: str | None, wanted: list[dict], key: str) -> 
 		contact=contact,
 		origin=_("Ordered by the customer, logged in as {0}.").format(frappe.utils.escape_html(user)),
 		owner=user,
+		**orders.open_offer(customer, [line.item_code for line in lines]),
 	)
 	placed = orders.place(wish, orders.request_key("api", customer, key), orders.content_of(lines))
 	if not placed.repeated:

@@ -66,9 +66,9 @@ def _act(context, form) -> tuple[dict | None, str | None]:
 				return quantities, None
 			actions.reorder(token, quantities, _prefixed(form, PRICE))
 		elif action == links.LATER:
-			actions.later(token, _chosen_date(form))
+			actions.later(token, actions.chosen_date(form))
 		elif action == links.ENOUGH:
-			actions.enough(token, _chosen_date(form))
+			actions.enough(token, actions.chosen_date(form))
 		elif action == links.FEWER:
 			actions.fewer(token, form.get("days"))
 		else:
@@ -100,14 +100,6 @@ class _BadQuantityError(CreditError):
 
 def _prefixed(form, prefix: str) -> dict[str, str]:
 	return {key[len(prefix) :]: str(value) for key, value in form.items() if key.startswith(prefix)}
-
-
-def _chosen_date(form) -> str | None:
-	"""The date typed, or so many days from now as chosen."""
-	choice = str(form.get("in") or "")
-	if choice.isascii() and choice.isdigit():
-		return str(frappe.utils.add_days(frappe.utils.nowdate(), min(int(choice), 9999)))
-	return form.get("date")
 
 
 def _csrf_token() -> str:

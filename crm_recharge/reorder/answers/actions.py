@@ -81,7 +81,7 @@ def _basket(message, quantities) -> dict:
 def _shown_later(message) -> dict:
 	until = max((row.snoozed_until for row in _reminders(message) if row.snoozed_until), default=None)
 	return {
-		"choices": [(days, _in_days(days)) for days in LATER_DAYS],
+		"choices": [(days, in_days(days)) for days in LATER_DAYS],
 		**_days(LATER_DAYS[0]),
 		"until": format_date(until) if until and until > getdate(nowdate()) else None,
 	}
@@ -94,7 +94,7 @@ def _shown_enough(message) -> dict:
 	expected = max((row.expected_on for row in reminders if row.expected_on), default=None)
 	choices = dict.fromkeys(sorted({days, 30, 60}))
 	return {
-		"choices": [(d, _in_days(d) + (f" ({_('as usual')})" if usual and d == days else "")) for d in choices],
+		"choices": [(d, in_days(d) + (f" ({_('as usual')})" if usual and d == days else "")) for d in choices],
 		"usual": days,
 		**_days(days),
 		"until": format_date(expected) if expected and expected > getdate(nowdate()) else None,
@@ -105,8 +105,8 @@ def _shown_fewer(message) -> dict:
 	now = _frequency(message)
 	return {
 		"now": now,
-		"choices": [(days, _every(days)) for days in FEWER_DAYS if days > now] or [(180, _every(180))],
-		"frequency": _every(now) if now else None,
+		"choices": [(days, every(days)) for days in FEWER_DAYS if days > now] or [(180, every(180))],
+		"frequency": every(now) if now else None,
 	}
 
 
@@ -119,12 +119,14 @@ def _days(chosen: int) -> dict:
 	}
 
 
-def _in_days(days: int) -> str:
+def in_days(days: int) -> str:
+	"""`days` from now, in words."""
 	words = {7: _("In a week"), 14: _("In two weeks"), 30: _("In a month"), 60: _("In two months")}
 	return words.get(days) or _("In {0} days").format(days)
 
 
-def _every(days: int) -> str:
+def every(days: int) -> str:
+	"""How often mails may come, in words."""
 	words = {
 		7: _("At most once a week"),
 		14: _("At most every two weeks"),
@@ -278,6 +280,14 @@ def read_date(value) -> datetime.date:
 			{"value": str(value)[:50]},
 		)
 	return found
+
+
+def chosen_date(form: dict) -> str:
+	"""The day a form of these pages names: so many days from now (`in`), or the date typed. To be read by read_date."""
+	choice = str(form.get("in") or "")
+	if choice.isascii() and choice.isdigit():
+		return str(add_days(nowdate(), min(int(choice), 9999)))
+	return str(form.get("date") or "")
 
 
 def read_frequency(value) -> int:

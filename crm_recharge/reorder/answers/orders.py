@@ -174,9 +174,14 @@ def _refuse_quantity(code: str, text: str, name: str, quantity: Decimal):
 # -- offers -------------------------------------------------------------------------------------------------
 
 
-def usable_coupon(coupon_code: str | None, used_by: str | None = None) -> str | None:
-	"""`coupon_code` if it may still be used, today. Quotations do not count a use, so a coupon ends here as well."""
-	if not coupon_code:
+def usable_coupon(coupon_code: str | None) -> str | None:
+	"""`coupon_code` if it may still be used, today, and no quotation or order has it yet.
+
+	ERPNext counts a use only when a Sales Order is submitted: two open quotations could promise it twice.
+	"""
+	if not coupon_code or any(
+		frappe.db.exists(kind, {"coupon_code": coupon_code, "docstatus": ["<", 2]}) for kind in KINDS
+	):
 		return None
 	coupon = frappe.db.get_value(
 		"Coupon Code", coupon_code, ["valid_from", "valid_upto", "used", "maximum_use", "pricing_rule"], as_dict=True
@@ -191,6 +196,28 @@ def usable_coupon(coupon_code: str | None, used_by: str | None = None) -> str | 
 	):
 		return None
 	return coupon_code
+
+
+def open_offer(customer: str, items: Iterable[str]) -> dict:
+	"""What the customer's latest reminder of one of `items` still offers: coupon_code, free_shipping, offer_ends."""
+	message, row = frappe.qb.DocType("Reorder Message"), frappe.qb.DocType("Reorder Message Item")
+	rows = (
+		frappe.qb.from_(message)
+		.join(row)
+		.on(row.parent == message.name)
+		.select(message.name, message.coupon_code, message.offer_ends, row.free_shipping)
+		.where((message.customer == customer) & (message.kind == "Reminded") & row.item_code.isin(list(items) or [""]))
+		.where((message.offer_ends >= getdate(nowdate())) & message.order_name.isnull())
+		.orderby(message.sent_at, order=frappe.qb.desc)
+	).run(as_dict=True)
+	rows = [found for found in rows if found.name == rows[0].name]
+	if not rows:
+		return {}
+	return {
+		"coupon_code": usable_coupon(rows[0].coupon_code),
+		"free_shipping": any(found.free_shipping for found in rows),
+		"offer_ends": rows[0].offer_ends,
+	}
 
 
 # -- prices -------------------------------------------------------------------------------------------------

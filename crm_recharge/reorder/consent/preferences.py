@@ -9,6 +9,7 @@ from datetime import date
 
 import frappe
 from frappe import _
+from frappe.query_builder.functions import Count
 from frappe.utils import cint, getdate, now_datetime, validate_email_address
 
 OPTED_IN, OPTED_OUT, FREQUENCY, SNOOZED = "Opted in", "Opted out", "Frequency", "Snoozed"
@@ -46,41 +47,50 @@ def opt_in(
 		wording: what the person agreed to, as it was shown.
 		source_document: the document it was given on.
 		by: the user who recorded it; by default the one logged in.
-		email: which of the contact's addresses; by default the primary one.
+		email: which of the contact's addresses; by default the one it has been, else the primary one.
 
-	Who is opted in already, to the same words, stays so: nothing is written. Raises ValidationError.
+	Who is opted in already, to the same words and address, stays so: nothing is written. Raises ValidationError.
 	"""
 	source, wording = _needed(source, _("source")), _needed(wording, _("wording"))
 	address = _address_for(contact, customer, email)
-	preference = _locked(contact, customer, address)
-	if preference.opted_in and preference.wording == wording and not email:
-		return preference
-	if preference.opted_in and preference.wording == wording and preference.email == address:
-		return preference
-	by = by or frappe.session.user
-	preference.update(
-		{
-			"email": address,
-			"opted_in": 1,
-			"opted_in_at": now_datetime(),
-			"opted_in_by": by,
-			"source": source[:140],
-			"source_document": (source_document or "")[:140] or None,
-			"wording": wording,
-			"opted_out_at": None,
-		}
-	)
-	return _write(preference, OPTED_IN, source, source_document, wording, detail=address, by=by)
+	consent = {
+		"email": address,
+		"opted_in": 1,
+		"opted_in_at": now_datetime(),
+		"opted_in_by": by or frappe.session.user,
+		"source": source[:140],
+		"source_document": (source_document or "")[:140] or None,
+		"wording": wording,
+		"opted_out_at": None,
+	}
+	change = row(OPTED_IN, source, source_document, wording, address, by)
+	# Two requests for one contact take turns here: locking a preference that is not there yet would dead-lock.
+	frappe.db.sql("SELECT `name` FROM `tabContact` WHERE `name` = %s FOR UPDATE", contact)
+	if not _found(contact, customer):
+		preference = frappe.new_doc("Reorder Preference")
+		preference.update({"contact": contact, "customer": customer, **consent, "history": [change]})
+		preference.flags.consent_is_recorded = True
+		frappe.db.savepoint("crm_recharge_preference")
+		try:
+			return preference.insert(ignore_permissions=True)
+		except frappe.UniqueValidationError:
+			# Made by the request before, which this transaction does not see.
+			frappe.db.rollback(save_point="crm_recharge_preference")
+			frappe.clear_messages()
+	preference = _locked({"scope_key": scope_key(contact, customer)})
+	if preference.opted_in and preference.wording == wording and email in (None, "", preference.email):
+		return frappe.get_doc("Reorder Preference", preference.name, for_update=True)
+	return _write(preference, consent, change)
 
 
 def opt_out(preference, source: str, source_document: str | None = None, by: str | None = None):
 	"""Record that the contact wants no more reminders; returns the preference. Again changes nothing."""
 	source = _needed(source, _("source"))
-	preference = _locked_preference(preference)
+	preference = _locked(_name(preference))
 	if not preference.opted_in:
-		return preference
-	preference.update({"opted_in": 0, "opted_out_at": now_datetime()})
-	return _write(preference, OPTED_OUT, source, source_document, by=by)
+		return frappe.get_doc("Reorder Preference", preference.name, for_update=True)
+	values = {"opted_in": 0, "opted_out_at": now_datetime()}
+	return _write(preference, values, row(OPTED_OUT, source, source_document, by=by))
 
 
 def set_frequency(preference, days: int, source: str, by: str | None = None):
@@ -88,29 +98,38 @@ def set_frequency(preference, days: int, source: str, by: str | None = None):
 	source = _needed(source, _("source"))
 	if not 0 <= cint(days) <= LONGEST_FREQUENCY or str(days).strip() != str(cint(days)):
 		frappe.throw(_("Choose a number of days from 0 to {0}, not {1}.").format(LONGEST_FREQUENCY, days))
-	preference = _locked_preference(preference)
+	preference = _locked(_name(preference))
 	if cint(preference.frequency_days) == cint(days):
-		return preference
-	preference.frequency_days = cint(days)
-	return _write(preference, FREQUENCY, source, detail=_frequency(cint(days)), by=by)
+		return frappe.get_doc("Reorder Preference", preference.name, for_update=True)
+	change = row(FREQUENCY, source, detail=frequency_text(cint(days)), by=by)
+	return _write(preference, {"frequency_days": cint(days)}, change)
 
 
 def snooze(preference, until: date | str | None, source: str, by: str | None = None):
 	"""No mail before `until`; None ends it. Returns the preference."""
 	source = _needed(source, _("source"))
 	until = getdate(until) if until else None
-	preference = _locked_preference(preference)
+	preference = _locked(_name(preference))
 	if (getdate(preference.snoozed_until) if preference.snoozed_until else None) == until:
-		return preference
-	preference.snoozed_until = until
-	return _write(preference, SNOOZED, source, detail=_until(until), by=by)
+		return frappe.get_doc("Reorder Preference", preference.name, for_update=True)
+	return _write(
+		preference, {"snoozed_until": until}, row(SNOOZED, source, detail=snooze_text(until), by=by)
+	)
 
 
-def _write(preference, change, source, source_document=None, wording=None, detail=None, by=None):
-	preference.append("history", row(change, source, source_document, wording, detail, by))
-	preference.flags.consent_is_recorded = True
-	preference.save(ignore_permissions=True)
-	return preference
+def _write(preference, values: dict, change: dict):
+	"""Write onto the locked preference and add to its history.
+
+	Not by saving the document: its history as this transaction sees it may lack the newest rows, and saving would
+	delete those.
+	"""
+	frappe.db.set_value("Reorder Preference", preference.name, values)
+	rows = frappe.qb.DocType("Reorder Consent Change")
+	place = {"parent": preference.name, "parenttype": "Reorder Preference", "parentfield": "history"}
+	count = frappe.qb.from_(rows).select(Count("*")).where(rows.parent == preference.name).run()[0][0]
+	frappe.get_doc({"doctype": "Reorder Consent Change", **place, "idx": count + 1, **change}).db_insert()
+	frappe.clear_document_cache("Reorder Preference", preference.name)
+	return frappe.get_doc("Reorder Preference", preference.name, for_update=True)
 
 
 def row(change, source, source_document=None, wording=None, detail=None, by=None) -> dict:
@@ -126,11 +145,13 @@ def row(change, source, source_document=None, wording=None, detail=None, by=None
 	}
 
 
-def _frequency(days: int) -> str:
+def frequency_text(days: int) -> str:
+	"""A frequency in words, for the history."""
 	return _("At most one mail in {0} days").format(days) if days else _("As usual")
 
 
-def _until(until) -> str:
+def snooze_text(until) -> str:
+	"""A snooze in words, for the history."""
 	return _("No mail before {0}").format(frappe.format(until, "Date")) if until else _("Snooze ended")
 
 
@@ -143,28 +164,20 @@ def _needed(text: str, what: str) -> str:
 	return text
 
 
-def _locked_preference(preference):
-	"""The preference as it is in the database now, locked."""
-	name = preference if isinstance(preference, str) else preference.name
-	return frappe.get_doc("Reorder Preference", name, for_update=True)
+def _name(preference) -> dict:
+	return {"name": preference if isinstance(preference, str) else preference.name}
 
 
-def _locked(contact: str, customer: str, email: str):
-	"""The preference of contact and customer, locked; made when there is none."""
-	key = scope_key(contact, customer)
-	if name := frappe.db.get_value("Reorder Preference", {"scope_key": key}, for_update=True):
-		return frappe.get_doc("Reorder Preference", name, for_update=True)
-	preference = frappe.new_doc("Reorder Preference")
-	preference.update({"contact": contact, "customer": customer, "email": email})
-	frappe.db.savepoint("crm_recharge_preference")
-	try:
-		return preference.insert(ignore_permissions=True)
-	except frappe.UniqueValidationError:
-		# Another request made it in this very moment.
-		frappe.db.rollback(save_point="crm_recharge_preference")
-		frappe.clear_messages()
-		name = frappe.db.get_value("Reorder Preference", {"scope_key": key}, for_update=True)
-		return frappe.get_doc("Reorder Preference", name, for_update=True)
+def _locked(filters: dict):
+	"""The preference's own row, locked and as it is in the database now. Raises DoesNotExistError."""
+	found = frappe.db.get_value("Reorder Preference", filters, "*", as_dict=True, for_update=True)
+	if not found:
+		frappe.throw(_("This preference does not exist any more."), frappe.DoesNotExistError)
+	return found
+
+
+def _found(contact: str, customer: str) -> str | None:
+	return frappe.db.get_value("Reorder Preference", {"scope_key": scope_key(contact, customer)})
 
 
 def _address_for(contact: str, customer: str, email: str | None) -> str:

@@ -5,7 +5,7 @@ Nothing here commits. Message, offer, Communication and Email Queue row are of t
 
 import re
 from contextlib import contextmanager
-from email.utils import formataddr
+from email.utils import formataddr, parseaddr
 
 import frappe
 from frappe import _
@@ -235,7 +235,8 @@ def sender_of(rules, settings, company: str | None) -> str:
 		or settings.sender_name
 		or company
 	)
-	return formataddr((" ".join((name or "").split()), address)) if name else address
+	# Frappe takes a comma, quoted or encoded, for the end of an address.
+	return formataddr((" ".join((name or "").replace(",", " ").split()), address)) if name else address
 
 
 def default_address() -> str:
@@ -319,7 +320,7 @@ def _communication(message, subject: str, record: str, sender: str):
 			"sent_or_received": "Sent",
 			"subject": subject,
 			"content": record,
-			"sender": sender,
+			"sender": parseaddr(sender)[1],
 			"recipients": message.email,
 			"reference_doctype": "Customer",
 			"reference_name": message.customer,

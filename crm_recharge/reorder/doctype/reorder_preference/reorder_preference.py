@@ -93,11 +93,11 @@ class ReorderPreference(Document):
 	def record_wishes(self, before):
 		"""Someone edited the wishes in the form: the history says who."""
 		if cint(before.frequency_days) != cint(self.frequency_days):
-			detail = preferences._frequency(cint(self.frequency_days))
+			detail = preferences.frequency_text(cint(self.frequency_days))
 			self.append("history", preferences.row(preferences.FREQUENCY, preferences.DESK, detail=detail))
 		if _plain(before, "snoozed_until") != _plain(self, "snoozed_until"):
 			until = getdate(self.snoozed_until) if self.snoozed_until else None
-			detail = preferences._until(until)
+			detail = preferences.snooze_text(until)
 			self.append("history", preferences.row(preferences.SNOOZED, preferences.DESK, detail=detail))
 		if (before.email or "") != (self.email or ""):
 			detail = _("Address: {0} instead of {1}").format(self.email, before.email)

@@ -191,6 +191,26 @@ class TestOrderByLink(RemindedCase):
 		self.assertEqual(frappe.db.get_value("Coupon Code", coupon, "used"), 1)
 		self.assertIsNone(orders.usable_coupon(coupon))
 
+	def test_several_percentages_as_they_are_really_offered(self):
+		from crm_recharge.reorder.sending import offer
+
+		set_settings(order_document="Sales Order", submit_order=1)
+		message = self.reminded(3)
+		for row, percent in zip(message.items, (20, 10, 0), strict=True):
+			row.discount_percent = percent
+		offer.make(message, self.company, getdate(nowdate()), 7)
+		message.save(ignore_permissions=True)
+		basket = actions.show(links.token(message.name, "reorder"), "reorder")["basket"]
+		self.assertEqual([row["price"] for row in basket["rows"]], ["8", "9", "10"])
+		self.assertIn("discount", basket["offer"])
+		document = self.order(message)
+		self.assertEqual([row.rate for row in document.items], [8, 9, 10])
+		self.assertEqual(document.grand_total, 54)
+		other = make_buyer()[0]
+		stolen = Wish(other, self.company, (Line(message.items[0].item_code, Decimal(1), "Nos"),), coupon_code=message.coupon_code)
+		frappe.db.set_value("Coupon Code", message.coupon_code, "used", 0)
+		self.assertEqual(orders.price(stolen).document.grand_total, 10, "another customer got the price")
+
 	def test_an_offer_that_is_over_is_not_given_and_does_not_stand_in_the_way(self):
 		set_settings(order_document="Sales Order", submit_order=1)
 		message = self.reminded()

@@ -15,6 +15,7 @@ before_uninstall = "crm_recharge.uninstall.before_uninstall"
 # What the desk's forms and lists share.
 _SHARED = ["public/js/desk.js"]
 _DIALOGS = [*_SHARED, "public/js/add_credits.js", "public/js/card_form.js"]
+_REORDER = ["public/js/reorder.js"]
 doctype_js = {
 	"Credit Account": _DIALOGS,
 	"Auto-Recharge Setting": _DIALOGS,
@@ -28,23 +29,35 @@ doctype_js = {
 	"Recharge Dispute": _SHARED,
 	"Recharge Refund": _SHARED,
 	"Stripe Event": _SHARED,
+	"Customer": [*_REORDER, "public/js/reorder_on_customer.js"],
+	"Reorder Customer": _REORDER,
+	"Reorder Message": _REORDER,
+	"Reorder Reminder": _REORDER,
+	"Reorder Run": _REORDER,
+	"Reorder Settings": [*_REORDER, "public/js/reorder_history.js"],
 }
 doctype_list_js = {
-	doctype: _SHARED
-	for doctype in (
-		"Auto-Recharge Setting",
-		"Credit Account",
-		"Credit Ledger",
-		"Credit Lot",
-		"Gateway Difference",
-		"Recharge",
-		"Recharge Attempt",
-		"Recharge Card",
-		"Recharge Decision",
-		"Recharge Dispute",
-		"Recharge Refund",
-		"Stripe Event",
-	)
+	**{
+		doctype: _REORDER
+		for doctype in ("Reorder Customer", "Reorder Message", "Reorder Reminder", "Reorder Run")
+	},
+	**{
+		doctype: _SHARED
+		for doctype in (
+			"Auto-Recharge Setting",
+			"Credit Account",
+			"Credit Ledger",
+			"Credit Lot",
+			"Gateway Difference",
+			"Recharge",
+			"Recharge Attempt",
+			"Recharge Card",
+			"Recharge Decision",
+			"Recharge Dispute",
+			"Recharge Refund",
+			"Stripe Event",
+		)
+	},
 }
 
 # Who sees records that name a credit account but neither customer nor company.
@@ -120,7 +133,10 @@ ignore_links_on_delete = ["Reorder Message", "Reorder Message Item"]
 
 # A recharge outlives its invoice: cancelling the one must not cancel the other.
 auto_cancel_exempted_doctypes = ["Recharge"]
-override_doctype_dashboards = {"Sales Invoice": "crm_recharge.accounting.dashboard.with_recharge"}
+override_doctype_dashboards = {
+	"Sales Invoice": "crm_recharge.accounting.dashboard.with_recharge",
+	"Customer": "crm_recharge.reorder.desk.with_reorders",
+}
 setup_wizard_complete = "crm_recharge.accounting.setup.setup_all_companies"
 
 # What this app itself announces: usage that was refused for lack of credits (account, amount).

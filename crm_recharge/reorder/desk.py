@@ -1,0 +1,125 @@
+"""What the buttons of the desk's forms do. Each method checks the caller's rights itself."""
+
+from datetime import date
+
+import frappe
+from frappe import _
+from frappe.utils import getdate, nowdate
+
+from crm_recharge.credits.money import exact
+from crm_recharge.reorder.answers import changes, orders
+from crm_recharge.reorder.answers.orders import Line, Wish
+from crm_recharge.reorder.learning import customers, forecasts
+from crm_recharge.reorder.sending import run
+
+MANAGERS = ("Reorder Manager", "System Manager")
+DESK = "desk"
+
+
+def with_reorders(data: dict) -> dict:
+	"""Add reminders to the connections of Customer (override_doctype_dashboards)."""
+	shown = ["Reorder Reminder", "Reorder Message", "Reorder Preference"]
+	data.setdefault("transactions", []).append({"label": _("Reorder Reminders"), "items": shown})
+	return data
+
+
+@frappe.whitelist(methods=["POST"])
+def snooze(reminder: str, until: str | None = None) -> None:
+	"""No reminder of this item before `until`; empty ends it. Raises ValidationError for a day that is past."""
+	row = _reminder(reminder)
+	changes.snooze([row.name], _day_to_come(until))
+
+
+@frappe.whitelist(methods=["POST"])
+def expect(reminder: str, on: str | None = None) -> None:
+	"""The day on which the customer means to buy the item again; empty goes back to what is learned."""
+	row = _reminder(reminder)
+	changes.expect([row.name], _day_to_come(on))
+
+
+@frappe.whitelist(methods=["POST"])
+def stop(reminder: str, stopped: int | bool = 1) -> None:
+	"""No reminders of this item for this customer any more, or again."""
+	row = _reminder(reminder)
+	frappe.db.set_value("Reorder Reminder", row.name, "stopped", int(bool(int(stopped))))
+	forecasts.refresh(row.customer, [row.item_code])
+
+
+@frappe.whitelist(methods=["POST"])
+def remind_now(customer: str) -> dict:
+	"""Remind a customer of all that is due, at once. All checks but the hours of the day are those of every hour.
+
+	Returns:
+		message: the Reorder Message, or None; mailed, told (the sales team), held_out; reasons: what was held back,
+		a sentence each.
+	"""
+	frappe.has_permission("Reorder Reminder", "write", throw=True)
+	frappe.has_permission("Customer", "read", customer, throw=True) if _may_read_customers() else None
+	outcome = run.remind_and_tell(customer, trigger=DESK)
+	return {
+		"message": outcome.message,
+		"mailed": outcome.mailed,
+		"told": outcome.told,
+		"held_out": outcome.held_out,
+		"reasons": [{"item": row["item_name"], "reason": row["reason"]} for row in outcome.sentences],
+	}
+
+
+@frappe.whitelist(methods=["POST"])
+def order_now(reminder: str, quantity: str | float, idempotency_key: str) -> dict:
+	"""Order the item again for the customer, as the document that Reorder Settings asks for.
+
+	Args:
+		quantity: in the item's stock unit.
+		idempotency_key: the same key gives the first order again.
+
+	Returns: order_type, order. Raises ValidationError with what stands in the way.
+	"""
+	row = _reminder(reminder)
+	kind = orders.kind_of_document()
+	frappe.has_permission(kind, "create", throw=True)
+	amount = exact(quantity)
+	if amount <= 0:
+		frappe.throw(_("Enter a quantity above zero."))
+	line = Line(row.item_code, amount)
+	wish = Wish(
+		customer=row.customer,
+		company=orders.company_for(row.customer),
+		lines=(line,),
+		origin=_("Ordered for the customer by {0}.").format(frappe.utils.escape_html(frappe.session.user)),
+		owner=frappe.session.user,
+	)
+	key = orders.request_key(DESK, row.name, idempotency_key)
+	placed = orders.place(wish, key, orders.content_of([line]))
+	return {"order_type": placed.doctype, "order": placed.name}
+
+
+@frappe.whitelist(methods=["POST"])
+def learn_anew(customer: str) -> None:
+	"""Work out all of a customer's statistics from its invoices, in the background. For Reorder Managers."""
+	frappe.only_for(MANAGERS)
+	if not frappe.db.exists("Customer", customer):
+		frappe.throw(_("Customer {0} does not exist.").format(customer), frappe.DoesNotExistError)
+	customers.mark_stale(customer, _("To be learned anew, as {0} asked for.").format(frappe.session.user))
+
+
+def _reminder(name: str):
+	document = frappe.get_doc("Reorder Reminder", name)
+	document.check_permission("write")
+	return document
+
+
+def _may_read_customers() -> bool:
+	return frappe.has_permission("Customer", "read")
+
+
+def _day_to_come(value: str | None) -> date | None:
+	if not value:
+		return None
+	try:
+		day = getdate(value)
+	except Exception:
+		frappe.throw(_("{0} is not a date.").format(value))
+	if day <= getdate(nowdate()):
+		frappe.throw(_("Choose a day after today."))
+	return day

@@ -158,7 +158,8 @@ class ReorderRule(Document):
 		if before:
 			if before.scope_key != self.scope_key:
 				scopes.append([before.applies_to, before.subject])
-			elif not any(self.has_value_changed(field) for field in FORETELLING):
+			# An empty number is a zero once it was stored.
+			elif all((before.get(field) or 0) == (self.get(field) or 0) for field in FORETELLING):
 				return
 		self.forecast_anew(scopes)
 

@@ -82,7 +82,9 @@ def _own_reminder(reminder: str):
 
 def _refuse():
 	frappe.throw(
-		_("Log in as a contact or portal user of the customer."), frappe.PermissionError, title=_("Not permitted")
+		_("Log in as a contact or portal user of the customer."),
+		frappe.PermissionError,
+		title=_("Not permitted"),
 	)
 
 
@@ -136,7 +138,9 @@ def items_of(customer: str) -> list[dict]:
 				row.expected_on <= today if row.expected_on else row.next_from and row.next_from <= today
 			),
 			"expected_on": _iso(row.expected_on),
-			"snoozed_until": _iso(row.snoozed_until) if row.snoozed_until and row.snoozed_until > today else None,
+			"snoozed_until": _iso(row.snoozed_until)
+			if row.snoozed_until and row.snoozed_until > today
+			else None,
 		}
 		for row in rows
 	]
@@ -232,7 +236,9 @@ def _read_items(reminder, items, quantity) -> list[dict]:
 		except (ValueError, RecursionError):
 			items = None
 	if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-		_wrong("items_not_a_list", _("items must be a list of objects with reminder or item_code, and quantity."))
+		_wrong(
+			"items_not_a_list", _("items must be a list of objects with reminder or item_code, and quantity.")
+		)
 	if not 1 <= len(items) <= MOST_ITEMS:
 		_wrong("items_count", _("Give 1 to {0} items, not {1}.").format(MOST_ITEMS, len(items)))
 	for item in items:
@@ -264,8 +270,12 @@ def _customer_of(wanted: list[dict], customer: str | None) -> str | None:
 def _read_lines(customer: str, wanted: list[dict]) -> tuple[Line, ...]:
 	rows = {}
 	for item in wanted:
-		by = {"name": str(item["reminder"])} if item.get("reminder") else {"item_code": str(item["item_code"])}
-		row = frappe.db.get_value("Reorder Reminder", {**by, "customer": customer}, ["name", "item_code"], as_dict=True)
+		by = (
+			{"name": str(item["reminder"])} if item.get("reminder") else {"item_code": str(item["item_code"])}
+		)
+		row = frappe.db.get_value(
+			"Reorder Reminder", {**by, "customer": customer}, ["name", "item_code"], as_dict=True
+		)
 		if not row or not frappe.db.exists("Item", row.item_code):
 			_wrong(
 				"unknown_item",
@@ -367,7 +377,10 @@ def set_wishes(customer, contact, opted_in, frequency_days, snoozed_until, wordi
 	if source not in (WEB, APP):
 		_wrong("bad_source", _("source is {0} or {1}.").format(WEB, APP))
 	if not contact:
-		_wrong("no_contact", _("Your login belongs to no contact, so there is no address to write to. Ask us to add one."))
+		_wrong(
+			"no_contact",
+			_("Your login belongs to no contact, so there is no address to write to. Ask us to add one."),
+		)
 	if opted_in is not None:
 		opted_in = _read_bool(opted_in)
 	name = frappe.db.get_value("Reorder Preference", {"contact": contact, "customer": customer})
@@ -380,7 +393,9 @@ def set_wishes(customer, contact, opted_in, frequency_days, snoozed_until, wordi
 	if frequency_days is None and snoozed_until is None:
 		return
 	if not name:
-		_wrong("not_opted_in", _("Opt in first: without consent nothing is mailed, so there is nothing to set."))
+		_wrong(
+			"not_opted_in", _("Opt in first: without consent nothing is mailed, so there is nothing to set.")
+		)
 	if frequency_days is not None:
 		days = 0 if str(frequency_days).strip() == "0" else actions.read_frequency(frequency_days)
 		preferences.set_frequency(name, days, source)
@@ -445,7 +460,8 @@ def opt_in(
 	if bool(contact) == bool(email):
 		_wrong("contact_or_email", _("Give either a contact or an e-mail address."))
 	customer = frappe.db.get_value("Customer", {"name": str(customer)}) or _wrong(
-		"unknown_customer", _("There is no customer {0}.").format(frappe.utils.escape_html(str(customer)[:140]))
+		"unknown_customer",
+		_("There is no customer {0}.").format(frappe.utils.escape_html(str(customer)[:140])),
 	)
 	contact = _contact_with(customer, email) if email else contact
 	if not contact or not frappe.db.exists("Contact", contact) or not preferences.belongs(contact, customer):
@@ -466,7 +482,10 @@ def opt_in(
 
 def _contact_with(customer: str, email: str) -> str | None:
 	contacts = frappe.get_all(
-		"Contact Email", {"email_id": str(email).strip(), "parenttype": "Contact"}, pluck="parent", order_by="creation"
+		"Contact Email",
+		{"email_id": str(email).strip(), "parenttype": "Contact"},
+		pluck="parent",
+		order_by="creation",
 	)
 	return next((contact for contact in contacts if preferences.belongs(contact, customer)), None)
 
@@ -489,5 +508,3 @@ def unsubscribe(token: str = "") -> dict:
 def looked_at(token: str = "", do: str = "") -> None:
 	"""The page of a reminder's link tells that a person looks at it. Errors: 403, 410."""
 	actions.looked_at(token, do)
-
-

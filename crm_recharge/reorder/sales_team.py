@@ -51,7 +51,9 @@ def tell(message) -> str | None:
 			document.save(ignore_permissions=True)
 	else:
 		todo = _add(message.customer, person, description)
-		timeline.note(message.customer, _("{0} was asked to get in touch: due to reorder").format(_name_of(person)))
+		timeline.note(
+			message.customer, _("{0} was asked to get in touch: due to reorder").format(_name_of(person))
+		)
 	frappe.db.set_value("Reorder Message", message.name, "todo", todo, update_modified=False)
 	message.todo = todo
 	customer_row = frappe.db.get_value("Reorder Customer", {"customer": message.customer})
@@ -158,7 +160,11 @@ def _facts(message, rows) -> str:
 	parts = [f"<p><b>{_('{0} is due to reorder').format(escape_html(name))}</b></p>", "<ul>"]
 	parts += [f"<li>{_of_item(row)}</li>" for row in rows]
 	parts.append("</ul>")
-	parts += [f"<p>{line}</p>" for line in (_orders(customer), _revenue(customer), _reach(message), _reminded(message)) if line]
+	parts += [
+		f"<p>{line}</p>"
+		for line in (_orders(customer), _revenue(customer), _reach(message), _reminded(message))
+		if line
+	]
 	return "".join(parts)
 
 
@@ -197,7 +203,9 @@ def _revenue(customer: str) -> str:
 	)
 	if not found or not exact(found[0][0]):
 		return ""
-	company = frappe.get_cached_doc("Reorder Settings").company or frappe.defaults.get_global_default("company")
+	company = frappe.get_cached_doc("Reorder Settings").company or frappe.defaults.get_global_default(
+		"company"
+	)
 	currency = frappe.get_cached_value("Company", company, "default_currency") if company else None
 	return _("Revenue of the last 365 days: {0}").format(fmt_money(exact(found[0][0]), currency=currency))
 
@@ -205,7 +213,10 @@ def _revenue(customer: str) -> str:
 def _reach(message) -> str:
 	contact = message.contact or frappe.db.get_value("Customer", message.customer, "customer_primary_contact")
 	row = contact and frappe.db.get_value(
-		"Contact", contact, ["name", "first_name", "last_name", "phone", "mobile_no", "email_id"], as_dict=True
+		"Contact",
+		contact,
+		["name", "first_name", "last_name", "phone", "mobile_no", "email_id"],
+		as_dict=True,
 	)
 	if not row:
 		return ""

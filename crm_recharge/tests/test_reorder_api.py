@@ -56,10 +56,24 @@ class ApiCase(OverHTTP):
 class TestOwnItems(ApiCase):
 	def test_what_is_due_with_its_range(self):
 		client, customer, _contact, reminders = self.shopper(2)
-		frappe.db.set_value("Reorder Reminder", reminders[0], {"next_on": add_days(nowdate(), 40), "next_from": add_days(nowdate(), 35), "next_to": add_days(nowdate(), 50)})
+		frappe.db.set_value(
+			"Reorder Reminder",
+			reminders[0],
+			{
+				"next_on": add_days(nowdate(), 40),
+				"next_from": add_days(nowdate(), 35),
+				"next_to": add_days(nowdate(), 50),
+			},
+		)
 		frappe.db.commit()
-		for found in (self.message_of(client.get("reorder.due")), self.message_of(client.post("reorder.due", customer=customer))):
-			self.assertEqual((found["customer"], found["customers"], found["company"]), (customer, [customer], self.company))
+		for found in (
+			self.message_of(client.get("reorder.due")),
+			self.message_of(client.post("reorder.due", customer=customer)),
+		):
+			self.assertEqual(
+				(found["customer"], found["customers"], found["company"]),
+				(customer, [customer], self.company),
+			)
 			self.assertEqual([item["reminder"] for item in found["items"]], [reminders[1], reminders[0]])
 			self.assertEqual([item["due"] for item in found["items"]], [True, False])
 			self.assertEqual((found["items"][0]["quantity"], found["items"][0]["uom"]), ("2", "Nos"))
@@ -68,19 +82,28 @@ class TestOwnItems(ApiCase):
 	def test_order_again_once_for_each_key(self):
 		client, customer, contact, reminders = self.shopper()
 		key = self.key()
-		first = self.message_of(client.post("reorder.order_again", reminder=reminders[0], quantity="3", idempotency_key=key))
+		first = self.message_of(
+			client.post("reorder.order_again", reminder=reminders[0], quantity="3", idempotency_key=key)
+		)
 		self.assertEqual(
 			(first["order_type"], first["total"], first["currency"], first["repeated"], first["payment_url"]),
 			("Quotation", "30", "USD", False, None),
 		)
-		again = self.message_of(client.post("reorder.order_again", reminder=reminders[0], quantity=3, idempotency_key=key))
+		again = self.message_of(
+			client.post("reorder.order_again", reminder=reminders[0], quantity=3, idempotency_key=key)
+		)
 		self.assertEqual(again, first | {"repeated": True})
 		self.refused(
-			client.post("reorder.order_again", reminder=reminders[0], quantity=4, idempotency_key=key), 409, "idempotency_conflict"
+			client.post("reorder.order_again", reminder=reminders[0], quantity=4, idempotency_key=key),
+			409,
+			"idempotency_conflict",
 		)
 		self.assertEqual(self.orders_of(customer), [first["order"]])
 		document = frappe.get_doc("Quotation", first["order"])
-		self.assertEqual((document.contact_person, document.owner), (contact, frappe.db.get_value("Contact", contact, "user")))
+		self.assertEqual(
+			(document.contact_person, document.owner),
+			(contact, frappe.db.get_value("Contact", contact, "user")),
+		)
 
 	def test_the_same_key_from_many_at_once(self):
 		client, customer, _contact, (reminder,) = self.shopper()
@@ -88,7 +111,8 @@ class TestOwnItems(ApiCase):
 		with ThreadPoolExecutor(6) as many:
 			answers = list(
 				many.map(
-					lambda _: client.post("reorder.order_again", reminder=reminder, idempotency_key=key), range(6)
+					lambda _: client.post("reorder.order_again", reminder=reminder, idempotency_key=key),
+					range(6),
 				)
 			)
 		found = [self.message_of(answer) for answer in answers]
@@ -120,10 +144,16 @@ class TestOwnItems(ApiCase):
 		coupon = make_coupon(customer, item, 10, ends)
 		message = make_message(customer, contact, [{"item_code": item}], coupon_code=coupon, offer_ends=ends)
 		frappe.db.commit()
-		found = self.message_of(client.post("reorder.order_again", reminder=reminders[0], idempotency_key=self.key()))
-		self.assertEqual((found["total"], frappe.db.get_value("Quotation", found["order"], "coupon_code")), ("18", coupon))
+		found = self.message_of(
+			client.post("reorder.order_again", reminder=reminders[0], idempotency_key=self.key())
+		)
+		self.assertEqual(
+			(found["total"], frappe.db.get_value("Quotation", found["order"], "coupon_code")), ("18", coupon)
+		)
 		# Promised once: neither the same way again, nor by the mail's link.
-		found = self.message_of(client.post("reorder.order_again", reminder=reminders[0], idempotency_key=self.key()))
+		found = self.message_of(
+			client.post("reorder.order_again", reminder=reminders[0], idempotency_key=self.key())
+		)
 		self.assertEqual(found["total"], "20")
 		page = self.open(message, "reorder")
 		self.assertIn("$ 20.00", page.text)
@@ -165,15 +195,22 @@ class TestOwnItems(ApiCase):
 	def test_snooze_and_own_date(self):
 		client, _customer, _contact, (reminder,) = self.shopper()
 		until, day = str(add_days(nowdate(), 20)), str(add_days(nowdate(), 60))
-		self.assertEqual(self.message_of(client.post("reorder.snooze", reminder=reminder, until=until))["snoozed_until"], until)
-		self.assertEqual(self.message_of(client.post("reorder.set_date", reminder=reminder, date=day))["expected_on"], day)
+		self.assertEqual(
+			self.message_of(client.post("reorder.snooze", reminder=reminder, until=until))["snoozed_until"],
+			until,
+		)
+		self.assertEqual(
+			self.message_of(client.post("reorder.set_date", reminder=reminder, date=day))["expected_on"], day
+		)
 		row = self.now("Reorder Reminder", reminder, ["snoozed_until", "expected_on"])
 		self.assertEqual(row, (getdate(until), getdate(day)))
 		self.assertIsNone(self.message_of(client.post("reorder.snooze", reminder=reminder))["snoozed_until"])
 		self.assertIsNone(self.message_of(client.post("reorder.set_date", reminder=reminder))["expected_on"])
 		for method, field in (("snooze", "until"), ("set_date", "date")):
 			for value in (nowdate(), "2999-01-01", "soon"):
-				self.refused(client.post(f"reorder.{method}", reminder=reminder, **{field: value}), 422, "bad_date")
+				self.refused(
+					client.post(f"reorder.{method}", reminder=reminder, **{field: value}), 422, "bad_date"
+				)
 
 	def test_wishes(self):
 		client, customer, contact, _reminders = self.shopper()
@@ -184,13 +221,21 @@ class TestOwnItems(ApiCase):
 		self.refused(client.post("reorder.preference", opted_in=True), 422, "no_wording")
 		self.refused(client.post("reorder.preference", frequency_days=30), 422, "not_opted_in")
 		self.refused(client.post("reorder.preference", opted_in="perhaps", wording="w"), 422, "not_a_bool")
-		found = self.message_of(client.post("reorder.preference", opted_in=True, wording="Yes, remind me", source="web"))
+		found = self.message_of(
+			client.post("reorder.preference", opted_in=True, wording="Yes, remind me", source="web")
+		)
 		self.assertTrue(found["opted_in"] and found["opted_in_at"])
-		row = self.now("Reorder Preference", {"contact": contact, "customer": customer}, ["source", "wording", "opted_in_by"])
+		row = self.now(
+			"Reorder Preference",
+			{"contact": contact, "customer": customer},
+			["source", "wording", "opted_in_by"],
+		)
 		self.assertEqual(row, ("web", "Yes, remind me", frappe.db.get_value("Contact", contact, "user")))
 		until = str(add_days(nowdate(), 30))
 		found = self.message_of(client.post("reorder.preference", frequency_days=30, snoozed_until=until))
-		self.assertEqual((found["frequency_days"], found["snoozed_until"], found["opted_in"]), (30, until, True))
+		self.assertEqual(
+			(found["frequency_days"], found["snoozed_until"], found["opted_in"]), (30, until, True)
+		)
 		found = self.message_of(client.post("reorder.preference", frequency_days="0", snoozed_until=""))
 		self.assertEqual((found["frequency_days"], found["snoozed_until"]), (0, None))
 		found = self.message_of(client.post("reorder.preference", opted_in=False))
@@ -205,7 +250,9 @@ class TestStrangers(ApiCase):
 			"guest": Client(self.web.url),
 			"no customer": self.web.client(self.registered(make_user(user_type="Website User"))),
 			"another customer": self.shopper()[0],
-			"staff": self.web.client(self.registered(make_user("Sales Manager", "Reorder Manager", "System Manager"))),
+			"staff": self.web.client(
+				self.registered(make_user("Sales Manager", "Reorder Manager", "System Manager"))
+			),
 			"web shop": self.web.client(self.registered(make_user("Reorder API"))),
 		}
 		before = self.now("Reorder Reminder", reminder, ["snoozed_until", "expected_on", "modified"])
@@ -214,7 +261,10 @@ class TestStrangers(ApiCase):
 				("due", {"customer": customer}),
 				("order_again", {"reminder": reminder, "idempotency_key": self.key()}),
 				("order_again", {"items": [{"reminder": reminder}], "idempotency_key": self.key()}),
-				("order_again", {"items": [{"item_code": "x"}], "customer": customer, "idempotency_key": self.key()}),
+				(
+					"order_again",
+					{"items": [{"item_code": "x"}], "customer": customer, "idempotency_key": self.key()},
+				),
 				("snooze", {"reminder": reminder, "until": str(add_days(nowdate(), 9))}),
 				("set_date", {"reminder": reminder, "date": str(add_days(nowdate(), 9))}),
 				("preference", {"customer": customer}),
@@ -225,9 +275,15 @@ class TestStrangers(ApiCase):
 				self.assertNotIn(customer, response.text)
 			if who not in ("staff", "web shop"):
 				self.assertEqual(
-					client.post("reorder.opt_in", customer=customer, wording="w", email="x@test.example").status_code, 403, who
+					client.post(
+						"reorder.opt_in", customer=customer, wording="w", email="x@test.example"
+					).status_code,
+					403,
+					who,
 				)
-		self.assertEqual(self.now("Reorder Reminder", reminder, ["snoozed_until", "expected_on", "modified"]), before)
+		self.assertEqual(
+			self.now("Reorder Reminder", reminder, ["snoozed_until", "expected_on", "modified"]), before
+		)
 		self.assertEqual(self.orders_of(customer), [])
 		frappe.db.rollback()
 		self.assertFalse(frappe.db.exists("Reorder Preference", {"customer": customer}))
@@ -267,9 +323,13 @@ class TestStrangers(ApiCase):
 		self.assertEqual(set(self.message_of(client.get("reorder.due"))["customers"]), {customer, other})
 		self.assertEqual(self.message_of(client.get("reorder.due", customer=customer))["customer"], customer)
 		# A portal user without a contact has no address to write to.
-		self.refused(client.post("reorder.preference", customer=customer, opted_in=1, wording="w"), 422, "no_contact")
+		self.refused(
+			client.post("reorder.preference", customer=customer, opted_in=1, wording="w"), 422, "no_contact"
+		)
 		self.assertTrue(
-			self.message_of(client.post("reorder.preference", customer=other, opted_in=1, wording="w"))["opted_in"]
+			self.message_of(client.post("reorder.preference", customer=other, opted_in=1, wording="w"))[
+				"opted_in"
+			]
 		)
 		self.assertEqual(self.now("Reorder Preference", {"customer": other}, "contact"), other_contact)
 		self.assertIsNone(self.now("Reorder Preference", {"customer": customer, "contact": contact}, "name"))
@@ -283,11 +343,20 @@ class TestWebShop(ApiCase):
 		frappe.db.commit()
 		client = self.web.client(shop)
 		email = frappe.db.get_value("Contact", contact, "email_id")
-		arguments = {"customer": customer, "wording": "Remind me", "source": "web shop", "source_document": "CART-7"}
+		arguments = {
+			"customer": customer,
+			"wording": "Remind me",
+			"source": "web shop",
+			"source_document": "CART-7",
+		}
 		found = self.message_of(client.post("reorder.opt_in", email=email.upper(), **arguments))
 		self.assertEqual((found["contact"], found["email"]), (contact, email))
 		self.assertEqual(self.message_of(client.post("reorder.opt_in", contact=contact, **arguments)), found)
-		row = self.now("Reorder Preference", found["preference"], ["opted_in", "source", "source_document", "opted_in_by"])
+		row = self.now(
+			"Reorder Preference",
+			found["preference"],
+			["opted_in", "source", "source_document", "opted_in_by"],
+		)
 		self.assertEqual(row, (1, "web shop", "CART-7", shop))
 		stranger = make_buyer()[1]
 		frappe.db.commit()
@@ -334,7 +403,9 @@ class TestAccountPage(ApiCase):
 
 	def test_guests_log_in_first(self):
 		answer = self.browser().get(f"{self.web.url}/reorders", timeout=60, allow_redirects=False)
-		self.assertEqual((answer.status_code, answer.headers["Location"]), (302, "/login?redirect-to=/reorders"))
+		self.assertEqual(
+			(answer.status_code, answer.headers["Location"]), (302, "/login?redirect-to=/reorders")
+		)
 
 	def test_a_login_without_a_customer(self):
 		user = make_user(user_type="Website User")
@@ -365,9 +436,13 @@ class TestAccountPage(ApiCase):
 		self.assertEqual(self.orders_of(customer), [name])
 		answer = self.send_form(session, answer, "snooze", reminder, **{"in": "14"})
 		self.assertIn("Noted", answer.text)
-		self.assertEqual(self.now("Reorder Reminder", reminder, "snoozed_until"), getdate(add_days(nowdate(), 14)))
+		self.assertEqual(
+			self.now("Reorder Reminder", reminder, "snoozed_until"), getdate(add_days(nowdate(), 14))
+		)
 		answer = self.send_form(session, answer, "date", reminder, date=str(add_days(nowdate(), 44)))
-		self.assertEqual(self.now("Reorder Reminder", reminder, "expected_on"), getdate(add_days(nowdate(), 44)))
+		self.assertEqual(
+			self.now("Reorder Reminder", reminder, "expected_on"), getdate(add_days(nowdate(), 44))
+		)
 		answer = self.send_form(session, answer, "date", reminder, **{"in": "never"})
 		self.assertIsNone(self.now("Reorder Reminder", reminder, "expected_on"))
 		refused = self.send_form(session, answer, "date", reminder, date="2020-01-01")
@@ -379,10 +454,18 @@ class TestAccountPage(ApiCase):
 		forged = self.send_form(session, answer, "wishes", opted_in="1", wording="I buy everything")
 		self.assertEqual(forged.status_code, 422)
 		answer = self.send_form(session, answer, "wishes", opted_in="1")
-		row = self.now("Reorder Preference", {"contact": contact, "customer": customer}, ["opted_in", "source", "wording"])
+		row = self.now(
+			"Reorder Preference",
+			{"contact": contact, "customer": customer},
+			["opted_in", "source", "wording"],
+		)
 		self.assertEqual(row, (1, "web", preferences.wording()))
-		answer = self.send_form(session, answer, "wishes", frequency_days="60", snoozed_until=str(add_days(nowdate(), 9)))
-		row = self.now("Reorder Preference", {"contact": contact}, ["frequency_days", "snoozed_until", "opted_in"])
+		answer = self.send_form(
+			session, answer, "wishes", frequency_days="60", snoozed_until=str(add_days(nowdate(), 9))
+		)
+		row = self.now(
+			"Reorder Preference", {"contact": contact}, ["frequency_days", "snoozed_until", "opted_in"]
+		)
 		self.assertEqual(row, (60, getdate(add_days(nowdate(), 9)), 1))
 		answer = self.send_form(session, answer, "stop")
 		self.assertIn("The reminders have stopped", answer.text)
@@ -399,8 +482,14 @@ class TestAccountPage(ApiCase):
 		session, _customer, _contact, (own,) = self.shopping()
 		_other, theirs, _c, (reminder,) = self.shopping()
 		page = self.page(session)
-		for act, values in (("order", {"quantity": "1"}), ("snooze", {"in": "7"}), ("date", {"date": str(add_days(nowdate(), 9))})):
+		for act, values in (
+			("order", {"quantity": "1"}),
+			("snooze", {"in": "7"}),
+			("date", {"date": str(add_days(nowdate(), 9))}),
+		):
 			answer = self.send_form(session, page, act, own, **values, reminder=reminder)
 			self.assertEqual(answer.status_code, 403, act)
 		self.assertEqual(self.orders_of(theirs), [])
-		self.assertEqual(self.now("Reorder Reminder", reminder, ["snoozed_until", "expected_on"]), (None, None))
+		self.assertEqual(
+			self.now("Reorder Reminder", reminder, ["snoozed_until", "expected_on"]), (None, None)
+		)

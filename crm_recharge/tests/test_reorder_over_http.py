@@ -106,7 +106,9 @@ class TestPage(OverHTTP):
 	def test_bad_links_have_their_status_and_tell_nothing(self):
 		message = self.message()
 		good = links.token(message.name, "reorder")
-		over = signed.sign(secret(), "reorder-reorder", message.name, datetime.now(timezone.utc) - timedelta(1))
+		over = signed.sign(
+			secret(), "reorder-reorder", message.name, datetime.now(timezone.utc) - timedelta(1)
+		)
 		gone = signed.sign(secret(), "reorder-reorder", "no such", datetime.now(timezone.utc) + timedelta(1))
 		for token, action, status in (
 			("", "reorder", 403),
@@ -162,7 +164,9 @@ class TestPage(OverHTTP):
 			self.assertNotIn("<img src=x", page.text)
 			self.assertIn("&lt;img src=x", page.text)
 		page = self.browser().get(
-			f"{self.web.url}/reorder", params={"do": '"><script>alert(1)</script>', "token": "</script>"}, timeout=60
+			f"{self.web.url}/reorder",
+			params={"do": '"><script>alert(1)</script>', "token": "</script>"},
+			timeout=60,
 		)
 		self.assertNotIn("<script>alert(1)", page.text)
 
@@ -201,7 +205,13 @@ class TestOrdering(OverHTTP):
 		message = self.message()
 		box = f"quantity-{message.items[0].name}"
 		page = self.open(message, "reorder")
-		for value, text in (("0", "Nothing is left"), ("-1", "not a quantity"), ("many", "not a quantity"), ("1.5", "whole number"), ("99999", "a lot")):
+		for value, text in (
+			("0", "Nothing is left"),
+			("-1", "not a quantity"),
+			("many", "not a quantity"),
+			("1.5", "whole number"),
+			("99999", "a lot"),
+		):
 			answer = self.send(page, act="order", **{box: value})
 			self.assertEqual(answer.status_code, 422, value)
 			self.assertIn(text, answer.text)
@@ -227,7 +237,9 @@ class TestOrdering(OverHTTP):
 		doc.save(ignore_permissions=True)
 		frappe.db.commit()
 		session = self.browser()
-		session.post(f"{self.web.url}/api/method/login", data={"usr": user, "pwd": "a-long-Passphrase-77"}, timeout=60)
+		session.post(
+			f"{self.web.url}/api/method/login", data={"usr": user, "pwd": "a-long-Passphrase-77"}, timeout=60
+		)
 		page = self.open(message, "reorder", session)
 		self.assertIn('name="csrf_token"', page.text)
 		forged = self.send(page, session, without=("csrf_token",), act="order")
@@ -249,14 +261,18 @@ class TestOtherAnswers(OverHTTP):
 		self.assertIn("All right, later", answer.text)
 		frappe.db.rollback()
 		self.assertEqual(
-			set(frappe.get_all("Reorder Reminder", {"customer": message.customer}, pluck="snoozed_until")), {until}
+			set(frappe.get_all("Reorder Reminder", {"customer": message.customer}, pluck="snoozed_until")),
+			{until},
 		)
 		self.assertEqual(self.now("Reorder Message", message.name, "last_answer"), "Later")
 		# Another date by the same link counts from then on.
 		day = getdate(add_days(nowdate(), 40))
 		self.send(page, **{"in": "date", "date": str(day)})
 		self.assertEqual(
-			set(frappe.get_all("Reorder Reminder", {"customer": message.customer}, pluck="snoozed_until")) if not frappe.db.rollback() else None, {day}
+			set(frappe.get_all("Reorder Reminder", {"customer": message.customer}, pluck="snoozed_until"))
+			if not frappe.db.rollback()
+			else None,
+			{day},
 		)
 
 	def test_enough(self):
@@ -279,7 +295,8 @@ class TestOtherAnswers(OverHTTP):
 				self.assertEqual(answer.status_code, 422, day)
 				self.assertIn("Give a date after today", answer.text)
 		self.assertEqual(
-			self.now("Reorder Reminder", {"customer": message.customer}, ["expected_on", "snoozed_until"]), (None, None)
+			self.now("Reorder Reminder", {"customer": message.customer}, ["expected_on", "snoozed_until"]),
+			(None, None),
 		)
 
 	def test_fewer(self):
@@ -311,21 +328,30 @@ class TestOtherAnswers(OverHTTP):
 		client = Client(self.web.url)
 		self.open(message, "reorder")
 		self.assertIsNone(self.now("Reorder Message", message.name, "clicked_at"))
-		answer = client.post("reorder.looked_at", as_form=True, token=links.token(message.name, "reorder"), do="reorder")
+		answer = client.post(
+			"reorder.looked_at", as_form=True, token=links.token(message.name, "reorder"), do="reorder"
+		)
 		self.assertEqual(answer.status_code, 200)
 		first = self.now("Reorder Message", message.name, "clicked_at")
 		self.assertTrue(first)
-		client.post("reorder.looked_at", as_form=True, token=links.token(message.name, "reorder"), do="reorder")
+		client.post(
+			"reorder.looked_at", as_form=True, token=links.token(message.name, "reorder"), do="reorder"
+		)
 		self.assertEqual(self.now("Reorder Message", message.name, "clicked_at"), first)
 		self.assertEqual(client.get("reorder.looked_at", token="x", do="reorder").status_code, 403)
-		self.assertEqual(client.post("reorder.looked_at", as_form=True, token="x", do="reorder").status_code, 403)
+		self.assertEqual(
+			client.post("reorder.looked_at", as_form=True, token="x", do="reorder").status_code, 403
+		)
 
 
 class TestOneClick(OverHTTP):
 	def post(self, address, body=None):
 		parts = urlsplit(address)
 		return self.browser().post(
-			f"{self.web.url}{parts.path}?{parts.query}", data=body or ONE_CLICK_BODY, timeout=60, allow_redirects=False
+			f"{self.web.url}{parts.path}?{parts.query}",
+			data=body or ONE_CLICK_BODY,
+			timeout=60,
+			allow_redirects=False,
 		)
 
 	def test_as_a_mail_program_does_it(self):
@@ -353,7 +379,9 @@ class TestOneClick(OverHTTP):
 		from crm_recharge.tests.support.reorder_case import make_contact
 
 		message = self.message()
-		other = preferences.opt_in(make_contact(message.customer, primary=False), message.customer, "test", "yes").name
+		other = preferences.opt_in(
+			make_contact(message.customer, primary=False), message.customer, "test", "yes"
+		).name
 		frappe.db.commit()
 		self.post(links.one_click(message.name))
 		self.assertEqual(self.now("Reorder Preference", other, "opted_in"), 1)
@@ -367,7 +395,11 @@ class TestOneClick(OverHTTP):
 
 	def test_a_token_for_something_else_or_changed(self):
 		message = self.message()
-		for token in (links.token(message.name, "reorder"), links.token(message.name, "stop")[:-2] + "xx", ""):
+		for token in (
+			links.token(message.name, "reorder"),
+			links.token(message.name, "stop")[:-2] + "xx",
+			"",
+		):
 			answer = self.post(f"{links.ONE_CLICK}?token={token}")
 			self.assertEqual(answer.status_code, 403)
 		self.assertEqual(self.now("Reorder Preference", message.preference, "opted_in"), 1)

@@ -89,7 +89,9 @@ def _quantities(form) -> dict[str, Decimal] | None:
 		try:
 			found[row] = view.quantity_of(value)
 		except ValueError:
-			message = _("{0} is not a quantity. Give a number such as 2.").format(frappe.utils.escape_html(str(value)[:20]))
+			message = _("{0} is not a quantity. Give a number such as 2.").format(
+				frappe.utils.escape_html(str(value)[:20])
+			)
 			raise _BadQuantityError(message) from None
 	return found or None
 

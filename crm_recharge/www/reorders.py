@@ -2,7 +2,7 @@ from urllib.parse import urlencode
 
 import frappe
 from frappe import _
-from frappe.utils import add_days, cint, escape_html, format_date, nowdate
+from frappe.utils import add_days, cint, escape_html, nowdate
 
 from crm_recharge.api import reorder as api
 from crm_recharge.credits.errors import CreditError
@@ -49,12 +49,15 @@ def _show(context, customer: str, contact: str | None, form) -> None:
 	context.rows = [_row(item) for item in api.items_of(customer)]
 	wishes = api.wishes_of(customer, contact)
 	context.wishes = wishes | {
-		"since": format_date(wishes["opted_in_at"]) if wishes["opted_in_at"] else None,
-		"paused": format_date(wishes["snoozed_until"]) if wishes["snoozed_until"] else None,
+		"since": view.day(wishes["opted_in_at"]) if wishes["opted_in_at"] else None,
+		"paused": view.day(wishes["snoozed_until"]) if wishes["snoozed_until"] else None,
 		"frequencies": _frequencies(wishes["frequency_days"]),
 	}
 	context.orders_kind = orders.kind_of_document()
-	context.earliest, context.latest = str(add_days(nowdate(), 1)), str(add_days(nowdate(), actions.FURTHEST_DAYS))
+	context.earliest, context.latest = (
+		str(add_days(nowdate(), 1)),
+		str(add_days(nowdate(), actions.FURTHEST_DAYS)),
+	)
 	context.snoozes = [(days, actions.in_days(days)) for days in actions.LATER_DAYS]
 	context.news = _news(customer, form)
 
@@ -64,21 +67,21 @@ def _row(item: dict) -> dict:
 		# A request of its own each time the page is shown: sent twice, it is one order.
 		"key": frappe.generate_hash(length=24),
 		"step": "1" if orders.must_be_whole(item["uom"]) else "any",
-		"uom": _(item["uom"] or ""),
-		"last": format_date(item["last_day"]) if item["last_day"] else None,
+		"uom": view.unit(item["uom"]),
+		"last": view.day(item["last_day"]) if item["last_day"] else None,
 		"when": _when(item),
-		"waits": format_date(item["snoozed_until"]) if item["snoozed_until"] else None,
+		"waits": view.day(item["snoozed_until"]) if item["snoozed_until"] else None,
 	}
 
 
 def _when(item: dict) -> str:
 	if item["expected_on"]:
-		return _("By your own date: {0}").format(format_date(item["expected_on"]))
+		return _("By your own date: {0}").format(view.day(item["expected_on"]))
 	if not item["next_on"]:
 		return _("Not enough purchases yet to say when")
 	if item["next_from"] == item["next_to"]:
-		return _("Around {0}").format(format_date(item["next_on"]))
-	return _("Usually between {0} and {1}").format(format_date(item["next_from"]), format_date(item["next_to"]))
+		return _("Around {0}").format(view.day(item["next_on"]))
+	return _("Usually between {0} and {1}").format(view.day(item["next_from"]), view.day(item["next_to"]))
 
 
 def _frequencies(own: int) -> list[tuple]:

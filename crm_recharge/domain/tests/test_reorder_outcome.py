@@ -17,7 +17,9 @@ def reminder(key, day, hour=9, orders=()):
 
 
 def purchase(key, day, hour=12, quantity=1, orders=()):
-	return Bought(key, START + timedelta(days=day, hours=hour), Decimal(quantity), Decimal(10), frozenset(orders))
+	return Bought(
+		key, START + timedelta(days=day, hours=hour), Decimal(quantity), Decimal(10), frozenset(orders)
+	)
 
 
 def won(reminders, purchases):
@@ -45,7 +47,11 @@ def test_a_table_of_cases():
 		([reminder("r", 0)], [purchase("p", 5, quantity=-1), purchase("q", 6)], {"r": "q"}),
 		# An order by the reminder's link counts for it: after the window, and after a later reminder.
 		([reminder("r", 0, orders=["SO-1"])], [purchase("p", 90, orders=["SO-1"])], {"r": "p"}),
-		([reminder("a", 0, orders=["SO-1"]), reminder("b", 20)], [purchase("p", 22, orders=["SO-1"])], {"a": "p"}),
+		(
+			[reminder("a", 0, orders=["SO-1"]), reminder("b", 20)],
+			[purchase("p", 22, orders=["SO-1"])],
+			{"a": "p"},
+		),
 		([reminder("r", 0, orders=["SO-1"])], [purchase("p", 90, orders=["SO-2"])], {}),
 		([], [purchase("p", 1)], {}),
 	):
@@ -63,7 +69,8 @@ REMINDERS = st.lists(
 	st.builds(reminder, st.uuids().map(str), **MOMENTS, orders=ORDERS), max_size=6, unique_by=lambda r: r.key
 )
 PURCHASES = st.lists(
-	st.builds(purchase, st.uuids().map(str), **MOMENTS, quantity=st.integers(-1, 3), orders=ORDERS), max_size=8
+	st.builds(purchase, st.uuids().map(str), **MOMENTS, quantity=st.integers(-1, 3), orders=ORDERS),
+	max_size=8,
 )
 
 
@@ -86,7 +93,9 @@ def test_what_must_hold_of_every_result(reminders, purchases):
 		if r.orders & bought.orders:
 			continue
 		assert r.at <= bought.at and days_between(r, bought) <= WINDOW
-		assert not any(r.at < other.at <= bought.at for other in reminders), "a later reminder was passed over"
+		assert not any(r.at < other.at <= bought.at for other in reminders), (
+			"a later reminder was passed over"
+		)
 
 
 @given(REMINDERS, PURCHASES)

@@ -83,7 +83,7 @@ def _shown_later(message) -> dict:
 	return {
 		"choices": [(days, in_days(days)) for days in LATER_DAYS],
 		**_days(LATER_DAYS[0]),
-		"until": format_date(until) if until and until > getdate(nowdate()) else None,
+		"until": view.day(until) if until and until > getdate(nowdate()) else None,
 	}
 
 
@@ -94,10 +94,12 @@ def _shown_enough(message) -> dict:
 	expected = max((row.expected_on for row in reminders if row.expected_on), default=None)
 	choices = dict.fromkeys(sorted({days, 30, 60}))
 	return {
-		"choices": [(d, in_days(d) + (f" ({_('as usual')})" if usual and d == days else "")) for d in choices],
+		"choices": [
+			(d, in_days(d) + (f" ({_('as usual')})" if usual and d == days else "")) for d in choices
+		],
 		"usual": days,
 		**_days(days),
-		"until": format_date(expected) if expected and expected > getdate(nowdate()) else None,
+		"until": view.day(expected) if expected and expected > getdate(nowdate()) else None,
 	}
 
 
@@ -173,7 +175,9 @@ def _order(token: str, quantities, seen) -> orders.Placed:
 	message = frappe.get_doc("Reorder Message", message.name)
 	lines = {row: line for row, line in _lines(message, quantities).items() if line.quantity > 0}
 	if not lines:
-		refuse(InvalidRequestError, "nothing_left", _("Nothing is left to order. Choose at least one item."), {})
+		refuse(
+			InvalidRequestError, "nothing_left", _("Nothing is left to order. Choose at least one item."), {}
+		)
 	usual = _usual(message)
 	for row, line in lines.items():
 		orders.check_quantity(line.item_code, line.quantity, line.uom, usual[row].quantity)
@@ -213,7 +217,9 @@ def later(token: str, until) -> datetime.date:
 	until = read_date(until)
 	changes.snooze([row.name for row in _reminders(message)], until)
 	_answered(message, "Later", message.items)
-	timeline.note(message.customer, _("Asked by a reminder's link to be reminded after {0}").format(format_date(until)))
+	timeline.note(
+		message.customer, _("Asked by a reminder's link to be reminded after {0}").format(format_date(until))
+	)
 	return until
 
 
@@ -224,7 +230,9 @@ def enough(token: str, until) -> datetime.date:
 	until = read_date(until)
 	changes.expect([row.name for row in _reminders(message)], until)
 	_answered(message, "Enough", message.items)
-	timeline.note(message.customer, _("Said by a reminder's link to have enough until {0}").format(format_date(until)))
+	timeline.note(
+		message.customer, _("Said by a reminder's link to have enough until {0}").format(format_date(until))
+	)
 	return until
 
 
@@ -235,10 +243,17 @@ def fewer(token: str, days) -> int:
 	days = read_frequency(days)
 	preference = _preference(message)
 	if not preference:
-		refuse(InvalidRequestError, "no_consent", _("You get no reminders from us, so there is nothing to change."), {})
+		refuse(
+			InvalidRequestError,
+			"no_consent",
+			_("You get no reminders from us, so there is nothing to change."),
+			{},
+		)
 	preferences.set_frequency(preference, days, SOURCE)
 	_answered(message, "Fewer")
-	timeline.note(message.customer, _("Asked by a reminder's link for at most one mail in {0} days").format(days))
+	timeline.note(
+		message.customer, _("Asked by a reminder's link for at most one mail in {0} days").format(days)
+	)
 	return days
 
 

@@ -18,7 +18,9 @@ def expect(reminders: list[str], on: datetime.date | None) -> None:
 
 
 def _write(reminders: list[str], field: str, value: datetime.date | None) -> None:
-	rows = frappe.get_all("Reorder Reminder", {"name": ["in", reminders or [""]]}, ["name", "customer", "item_code"])
+	rows = frappe.get_all(
+		"Reorder Reminder", {"name": ["in", reminders or [""]]}, ["name", "customer", "item_code"]
+	)
 	by_customer: dict[str, list[str]] = {}
 	for row in rows:
 		frappe.db.set_value("Reorder Reminder", row.name, field, value)

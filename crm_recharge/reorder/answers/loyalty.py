@@ -85,7 +85,9 @@ def _program(facts):
 		["name", "company", "from_date", "to_date", "expiry_duration"],
 		as_dict=True,
 	)
-	sold_by = frappe.db.get_value(facts.invoice_type, facts.invoice, "company") if facts.invoice else facts.company
+	sold_by = (
+		frappe.db.get_value(facts.invoice_type, facts.invoice, "company") if facts.invoice else facts.company
+	)
 	day = getdate(facts.won_on)
 	if (
 		not program

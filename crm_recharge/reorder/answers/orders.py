@@ -140,7 +140,9 @@ def _in_unit(item: str, quantity: Decimal, uom: str | None) -> Line:
 	stock_uom = frappe.get_cached_value("Item", item, "stock_uom")
 	quantity = quantity if quantity > 0 else Decimal(1)
 	if uom and uom != stock_uom:
-		factor = exact(frappe.db.get_value("UOM Conversion Detail", {"parent": item, "uom": uom}, "conversion_factor"))
+		factor = exact(
+			frappe.db.get_value("UOM Conversion Detail", {"parent": item, "uom": uom}, "conversion_factor")
+		)
 		if factor > 0:
 			units = quantity / factor
 			if units == units.to_integral_value() or not must_be_whole(uom):
@@ -161,7 +163,9 @@ def check_quantity(item: str, quantity: Decimal, uom: str | None, usual: Decimal
 	if not quantity.is_finite() or quantity <= 0:
 		_refuse_quantity("not_positive", _("{0}: give a quantity above zero."), name, quantity)
 	if quantity > max(MOST, usual * 100):
-		_refuse_quantity("too_many", _("{0}: {1} is a lot. Write to us for an order of that size."), name, quantity)
+		_refuse_quantity(
+			"too_many", _("{0}: {1} is a lot. Write to us for an order of that size."), name, quantity
+		)
 	if must_be_whole(uom) and quantity != quantity.to_integral_value():
 		_refuse_quantity("not_whole", _("{0}: give a whole number, not {1}."), name, quantity)
 
@@ -184,7 +188,10 @@ def usable_coupon(coupon_code: str | None) -> str | None:
 	):
 		return None
 	coupon = frappe.db.get_value(
-		"Coupon Code", coupon_code, ["valid_from", "valid_upto", "used", "maximum_use", "pricing_rule"], as_dict=True
+		"Coupon Code",
+		coupon_code,
+		["valid_from", "valid_upto", "used", "maximum_use", "pricing_rule"],
+		as_dict=True,
 	)
 	today = getdate(nowdate())
 	if (
@@ -206,7 +213,11 @@ def open_offer(customer: str, items: Iterable[str]) -> dict:
 		.join(row)
 		.on(row.parent == message.name)
 		.select(message.name, message.coupon_code, message.offer_ends, row.free_shipping)
-		.where((message.customer == customer) & (message.kind == "Reminded") & row.item_code.isin(list(items) or [""]))
+		.where(
+			(message.customer == customer)
+			& (message.kind == "Reminded")
+			& row.item_code.isin(list(items) or [""])
+		)
 		.where((message.offer_ends >= getdate(nowdate())) & message.order_name.isnull())
 		.orderby(message.sent_at, order=frappe.qb.desc)
 	).run(as_dict=True)
@@ -360,7 +371,8 @@ def place(wish: Wish, key: str, content: str) -> Placed:
 		if priced.left_out:
 			names = ", ".join(sorted(priced.left_out))
 			raise NotOrderedError(
-				kind_sentence(), _("Cannot be ordered now: {0} (disabled, not for sale, or without a price).").format(names)
+				kind_sentence(),
+				_("Cannot be ordered now: {0} (disabled, not for sale, or without a price).").format(names),
 			)
 		with by_the_system(), _as_sentence(wish):
 			document = _write(wish, priced.document, key, content)
@@ -405,9 +417,9 @@ def made_by(key: str, content: str | None = None) -> Placed | None:
 			refuse(
 				IdempotencyConflictError,
 				"idempotency_conflict",
-				_("This idempotency_key made {0} {1} with other items. Use a new key for a new order.").format(
-					_(doctype), found[0]
-				),
+				_(
+					"This idempotency_key made {0} {1} with other items. Use a new key for a new order."
+				).format(_(doctype), found[0]),
 				{"order_type": doctype, "order": found[0]},
 			)
 		return Placed(doctype, found[0], repeated=True)
@@ -428,12 +440,15 @@ def _write(wish: Wish, document, key: str, content: str):
 
 def kind_sentence() -> str:
 	"""What a customer reads when an order could not be made for a reason that is not theirs to mend."""
-	return _("We could not take your order just now. Nothing was ordered; our team has been told and will be in touch.")
+	return _(
+		"We could not take your order just now. Nothing was ordered; our team has been told and will be in touch."
+	)
 
 
 def _tell_the_company(wish: Wish, reason: str) -> None:
 	lines = "".join(
-		f"<li>{escape_html(line.item_code)}: {plain(line.quantity)} {escape_html(line.uom or '')}</li>" for line in wish.lines
+		f"<li>{escape_html(line.item_code)}: {plain(line.quantity)} {escape_html(line.uom or '')}</li>"
+		for line in wish.lines
 	)
 	sales_team.ask(
 		wish.customer,

@@ -179,7 +179,9 @@ def _grouped(rows) -> dict[tuple, list]:
 	"""(item, company) → reminders. A mail that could not be sent reminded nobody; it is kept apart, as never won."""
 	grouped = defaultdict(list)
 	for row in rows:
-		grouped[(row.item_code, row.company or None) if row.status != "Failed" else (None, row.name)].append(row)
+		grouped[(row.item_code, row.company or None) if row.status != "Failed" else (None, row.name)].append(
+			row
+		)
 	return grouped
 
 
@@ -208,13 +210,16 @@ def _purchases(customer: str, rows) -> dict[str, list[tuple[str, Bought]]]:
 		came_back = _came_back(customer, items, doctype)
 		origins = _origins(doctype, [line.invoice for line in sold], items) if ordered else {}
 		for line in sold:
-			back_quantity, back_revenue = came_back.get((line.invoice, line.item_code), (Decimal(0), Decimal(0)))
+			back_quantity, back_revenue = came_back.get(
+				(line.invoice, line.item_code), (Decimal(0), Decimal(0))
+			)
 			found[line.item_code].append(
 				(
 					line.company,
 					Bought(
 						f"{doctype}/{line.invoice}",
-						datetime.combine(line.posting_date, datetime.min.time()) + (line.posting_time or timedelta(0)),
+						datetime.combine(line.posting_date, datetime.min.time())
+						+ (line.posting_time or timedelta(0)),
 						exact(line.quantity) + back_quantity,
 						exact(line.revenue) + back_revenue,
 						frozenset(origins.get((line.invoice, line.item_code), ())),
@@ -320,7 +325,11 @@ def _write(row, reminder: Reminded, bought: Bought | None) -> bool:
 			"quantity": Decimal(0),
 			"revenue": Decimal(0),
 		}
-	standing = {**{key: row[key] for key in values}, "quantity": exact(row.quantity), "revenue": exact(row.revenue)}
+	standing = {
+		**{key: row[key] for key in values},
+		"quantity": exact(row.quantity),
+		"revenue": exact(row.revenue),
+	}
 	if all((standing[key] or None) == (value or None) for key, value in values.items()):
 		return False
 	columns = ", ".join(f"`{key}` = %({key})s" for key in values)

@@ -39,7 +39,9 @@ def ask_for(doctype: str, name: str) -> str | None:
 		)
 		document = frappe.get_doc(doctype, name)
 		document.flags.ignore_permissions = True
-		document.add_comment("Info", _("No payment link could be made: {0}").format(frappe.utils.escape_html(reason)))
+		document.add_comment(
+			"Info", _("No payment link could be made: {0}").format(frappe.utils.escape_html(reason))
+		)
 		frappe.db.commit()
 		return None
 
@@ -63,7 +65,9 @@ def address_of(doctype: str, name: str) -> str | None:
 def _request(doctype: str, name: str, gateway_account: str | None) -> str:
 	if doctype != SALES_ORDER or cint(frappe.db.get_value(doctype, name, "docstatus")) != 1:
 		frappe.throw(
-			_("Payment Requests are for submitted Sales Orders. Choose Sales Order and Submit Order in Reorder Settings.")
+			_(
+				"Payment Requests are for submitted Sales Orders. Choose Sales Order and Submit Order in Reorder Settings."
+			)
 		)
 	if not gateway_account:
 		frappe.throw(_("Choose a Payment Gateway Account in Reorder Settings."))
@@ -81,7 +85,12 @@ def _standing_request(doctype: str, name: str):
 	"""The Payment Request of an earlier try that did not come to an address."""
 	found = frappe.db.get_value(
 		"Payment Request",
-		{"reference_doctype": doctype, "reference_name": name, "docstatus": 1, "payment_url": ["is", "not set"]},
+		{
+			"reference_doctype": doctype,
+			"reference_name": name,
+			"docstatus": 1,
+			"payment_url": ["is", "not set"],
+		},
 	)
 	return frappe.get_doc("Payment Request", found) if found else None
 

@@ -2,9 +2,11 @@
 
 from decimal import Decimal
 
+import babel.dates
 import frappe
+from babel.core import UnknownLocaleError
 from frappe import _
-from frappe.utils import cint, date_diff, fmt_money, format_date, nowdate, strip_html
+from frappe.utils import cint, date_diff, fmt_money, format_date, getdate, nowdate, strip_html
 
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
@@ -55,10 +57,12 @@ def basket(wish: Wish, lines: dict[str, Line], priced: Priced) -> dict:
 				"name": facts.get(line.item_code, {}).get("item_name") or line.item_code,
 				"image": facts.get(line.item_code, {}).get("image"),
 				"quantity": "0" if why else plain(line.quantity),
-				"uom": _(line.uom or ""),
+				"uom": unit(line.uom),
 				"step": "1" if orders.must_be_whole(line.uom) else "any",
 				"left_out": why,
-				**(_row_prices(row, currency) if row else {"price": "", "shown": "", "was": "", "amount": ""}),
+				**(
+					_row_prices(row, currency) if row else {"price": "", "shown": "", "was": "", "amount": ""}
+				),
 			}
 		)
 	return {
@@ -100,7 +104,7 @@ def _offer(wish: Wish, document) -> str | None:
 	if document.get("shipping_rule") and wish.free_shipping:
 		parts.append(_("Free shipping."))
 	if parts and wish.offer_ends:
-		parts.append(_("Until {0}.").format(format_date(wish.offer_ends)))
+		parts.append(_("Until {0}.").format(day(wish.offer_ends)))
 	return " ".join(parts) or None
 
 
@@ -108,7 +112,10 @@ def totals(document) -> dict:
 	"""net, charges [(label, amount)], total: of an order with its taxes."""
 	currency = document.currency
 	charges = [
-		(strip_html(row.description or row.account_head), money(row.tax_amount_after_discount_amount, currency))
+		(
+			strip_html(row.description or row.account_head),
+			money(row.tax_amount_after_discount_amount, currency),
+		)
 		for row in document.get("taxes") or []
 		if exact(row.tax_amount_after_discount_amount) and not row.included_in_print_rate
 	]
@@ -128,7 +135,8 @@ def address(document) -> str | None:
 	if not shown:
 		return None
 	lines = shown.replace("<br>", "\n").replace("<br/>", "\n").replace("<br />", "\n")
-	return "\n".join(line.strip() for line in strip_html(lines).split("\n") if line.strip())
+	shown = (line.strip().rstrip(",") for line in strip_html(lines).split("\n"))
+	return "\n".join(line for line in shown if line)
 
 
 def order(doctype: str, name: str) -> dict:
@@ -145,17 +153,34 @@ def order(doctype: str, name: str) -> dict:
 		"items": [
 			{
 				"name": row.item_name,
-				"quantity": f"{plain(exact(row.qty))} {_(row.uom or '')}".strip(),
+				"quantity": f"{plain(exact(row.qty))} {unit(row.uom)}"
+				if unit(row.uom)
+				else f"× {plain(exact(row.qty))}",
 				"amount": money(row.amount, document.currency),
 			}
 			for row in document.items
 		],
 		"ships": address(document),
-		"delivery": format_date(document.delivery_date) if document.get("delivery_date") else None,
-		"valid_till": format_date(document.valid_till) if document.get("valid_till") else None,
+		"delivery": day(document.delivery_date) if document.get("delivery_date") else None,
+		"valid_till": day(document.valid_till) if document.get("valid_till") else None,
 		"pay": payment.address_of(doctype, name) if document.docstatus == 1 else None,
 		**totals(document),
 	}
+
+
+def day(value) -> str:
+	"""A day as people read it in the visitor's language, such as "Dec 9, 2026"."""
+	try:
+		return babel.dates.format_date(
+			getdate(value), "medium", locale=(frappe.local.lang or "en").replace("-", "_")
+		)
+	except (UnknownLocaleError, ValueError):
+		return format_date(value)
+
+
+def unit(uom: str | None) -> str:
+	"""A unit as people read it; none where it only says "pieces"."""
+	return "" if not uom or uom in ("Nos", "Unit") else _(uom)
 
 
 def money(amount, currency: str) -> str:

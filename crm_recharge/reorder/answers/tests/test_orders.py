@@ -9,7 +9,12 @@ from frappe.utils import add_days, getdate, nowdate
 from crm_recharge.credits.errors import IdempotencyConflictError, InvalidRequestError
 from crm_recharge.reorder.answers import actions, links, orders
 from crm_recharge.reorder.answers.orders import Line, NotOrderedError, Wish
-from crm_recharge.reorder.answers.tests.reminded import RemindedCase, make_message, make_reminder, set_settings
+from crm_recharge.reorder.answers.tests.reminded import (
+	RemindedCase,
+	make_message,
+	make_reminder,
+	set_settings,
+)
 from crm_recharge.tests.factories import make_user
 from crm_recharge.tests.support.reorder_case import add_stock, make_buyer, make_invoice, make_item, set_price
 
@@ -81,7 +86,9 @@ class TestOrderByLink(RemindedCase):
 		address = make_address(message.customer)
 		document = self.order(message)
 		self.assertEqual(document.doctype, "Quotation")
-		self.assertEqual((document.party_name, document.docstatus, document.order_type), (message.customer, 0, "Sales"))
+		self.assertEqual(
+			(document.party_name, document.docstatus, document.order_type), (message.customer, 0, "Sales")
+		)
 		self.assertEqual(document.contact_person, message.contact)
 		self.assertEqual(document.shipping_address_name, address)
 		self.assertEqual([(row.qty, row.rate) for row in document.items], [(2, 10), (2, 10)])
@@ -137,7 +144,11 @@ class TestOrderByLink(RemindedCase):
 	def test_quantities_nobody_means_are_refused(self):
 		message = self.reminded()
 		row = message.items[0].name
-		for quantity, code in ((Decimal(0), "nothing_left"), (Decimal("1.5"), "not_whole"), (Decimal(10_001), "too_many")):
+		for quantity, code in (
+			(Decimal(0), "nothing_left"),
+			(Decimal("1.5"), "not_whole"),
+			(Decimal(10_001), "too_many"),
+		):
 			with self.assertRaises(InvalidRequestError) as caught:
 				self.order(message, {row: quantity})
 			self.assertEqual(caught.exception.code, code)
@@ -207,7 +218,12 @@ class TestOrderByLink(RemindedCase):
 		self.assertEqual([row.rate for row in document.items], [8, 9, 10])
 		self.assertEqual(document.grand_total, 54)
 		other = make_buyer()[0]
-		stolen = Wish(other, self.company, (Line(message.items[0].item_code, Decimal(1), "Nos"),), coupon_code=message.coupon_code)
+		stolen = Wish(
+			other,
+			self.company,
+			(Line(message.items[0].item_code, Decimal(1), "Nos"),),
+			coupon_code=message.coupon_code,
+		)
 		frappe.db.set_value("Coupon Code", message.coupon_code, "used", 0)
 		self.assertEqual(orders.price(stolen).document.grand_total, 10, "another customer got the price")
 
@@ -221,7 +237,9 @@ class TestOrderByLink(RemindedCase):
 		self.assertEqual((document.coupon_code, document.grand_total), (None, 20))
 
 	def test_free_shipping_by_the_rule_of_the_settings(self):
-		account = frappe.get_all("Account", {"company": self.company, "is_group": 0, "root_type": "Expense"}, pluck="name")[0]
+		account = frappe.get_all(
+			"Account", {"company": self.company, "is_group": 0, "root_type": "Expense"}, pluck="name"
+		)[0]
 		rule = frappe.new_doc("Shipping Rule")
 		rule.update(
 			{
@@ -250,37 +268,65 @@ class TestOrderByLink(RemindedCase):
 		frappe.db.commit()
 
 	def test_taxes_come_from_the_customers_tax_rule(self):
-		account = frappe.get_all("Account", {"company": self.company, "is_group": 0, "root_type": "Liability"}, pluck="name")
+		account = frappe.get_all(
+			"Account", {"company": self.company, "is_group": 0, "root_type": "Liability"}, pluck="name"
+		)
 		template = frappe.new_doc("Sales Taxes and Charges Template")
 		template.update({"title": frappe.generate_hash(length=8), "company": self.company})
 		template.append(
-			"taxes", {"charge_type": "On Net Total", "account_head": account[0], "rate": 5, "description": "GST 5 %"}
+			"taxes",
+			{"charge_type": "On Net Total", "account_head": account[0], "rate": 5, "description": "GST 5 %"},
 		)
 		template.insert()
 		message = self.reminded()
-		rule = {"doctype": "Tax Rule", "tax_type": "Sales", "customer": message.customer, "company": self.company}
+		rule = {
+			"doctype": "Tax Rule",
+			"tax_type": "Sales",
+			"customer": message.customer,
+			"company": self.company,
+		}
 		frappe.get_doc({**rule, "sales_tax_template": template.name}).insert()
 		document = self.order(message)
 		self.assertEqual((document.taxes_and_charges, document.grand_total), (template.name, 21))
 
 	def test_taxes_come_from_the_companys_template(self):
-		account = frappe.get_all("Account", {"company": self.company, "account_type": "Tax", "is_group": 0}, pluck="name")
-		account = account or frappe.get_all("Account", {"company": self.company, "is_group": 0, "root_type": "Liability"}, pluck="name")
+		account = frappe.get_all(
+			"Account", {"company": self.company, "account_type": "Tax", "is_group": 0}, pluck="name"
+		)
+		account = account or frappe.get_all(
+			"Account", {"company": self.company, "is_group": 0, "root_type": "Liability"}, pluck="name"
+		)
 		template = frappe.new_doc("Sales Taxes and Charges Template")
 		template.update({"title": frappe.generate_hash(length=8), "company": self.company, "is_default": 1})
 		template.append(
-			"taxes", {"charge_type": "On Net Total", "account_head": account[0], "rate": 10, "description": "VAT 10 %"}
+			"taxes",
+			{
+				"charge_type": "On Net Total",
+				"account_head": account[0],
+				"rate": 10,
+				"description": "VAT 10 %",
+			},
 		)
 		template.insert()
 		self.addCleanup(self.no_default, template.name)
 		message = self.reminded()
 		basket = actions.show(links.token(message.name, "reorder"), "reorder")["basket"]
-		self.assertEqual((basket["charges"], basket["net"], basket["total"]), ([("VAT 10 %", "$ 2.00")], "$ 20.00", "$ 22.00"))
+		self.assertEqual(
+			(basket["charges"], basket["net"], basket["total"]),
+			([("VAT 10 %", "$ 2.00")], "$ 20.00", "$ 22.00"),
+		)
 		document = self.order(message)
 		self.assertEqual((document.taxes_and_charges, document.grand_total), (template.name, 22))
 
 	def test_stock_items_services_and_the_customers_own_price_list_and_currency(self):
-		lists = frappe.get_doc({"doctype": "Price List", "price_list_name": frappe.generate_hash(length=8), "selling": 1, "currency": "EUR"})
+		lists = frappe.get_doc(
+			{
+				"doctype": "Price List",
+				"price_list_name": frappe.generate_hash(length=8),
+				"selling": 1,
+				"currency": "EUR",
+			}
+		)
 		lists.insert()
 		goods = make_item(is_stock_item=1)
 		add_stock(goods, 50)
@@ -290,11 +336,18 @@ class TestOrderByLink(RemindedCase):
 		customer, contact = make_buyer(default_price_list=lists.name, default_currency="EUR")
 		for item in (goods, service):
 			make_reminder(customer, item)
-		rate = {"doctype": "Currency Exchange", "from_currency": "EUR", "to_currency": "USD", "date": nowdate()}
+		rate = {
+			"doctype": "Currency Exchange",
+			"from_currency": "EUR",
+			"to_currency": "USD",
+			"date": nowdate(),
+		}
 		if not frappe.db.exists(rate):
 			frappe.get_doc({**rate, "exchange_rate": 1.1}).insert()
 		document = self.order(make_message(customer, contact, [{"item_code": goods}, {"item_code": service}]))
-		self.assertEqual((document.currency, document.selling_price_list, document.grand_total), ("EUR", lists.name, 30))
+		self.assertEqual(
+			(document.currency, document.selling_price_list, document.grand_total), ("EUR", lists.name, 30)
+		)
 		self.assertEqual(document.conversion_rate, 1.1)
 
 
@@ -327,7 +380,9 @@ class TestNotOrdered(RemindedCase):
 		self.refused(message, "frozen")
 		with self.assertRaises(NotOrderedError):
 			actions.reorder(links.token(message.name, "reorder"))
-		self.assertEqual(frappe.db.count("ToDo", {"reference_name": message.customer}), 1, "asked twice, told once")
+		self.assertEqual(
+			frappe.db.count("ToDo", {"reference_name": message.customer}), 1, "asked twice, told once"
+		)
 		self.assertIn("problem", actions.show(links.token(message.name, "reorder"), "reorder"))
 
 	def test_a_credit_limit(self):
@@ -360,7 +415,9 @@ class TestNotOrdered(RemindedCase):
 	def test_what_an_app_refuses_and_a_bug(self):
 		for error in (frappe.ValidationError("the warehouse is closed"), KeyError("the warehouse is closed")):
 			message = self.reminded()
-			with patch("erpnext.selling.doctype.sales_order.sales_order.SalesOrder.on_submit", side_effect=error):
+			with patch(
+				"erpnext.selling.doctype.sales_order.sales_order.SalesOrder.on_submit", side_effect=error
+			):
 				self.refused(message, "the warehouse is closed")
 
 	def test_without_anybody_to_tell_it_is_in_the_error_log(self):

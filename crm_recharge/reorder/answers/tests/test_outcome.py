@@ -9,7 +9,12 @@ from frappe.utils import add_days, getdate, now_datetime, nowdate
 
 from crm_recharge.reorder.answers import actions, links, outcome
 from crm_recharge.reorder.answers.fields import REMINDED
-from crm_recharge.reorder.answers.tests.reminded import RemindedCase, make_message, make_reminder, set_settings
+from crm_recharge.reorder.answers.tests.reminded import (
+	RemindedCase,
+	make_message,
+	make_reminder,
+	set_settings,
+)
 from crm_recharge.tests.support.reorder_case import day, make_buyer, make_invoice, make_item, make_return
 
 OUTCOME = ("won", "won_on", "won_days", "invoice", "quantity", "revenue", "bonus_points")
@@ -17,7 +22,9 @@ OUTCOME = ("won", "won_on", "won_days", "invoice", "quantity", "revenue", "bonus
 
 def make_program(company: str, **values) -> str:
 	program = frappe.new_doc("Loyalty Program")
-	expense = frappe.get_all("Account", {"company": company, "root_type": "Expense", "is_group": 0}, pluck="name")[0]
+	expense = frappe.get_all(
+		"Account", {"company": company, "root_type": "Expense", "is_group": 0}, pluck="name"
+	)[0]
 	program.update(
 		{
 			"loyalty_program_name": frappe.generate_hash(length=10),
@@ -69,7 +76,12 @@ class TestOutcome(OutcomeCase):
 		message = self.reminded(sent=10, kind="Held Out")
 		invoice = make_invoice(message.customer, [message.items[0].item_code], on=4)
 		self.assertEqual(self.rows(message), [(1, day(4), 6, invoice.name, 1, 10, 0)])
-		self.assertEqual(frappe.get_all("Comment", {"reference_name": message.customer, "subject": "crm_recharge reorder"}), [])
+		self.assertEqual(
+			frappe.get_all(
+				"Comment", {"reference_name": message.customer, "subject": "crm_recharge reorder"}
+			),
+			[],
+		)
 
 	def test_before_after_and_at_the_edge_of_the_window(self):
 		for ago, won in ((41, 0), (40, 1), (10, 1), (9, 0)):
@@ -118,10 +130,14 @@ class TestOutcome(OutcomeCase):
 	def test_pos_invoices_and_their_returns(self):
 		message = self.reminded(sent=2)
 		item = message.items[0].item_code
-		invoice = make_invoice(message.customer, {item: 2}, on=0, doctype="POS Invoice", posting_time="23:59:58")
+		invoice = make_invoice(
+			message.customer, {item: 2}, on=0, doctype="POS Invoice", posting_time="23:59:58"
+		)
 		won = self.rows(message)[0]
 		self.assertEqual((won[0], won[3], won[4], won[5]), (1, invoice.name, 2, 20))
-		self.assertEqual(frappe.db.get_value("Reorder Message Item", message.items[0].name, "invoice_type"), "POS Invoice")
+		self.assertEqual(
+			frappe.db.get_value("Reorder Message Item", message.items[0].name, "invoice_type"), "POS Invoice"
+		)
 		make_return(invoice, on=0, posting_time="23:59:59")
 		self.assertEqual(self.rows(message)[0][0], 0)
 
@@ -147,7 +163,9 @@ class TestOutcome(OutcomeCase):
 
 	def euro_account(self) -> str:
 		parent = frappe.db.get_value(
-			"Account", {"company": self.company, "account_type": "Receivable", "is_group": 0}, "parent_account"
+			"Account",
+			{"company": self.company, "account_type": "Receivable", "is_group": 0},
+			"parent_account",
 		)
 		account = {
 			"account_name": "Debtors in Euro",
@@ -184,7 +202,9 @@ class TestOutcome(OutcomeCase):
 				name = order.name
 			invoice = make_sales_invoice(name)
 			invoice.insert().submit()
-			self.assertEqual(self.rows(message)[0][:6], (1, getdate(nowdate()), 80, invoice.name, 2, 20), kind)
+			self.assertEqual(
+				self.rows(message)[0][:6], (1, getdate(nowdate()), 80, invoice.name, 2, 20), kind
+			)
 
 	def test_an_invoice_has_it_worked_out_when_it_is_committed(self):
 		from unittest.mock import patch
@@ -234,7 +254,9 @@ class TestOutcome(OutcomeCase):
 		with patch.object(outcome, "settle_locked", broken):
 			outcome.catch_up()
 		self.assertEqual(frappe.db.get_value("Reorder Message Item", good.items[0].name, "won"), 1)
-		self.assertEqual(frappe.db.get_global(outcome.SEEN), mark, "the mark went past a customer that failed")
+		self.assertEqual(
+			frappe.db.get_global(outcome.SEEN), mark, "the mark went past a customer that failed"
+		)
 		outcome.catch_up()
 		self.assertEqual(frappe.db.get_value("Reorder Message Item", bad.items[0].name, "won"), 1)
 
@@ -247,18 +269,27 @@ class TestOutcome(OutcomeCase):
 			for item in items:
 				make_reminder(customer, item)
 			messages = [
-				make_message(customer, contact, [{"item_code": i} for i in draw.sample(items, draw.randint(1, 2))], sent)
+				make_message(
+					customer,
+					contact,
+					[{"item_code": i} for i in draw.sample(items, draw.randint(1, 2))],
+					sent,
+				)
 				for sent in draw.sample(range(1, 70), 4)
 			]
 			standing = []
 			for _step in range(10):
 				kind = draw.choice(["sell", "sell", "return", "cancel"])
 				if kind == "sell" or not standing:
-					document = make_invoice(customer, {draw.choice(items): draw.randint(1, 3)}, on=draw.randint(0, 70))
+					document = make_invoice(
+						customer, {draw.choice(items): draw.randint(1, 3)}, on=draw.randint(0, 70)
+					)
 					standing.append(document)
 				else:
 					document = draw.choice(standing)
-					returned = frappe.db.exists("Sales Invoice", {"return_against": document.name, "docstatus": 1})
+					returned = frappe.db.exists(
+						"Sales Invoice", {"return_against": document.name, "docstatus": 1}
+					)
 					if kind == "return" and not returned and not document.is_return:
 						standing.append(make_return(document, on=0))
 					elif kind == "cancel" and not returned:
@@ -299,7 +330,10 @@ class TestBonus(OutcomeCase):
 
 	def entries(self, message) -> list[int]:
 		return frappe.get_all(
-			"Loyalty Point Entry", {REMINDED: message.items[0].name}, pluck="loyalty_points", order_by="creation"
+			"Loyalty Point Entry",
+			{REMINDED: message.items[0].name},
+			pluck="loyalty_points",
+			order_by="creation",
 		)
 
 	def balance(self, customer: str) -> int:
@@ -320,7 +354,8 @@ class TestBonus(OutcomeCase):
 		self.assertEqual(self.entries(message), [25])
 		entry = frappe.get_doc("Loyalty Point Entry", {REMINDED: message.items[0].name})
 		self.assertEqual(
-			(entry.expiry_date, entry.posting_date, entry.invoice), (getdate(add_days(day(4), 90)), day(4), None)
+			(entry.expiry_date, entry.posting_date, entry.invoice),
+			(getdate(add_days(day(4), 90)), day(4), None),
 		)
 		self.assertEqual(self.balance(message.customer), 25 + 2)
 

@@ -20,18 +20,30 @@ class TestPayment(RemindedCase):
 		super().setUp()
 		self.account = self.gateway_account()
 		set_settings(
-			order_document="Sales Order", submit_order=1, ask_for_payment=1, payment_gateway_account=self.account
+			order_document="Sales Order",
+			submit_order=1,
+			ask_for_payment=1,
+			payment_gateway_account=self.account,
 		)
 
 	def gateway_account(self) -> str:
 		bank = frappe.get_all(
-			"Account", {"company": self.company, "account_type": ["in", ["Bank", "Cash"]], "is_group": 0}, pluck="name"
+			"Account",
+			{"company": self.company, "account_type": ["in", ["Bank", "Cash"]], "is_group": 0},
+			pluck="name",
 		)[0]
 		found = frappe.db.get_value("Payment Gateway Account", {"payment_gateway": "Test Gateway"})
 		if found:
 			return found
 		account = frappe.new_doc("Payment Gateway Account")
-		account.update({"payment_gateway": "Test Gateway", "payment_account": bank, "currency": "USD", "company": self.company})
+		account.update(
+			{
+				"payment_gateway": "Test Gateway",
+				"payment_account": bank,
+				"currency": "USD",
+				"company": self.company,
+			}
+		)
 		# The gateway itself is a record of the app that brings gateways.
 		account.flags.ignore_links = True
 		return account.insert(ignore_permissions=True).name
@@ -65,12 +77,16 @@ class TestPayment(RemindedCase):
 			(request,) = self.requests(name)
 			self.assertEqual((request.docstatus, request.grand_total, request.payment_url), (1, 20, ADDRESS))
 			asked = gateway.get_payment_url.call_args.kwargs
-			self.assertEqual((asked["amount"], asked["currency"], asked["reference_docname"]), (20, "USD", request.name))
+			self.assertEqual(
+				(asked["amount"], asked["currency"], asked["reference_docname"]), (20, "USD", request.name)
+			)
 			# The link once more asks for no second payment.
 			self.assertEqual(self.order(message)[1], name)
 			self.assertEqual(len(self.requests(name)), 1)
 			self.assertEqual(gateway.get_payment_url.call_count, 1)
-		self.assertEqual(frappe.db.count("Email Queue", {"reference_name": request.name}), 0, "mailed as well")
+		self.assertEqual(
+			frappe.db.count("Email Queue", {"reference_name": request.name}), 0, "mailed as well"
+		)
 
 	def test_paid_or_cancelled_there_is_nothing_to_pay(self):
 		message = self.reminded()
@@ -88,7 +104,9 @@ class TestPayment(RemindedCase):
 		shown = actions.show(links.token(message.name, "reorder"), "reorder")["ordered"]
 		self.assertEqual((shown["name"], shown["pay"]), (name, None))
 		self.assertTrue(
-			frappe.get_all("Error Log", {"method": payment.TITLE, "error": ["like", f"%{name}%gateway is away%"]})
+			frappe.get_all(
+				"Error Log", {"method": payment.TITLE, "error": ["like", f"%{name}%gateway is away%"]}
+			)
 		)
 		notes = frappe.get_all("Comment", {"reference_name": name}, pluck="content")
 		self.assertTrue(any("the gateway is away" in text for text in notes))
@@ -117,7 +135,10 @@ class TestPayment(RemindedCase):
 			self.assertTrue(frappe.db.exists(doctype, name))
 			self.assertEqual(self.requests(name), [])
 			self.assertTrue(
-				frappe.get_all("Error Log", {"method": payment.TITLE, "error": ["like", f"%{name}%{reason}%"]}), reason
+				frappe.get_all(
+					"Error Log", {"method": payment.TITLE, "error": ["like", f"%{name}%{reason}%"]}
+				),
+				reason,
 			)
 
 	def test_not_asked_for(self):

@@ -36,8 +36,12 @@ class TestTask(RemindedCase):
 		invoice = make_invoice(message.customer, [message.items[0].item_code], on=30)
 		row = frappe.db.get_value("Reorder Customer", {"customer": message.customer})
 		frappe.db.set_value("Reorder Customer", row, "revenue_365", 1234.5)
-		frappe.db.set_value("Contact", message.contact, {"mobile_no": "+1 555 0100", "last_name": "O'Hara <b>"})
-		make_message(message.customer, message.contact, [{"item_code": make_item()}], sent=40, last_answer="Later")
+		frappe.db.set_value(
+			"Contact", message.contact, {"mobile_no": "+1 555 0100", "last_name": "O'Hara <b>"}
+		)
+		make_message(
+			message.customer, message.contact, [{"item_code": make_item()}], sent=40, last_answer="Later"
+		)
 		todo = sales_team.tell(message)
 		(task,) = self.tasks(message.customer)
 		self.assertEqual((task.name, task.status, task.allocated_to), (todo, "Open", self.manager))
@@ -105,7 +109,9 @@ class TestTask(RemindedCase):
 		make_invoice(message.customer, [message.items[1].item_code], on=1)
 		outcome.settle(message.customer)
 		self.assertEqual(frappe.db.get_value("ToDo", todo, "status"), "Closed")
-		self.assertTrue(any("the task for the sales team was closed" in text for text in self.notes(message.customer)))
+		self.assertTrue(
+			any("the task for the sales team was closed" in text for text in self.notes(message.customer))
+		)
 
 	def test_the_manager_is_notified(self):
 		message = self.managed()
@@ -115,7 +121,9 @@ class TestTask(RemindedCase):
 
 	def notes(self, customer: str) -> list[str]:
 		return frappe.get_all(
-			"Comment", {"reference_doctype": "Customer", "reference_name": customer, "subject": timeline.SUBJECT}, pluck="content"
+			"Comment",
+			{"reference_doctype": "Customer", "reference_name": customer, "subject": timeline.SUBJECT},
+			pluck="content",
 		)
 
 	def test_the_timeline_and_how_it_is_cleared(self):
@@ -123,10 +131,14 @@ class TestTask(RemindedCase):
 		frappe.get_doc("Customer", message.customer).add_comment("Comment", "A person wrote this")
 		timeline.note(message.customer, "Something happened")
 		self.assertEqual(self.notes(message.customer), ["Something happened"])
-		shown = frappe.get_all("Comment", {"reference_name": message.customer, "comment_type": "Info"}, pluck="content")
+		shown = frappe.get_all(
+			"Comment", {"reference_name": message.customer, "comment_type": "Info"}, pluck="content"
+		)
 		self.assertIn("Something happened", shown)
 		self.assertIsNone(timeline.note("No such customer", "x"))
 		timeline.forget(message.customer)
 		self.assertEqual(self.notes(message.customer), [])
-		left = frappe.get_all("Comment", {"reference_name": message.customer, "comment_type": "Comment"}, pluck="content")
+		left = frappe.get_all(
+			"Comment", {"reference_name": message.customer, "comment_type": "Comment"}, pluck="content"
+		)
 		self.assertEqual(left, ["A person wrote this"])

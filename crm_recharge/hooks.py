@@ -34,7 +34,8 @@ doctype_js = {
 	"Reorder Message": _REORDER,
 	"Reorder Reminder": _REORDER,
 	"Reorder Run": _REORDER,
-	"Reorder Settings": [*_REORDER, "public/js/reorder_history.js"],
+	"Reorder Rule": ["public/js/reorder_preview.js"],
+	"Reorder Settings": [*_REORDER, "public/js/reorder_history.js", "public/js/reorder_preview.js"],
 }
 doctype_list_js = {
 	**{

@@ -107,6 +107,16 @@ def of_items(item_codes) -> dict[str, Rule]:
 	return found
 
 
+def one(name: str) -> Rule:
+	"""What this Reorder Rule says, enabled or not."""
+	return _rule(frappe.db.get_value("Reorder Rule", name, list(FIELDS), as_dict=True))
+
+
+def scope_of(row) -> list:
+	"""[applies_to, subject] of a Reorder Rule."""
+	return [row.applies_to, _subject(row)]
+
+
 def of_item(item_code: str) -> Rule:
 	"""The rule of one item."""
 	return of_items([item_code])[item_code]
@@ -217,7 +227,7 @@ PAGE = 200
 def _customers_with(scopes: list[list], after: str) -> dict[str, list[str]]:
 	"""The next customers in order of name, each with their items in the scopes."""
 	reminder, item = frappe.qb.DocType("Reorder Reminder"), frappe.qb.DocType("Item")
-	within = _in_scopes(item, scopes)
+	within = in_scopes(item, scopes)
 	base = frappe.qb.from_(reminder).join(item).on(item.name == reminder.item_code).where(within)
 	customers = (
 		base.select(reminder.customer)
@@ -235,7 +245,8 @@ def _customers_with(scopes: list[list], after: str) -> dict[str, list[str]]:
 	return found
 
 
-def _in_scopes(item, scopes: list[list]):
+def in_scopes(item, scopes: list[list]):
+	"""A condition on the table Item: within any of these [applies_to, subject]."""
 	conditions = []
 	for applies_to, subject in scopes:
 		if applies_to == "Item":

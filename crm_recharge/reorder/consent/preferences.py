@@ -129,7 +129,10 @@ def _write(preference, values: dict, change: dict):
 	count = frappe.qb.from_(rows).select(Count("*")).where(rows.parent == preference.name).run()[0][0]
 	frappe.get_doc({"doctype": "Reorder Consent Change", **place, "idx": count + 1, **change}).db_insert()
 	frappe.clear_document_cache("Reorder Preference", preference.name)
-	return frappe.get_doc("Reorder Preference", preference.name, for_update=True)
+	written = frappe.get_doc("Reorder Preference", preference.name, for_update=True)
+	written.run_method("on_update")
+	written.notify_update()
+	return written
 
 
 def row(change, source, source_document=None, wording=None, detail=None, by=None) -> dict:

@@ -5,12 +5,13 @@ Nothing here commits. Message, offer, Communication and Email Queue row are of t
 
 import re
 from contextlib import contextmanager
+from datetime import datetime
 from email.utils import formataddr, parseaddr
 
 import frappe
 from frappe import _
 from frappe.email.doctype.email_account.email_account import EmailAccount
-from frappe.utils import cint, escape_html, format_date, get_url, getdate, strip_html
+from frappe.utils import cint, escape_html, flt, format_date, get_url, getdate, strip_html
 from frappe.utils.data import quoted
 
 from crm_recharge.credits.money import exact
@@ -34,6 +35,68 @@ class BrokenTemplateError(frappe.ValidationError):
 
 class NotQueuedError(frappe.ValidationError):
 	"""Frappe put no mail into the queue; the text says for whom."""
+
+
+def draft(customer, dues: list, company: str | None, now: datetime):
+	"""A Reorder Message, not inserted, with a row for each of `dues` (check.Due).
+
+	Args:
+		customer: name and customer_name.
+		now: the moment of reminding, in the site's time zone.
+	"""
+	document = frappe.new_doc("Reorder Message")
+	document.update(
+		{
+			"customer": customer.name,
+			"customer_name": customer.customer_name,
+			"company": company,
+			"sent_at": now,
+		}
+	)
+	facts = {
+		row.name: row
+		for row in frappe.get_all(
+			"Item",
+			{"name": ["in", [due.reminder.item_code for due in dues]]},
+			["name", "item_name", "item_group", "stock_uom"],
+			order_by=None,
+		)
+	}
+	for due in dues:
+		row = due.reminder
+		item = facts.get(row.item_code) or frappe._dict()
+		document.append(
+			"items",
+			{
+				"reminder": row.name,
+				"item_code": row.item_code,
+				"item_name": item.item_name or row.item_name or row.item_code,
+				"item_group": item.item_group or row.item_group,
+				"cycle_key": due.key,
+				"last_day": row.last_day,
+				"days_since": (getdate(now) - getdate(row.last_day)).days,
+				"last_quantity": flt(row.last_quantity),
+				"uom": item.stock_uom,
+				"next_from": row.next_from,
+				"next_on": row.next_on,
+				"next_to": row.next_to,
+				"p_alive": row.p_alive,
+				"rule": due.rule.name,
+			},
+		)
+	return document
+
+
+def offer_what_rules_say(message, ruling: list) -> None:
+	"""Write onto each row what its rule offers."""
+	for row, rule in zip(message.items, ruling, strict=True):
+		row.update(
+			{
+				"discount_percent": float(rule.discount_percent),
+				"free_shipping": int(rule.free_shipping),
+				"loyalty_bonus": rule.loyalty_bonus,
+			}
+		)
 
 
 # -- what a template may use -------------------------------------------------------------------------------

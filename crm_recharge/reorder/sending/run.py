@@ -462,38 +462,7 @@ def _held_back(outcome: Outcome, due: check.Due, reason) -> None:
 
 
 def _new_message(checked: check.Checked, dues: list[check.Due], now: datetime, settings):
-	customer = checked.customer
-	document = frappe.new_doc("Reorder Message")
-	document.update(
-		{
-			"customer": customer.name,
-			"customer_name": customer.customer_name,
-			"company": check.company_of(customer.name, settings),
-			"sent_at": now,
-		}
-	)
-	for due in dues:
-		row = due.reminder
-		document.append(
-			"items",
-			{
-				"reminder": row.name,
-				"item_code": row.item_code,
-				"item_name": row.item_name or frappe.get_cached_value("Item", row.item_code, "item_name"),
-				"item_group": row.item_group or frappe.get_cached_value("Item", row.item_code, "item_group"),
-				"cycle_key": due.key,
-				"last_day": row.last_day,
-				"days_since": (getdate(now) - getdate(row.last_day)).days,
-				"last_quantity": flt(row.last_quantity),
-				"uom": frappe.get_cached_value("Item", row.item_code, "stock_uom"),
-				"next_from": row.next_from,
-				"next_on": row.next_on,
-				"next_to": row.next_to,
-				"p_alive": row.p_alive,
-				"rule": due.rule.name,
-			},
-		)
-	return document
+	return message.draft(checked.customer, dues, check.company_of(checked.customer.name, settings), now)
 
 
 def _mail(checked, dues, now, settings, outcome) -> None:
@@ -504,14 +473,7 @@ def _mail(checked, dues, now, settings, outcome) -> None:
 	valuable_too = bool(checked.row.valuable) and settings.sales_team == "Beside the mail"
 	team = valuable_too or any(rule.channel == BOTH for rule in ruling)
 	document = _new_message(checked, dues, now, settings)
-	for row, rule in zip(document.items, ruling, strict=True):
-		row.update(
-			{
-				"discount_percent": float(rule.discount_percent),
-				"free_shipping": int(rule.free_shipping),
-				"loyalty_bonus": rule.loyalty_bonus,
-			}
-		)
+	message.offer_what_rules_say(document, ruling)
 	template = message.template_of(ruling, settings)
 	document.update(
 		{

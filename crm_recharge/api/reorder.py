@@ -179,8 +179,17 @@ def order_again(
 	wanted = _read_items(reminder, items, quantity)
 	key = _read_key(idempotency_key)
 	customer, contact = _own(_customer_of(wanted, customer))
-	placed = _place(customer, contact, wanted, key)
+	refusal = None
+	try:
+		placed = _place(customer, contact, wanted, key)
+	except orders.NotOrderedError as error:
+		refusal = str(error)
+	# Of a refusal only what the sales team was told is left; that stays.
 	frappe.db.commit()
+	if refusal:
+		# Raised anew, without what led to it: that is the company's affair.
+		frappe.local.response["error"] = {"code": "not_ordered"}
+		frappe.throw(refusal, orders.NotOrderedError(""), title=_("Not ordered"))
 	return _order_of(placed, payment.ask_for(placed.doctype, placed.name))
 
 
@@ -194,13 +203,13 @@ def _place(customer: str, contact: str | None, wanted: list[dict], key: str) -> 
 		company=orders.company_for(customer),
 		lines=lines,
 		contact=contact,
-		origin=_("Ordered by the customer, logged in as {0}.").format(frappe.utils.escape_html(user)),
 		owner=user,
 		**orders.open_offer(customer, [line.item_code for line in lines]),
 	)
 	placed = orders.place(wish, orders.request_key("api", customer, key), orders.content_of(lines))
 	if not placed.repeated:
-		timeline.note(customer, _("Reordered from the account: {0}").format(orders.form_link(placed)))
+		with timeline.speaking():
+			timeline.note(customer, _("Reordered from the account: {0}").format(orders.form_link(placed)))
 	return placed
 
 

@@ -41,7 +41,7 @@ def tell(message) -> str | None:
 		_nobody(message.customer)
 		return None
 	open_rows = [row for row in message.items if not row.won]
-	description = _facts(message, open_rows)
+	description = _facts(message, open_rows, person)
 	todo = open_todo(message.customer)
 	if todo:
 		frappe.db.set_value("ToDo", todo, {"description": description, "date": nowdate()})
@@ -88,7 +88,12 @@ def bought(customer: str) -> None:
 	message = frappe.get_doc("Reorder Message", name)
 	rest = [row for row in message.items if not row.won]
 	if rest:
-		frappe.db.set_value("ToDo", todo, "description", _facts(message, rest))
+		frappe.db.set_value(
+			"ToDo",
+			todo,
+			"description",
+			_facts(message, rest, frappe.db.get_value("ToDo", todo, "allocated_to")),
+		)
 		return
 	document = frappe.get_doc("ToDo", todo)
 	document.status = "Closed"
@@ -154,7 +159,12 @@ def _nobody(customer: str) -> None:
 # -- the facts ----------------------------------------------------------------------------------------------
 
 
-def _facts(message, rows) -> str:
+def _facts(message, rows, person: str) -> str:
+	with timeline.speaking(frappe.db.get_value("User", person, "language")):
+		return _facts_in_words(message, rows)
+
+
+def _facts_in_words(message, rows) -> str:
 	customer = message.customer
 	name = message.customer_name or customer
 	parts = [f"<p><b>{_('{0} is due to reorder').format(escape_html(name))}</b></p>", "<ul>"]

@@ -3,6 +3,8 @@
 Nothing personal is in them: which documents and items, and when. `SUBJECT` marks them, for whoever erases them.
 """
 
+from contextlib import contextmanager
+
 import frappe
 
 SUBJECT = "crm_recharge reorder"
@@ -31,6 +33,17 @@ def note(customer: str | None, html: str) -> str | None:
 		}
 	)
 	return comment.insert(ignore_permissions=True).name
+
+
+@contextmanager
+def speaking(language: str | None = None):
+	"""Texts in `language`, by default the site's own: what a customer does abroad is noted for people here."""
+	before = frappe.local.lang
+	frappe.local.lang = language or frappe.db.get_default("lang") or "en"
+	try:
+		yield
+	finally:
+		frappe.local.lang = before
 
 
 def forget(customer: str) -> None:

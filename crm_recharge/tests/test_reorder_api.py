@@ -188,8 +188,13 @@ class TestOwnItems(ApiCase):
 		frappe.db.set_value("Item", item, "disabled", 1)
 		frappe.db.commit()
 		response = client.post("reorder.order_again", reminder=reminder, idempotency_key=self.key())
-		self.refused(response, 422)
+		self.refused(response, 422, "not_ordered")
 		self.assertEqual(response.json()["exc_type"], "NotOrderedError")
+		self.assertNotIn(item, response.text, "the customer reads the company's reason")
+		frappe.db.rollback()
+		told = frappe.get_all("Error Log", {"method": ["like", f"%{customer}%"]}, pluck="error")
+		self.assertEqual(len(told), 1, "what the company is told was lost with the refusal")
+		self.assertIn("disabled", told[0])
 		self.assertEqual(self.orders_of(customer), [])
 
 	def test_snooze_and_own_date(self):

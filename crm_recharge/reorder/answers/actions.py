@@ -192,9 +192,10 @@ def _order(token: str, quantities, seen) -> orders.Placed:
 		{"order_type": placed.doctype, "order_name": placed.name},
 		update_modified=False,
 	)
-	timeline.note(
-		message.customer, _("Reordered by the link in a reminder: {0}").format(orders.form_link(placed))
-	)
+	with timeline.speaking():
+		timeline.note(
+			message.customer, _("Reordered by the link in a reminder: {0}").format(orders.form_link(placed))
+		)
 	return placed
 
 
@@ -217,9 +218,11 @@ def later(token: str, until) -> datetime.date:
 	until = read_date(until)
 	changes.snooze([row.name for row in _reminders(message)], until)
 	_answered(message, "Later", message.items)
-	timeline.note(
-		message.customer, _("Asked by a reminder's link to be reminded after {0}").format(format_date(until))
-	)
+	with timeline.speaking():
+		timeline.note(
+			message.customer,
+			_("Asked by a reminder's link to be reminded after {0}").format(format_date(until)),
+		)
 	return until
 
 
@@ -230,9 +233,11 @@ def enough(token: str, until) -> datetime.date:
 	until = read_date(until)
 	changes.expect([row.name for row in _reminders(message)], until)
 	_answered(message, "Enough", message.items)
-	timeline.note(
-		message.customer, _("Said by a reminder's link to have enough until {0}").format(format_date(until))
-	)
+	with timeline.speaking():
+		timeline.note(
+			message.customer,
+			_("Said by a reminder's link to have enough until {0}").format(format_date(until)),
+		)
 	return until
 
 
@@ -251,9 +256,10 @@ def fewer(token: str, days) -> int:
 		)
 	preferences.set_frequency(preference, days, SOURCE)
 	_answered(message, "Fewer")
-	timeline.note(
-		message.customer, _("Asked by a reminder's link for at most one mail in {0} days").format(days)
-	)
+	with timeline.speaking():
+		timeline.note(
+			message.customer, _("Asked by a reminder's link for at most one mail in {0} days").format(days)
+		)
 	return days
 
 
@@ -266,7 +272,8 @@ def stop(token: str, source: str = SOURCE) -> bool:
 	if changed:
 		preferences.opt_out(preference, source)
 		_answered(message, "Stop")
-		timeline.note(message.customer, _("Stopped the reminders by the link in one"))
+		with timeline.speaking():
+			timeline.note(message.customer, _("Stopped the reminders by the link in one"))
 	return changed
 
 
@@ -395,7 +402,6 @@ def _wish(message, lines: tuple[Line, ...]) -> Wish:
 		coupon_code=None if over else orders.usable_coupon(message.coupon_code),
 		free_shipping=not over and any(row.free_shipping for row in message.items if row.item_code in wanted),
 		offer_ends=None if over else message.offer_ends,
-		origin=_("Ordered by the customer, by the link in reminder {0}.").format(escape_html(message.name)),
 		message=message.name,
 	)
 

@@ -4,7 +4,7 @@ import datetime
 
 import frappe
 
-from crm_recharge.reorder.learning import pairs
+from crm_recharge.reorder.learning import customers, pairs
 
 
 def snooze(reminders: list[str], until: datetime.date | None) -> None:
@@ -21,9 +21,12 @@ def _write(reminders: list[str], field: str, value: datetime.date | None) -> Non
 	rows = frappe.get_all(
 		"Reorder Reminder", {"name": ["in", reminders or [""]]}, ["name", "customer", "item_code"]
 	)
-	by_customer: dict[str, list[str]] = {}
+	by_customer: dict[str, list] = {}
 	for row in rows:
-		frappe.db.set_value("Reorder Reminder", row.name, field, value)
-		by_customer.setdefault(row.customer, []).append(row.item_code)
-	for customer, items in by_customer.items():
-		pairs.refresh(customer, items)
+		by_customer.setdefault(row.customer, []).append(row)
+	for customer, own in sorted(by_customer.items()):
+		# The customer first, then its rows: as everybody else takes their locks.
+		customers.lock(customer)
+		for row in own:
+			frappe.db.set_value("Reorder Reminder", row.name, field, value)
+		pairs.refresh(customer, [row.item_code for row in own])

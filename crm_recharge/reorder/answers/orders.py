@@ -20,7 +20,7 @@ from crm_recharge.credits.contention import is_contention
 from crm_recharge.credits.errors import IdempotencyConflictError, InvalidRequestError, refuse
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
-from crm_recharge.reorder import sales_team
+from crm_recharge.reorder import sales_team, timeline
 from crm_recharge.reorder.answers.fields import CONTENT, KEY
 
 QUOTATION, SALES_ORDER = "Quotation", "Sales Order"
@@ -44,7 +44,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Wish:
-	"""What a customer wants. `coupon_code` and `free_shipping` are offers that still hold."""
+	"""What a customer wants. `coupon_code` and `free_shipping` are offers that still hold.
+
+	It was asked for by the link in the Reorder Message `message`, or by the user `owner`, whose the document is then.
+	"""
 
 	customer: str
 	company: str
@@ -53,9 +56,8 @@ class Wish:
 	coupon_code: str | None = None
 	free_shipping: bool = False
 	offer_ends: object = None
-	origin: str = ""
-	owner: str | None = None
 	message: str | None = None
+	owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,19 @@ class Priced:
 
 
 class NotOrderedError(frappe.ValidationError):
-	"""Nothing was ordered; the text is for the customer, `reason` for the company."""
+	"""Nothing was ordered. As text it is a kind sentence for the customer; `reason` is for the company."""
 
 	http_status_code = 422
 
-	def __init__(self, sentence: str, reason: str):
+	def __init__(self, reason: str):
 		self.reason = reason
-		super().__init__(sentence)
+		super().__init__(reason)
+
+	def __str__(self) -> str:
+		# Worded when it is read, in the reader's language.
+		return _(
+			"We could not take your order just now. Nothing was ordered; our team has been told and will be in touch."
+		)
 
 
 # -- what a customer usually buys ---------------------------------------------------------------------------
@@ -253,8 +261,8 @@ def price(wish: Wish) -> Priced:
 		document = _draft(wish, lines)
 		unpriced = {row.item_code for row in document.items if _has_no_price(document, row)}
 		if unpriced:
-			left_out |= {item: _("We have no price for it at the moment.") for item in unpriced}
 			document = _draft(wish, [line for line in lines if line.item_code not in unpriced])
+	left_out |= {item: _("We have no price for it at the moment.") for item in unpriced}
 	return Priced(document, left_out)
 
 
@@ -327,11 +335,12 @@ def _has_no_price(document, row) -> bool:
 
 def _refuse_customer(wish: Wish) -> None:
 	row = frappe.db.get_value("Customer", wish.customer, ["disabled", "is_frozen"], as_dict=True)
-	if not row or row.disabled or row.is_frozen:
-		state = _("disabled") if row and row.disabled else _("frozen") if row else _("gone")
-		raise NotOrderedError(kind_sentence(), _("Customer {0} is {1}.").format(wish.customer, state))
-	if not wish.company:
-		raise NotOrderedError(kind_sentence(), _("No company: set it in Reorder Settings."))
+	with timeline.speaking():
+		if not row or row.disabled or row.is_frozen:
+			state = _("disabled") if row and row.disabled else _("frozen") if row else _("gone")
+			raise NotOrderedError(_("Customer {0} is {1}.").format(wish.customer, state))
+		if not wish.company:
+			raise NotOrderedError(_("No company: set it in Reorder Settings."))
 
 
 def _not_for_sale(item_code: str) -> str | None:
@@ -370,10 +379,9 @@ def place(wish: Wish, key: str, content: str) -> Placed:
 		priced = price(wish)
 		if priced.left_out:
 			names = ", ".join(sorted(priced.left_out))
-			raise NotOrderedError(
-				kind_sentence(),
-				_("Cannot be ordered now: {0} (disabled, not for sale, or without a price).").format(names),
-			)
+			with timeline.speaking():
+				text = _("Cannot be ordered now: {0} (disabled, not for sale, or without a price).")
+			raise NotOrderedError(text.format(names))
 		with by_the_system(), _as_sentence(wish):
 			document = _write(wish, priced.document, key, content)
 	except NotOrderedError as error:
@@ -432,17 +440,16 @@ def _write(wish: Wish, document, key: str, content: str):
 	document.insert()
 	if wish.owner:
 		document.db_set("owner", wish.owner, update_modified=False)
-	document.add_comment("Info", wish.origin or _("Ordered by the customer."))
+	document.add_comment("Info", _origin(wish))
 	if frappe.get_cached_doc("Reorder Settings").submit_order:
 		document.submit()
 	return document
 
 
-def kind_sentence() -> str:
-	"""What a customer reads when an order could not be made for a reason that is not theirs to mend."""
-	return _(
-		"We could not take your order just now. Nothing was ordered; our team has been told and will be in touch."
-	)
+def _origin(wish: Wish) -> str:
+	if wish.message:
+		return _("Ordered by the customer, by the link in reminder {0}.").format(escape_html(wish.message))
+	return _("Ordered by the customer, logged in as {0}.").format(escape_html(wish.owner or "?"))
 
 
 def _tell_the_company(wish: Wish, reason: str) -> None:
@@ -450,11 +457,9 @@ def _tell_the_company(wish: Wish, reason: str) -> None:
 		f"<li>{escape_html(line.item_code)}: {plain(line.quantity)} {escape_html(line.uom or '')}</li>"
 		for line in wish.lines
 	)
-	sales_team.ask(
-		wish.customer,
-		_("A customer tried to reorder, and it did not work"),
-		f"<p>{escape_html(strip_html(reason))}</p><ul>{lines}</ul>",
-	)
+	with timeline.speaking():
+		subject = _("A customer tried to reorder, and it did not work")
+	sales_team.ask(wish.customer, subject, f"<p>{escape_html(strip_html(reason))}</p><ul>{lines}</ul>")
 
 
 @contextmanager
@@ -472,20 +477,22 @@ def _as_sentence(wish: Wish):
 			raise
 		if not isinstance(error, frappe.ValidationError | frappe.DoesNotExistError | frappe.PermissionError):
 			frappe.log_error(title=f"Reorder of {wish.customer} failed")
-		raise NotOrderedError(kind_sentence(), strip_html(str(error)) or type(error).__name__) from error
+		raise NotOrderedError(strip_html(str(error)) or type(error).__name__) from error
 
 
 @contextmanager
 def by_the_system():
-	"""As Administrator: ERPNext asks the session's user in many places, and here that is a guest or a customer.
+	"""As Administrator and in the site's language, as if somebody of the company had made it.
 
-	`frappe.set_user` would also empty the request and log the visitor out.
+	ERPNext asks the session's user in many places, and here that is a guest or a customer. `frappe.set_user` would
+	also empty the request and log the visitor out.
 	"""
 	before = frappe.local.session.user
 	frappe.local.session.user = "Administrator"
 	frappe.local.role_permissions, frappe.local.user_perms = {}, None
 	try:
-		yield
+		with timeline.speaking():
+			yield
 	finally:
 		frappe.local.session.user = before
 		frappe.local.role_permissions, frappe.local.user_perms = {}, None

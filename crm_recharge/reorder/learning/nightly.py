@@ -17,7 +17,7 @@ from crm_recharge.reorder.learning.runs import REFIT, Run
 
 AUDIT_NIGHTS = 28
 """Every customer is worked out from its invoices once in so many nights, whatever the hooks have heard."""
-PAGE = 300
+PAGE = 150
 FORECASTS_A_YEAR = 40_000
 """Forecasts kept to be followed up: all of a shop's, or of a huge one's a share drawn by chance."""
 FORECAST = "Reorder Forecast"
@@ -67,7 +67,7 @@ def _catch_up(run: Run) -> None:
 	"""Repair what hooks left over, days that came, and have a share of the customers looked at anew."""
 	began = time.monotonic()
 	left = set()
-	while waiting := [customer for customer in repair.due() if customer not in left]:
+	while waiting := [customer for customer in repair.due(to_foretell=False) if customer not in left]:
 		for customer in waiting:
 			left.add(customer)
 			try:

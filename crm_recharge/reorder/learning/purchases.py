@@ -18,6 +18,8 @@ from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark
 
 SALES, POS = "Sales Invoice", "POS Invoice"
 INVOICES = (SALES, POS)
+KEYS = 150
+"""Keys in one query: beyond 200 MariaDB no longer looks how many rows they find, but guesses."""
 ORDINAL = "TO_DAYS({0}) - 365"
 """MariaDB's count of days, made Python's `date.toordinal()`."""
 
@@ -47,78 +49,163 @@ def as_date(day: int | None) -> date | None:
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
+#
+# Invoices first, then their rows, then what returns refer to, each by a list of keys: as one query MariaDB is apt to
+# read whole tables, whenever its statistics lag behind.
 
 
 def of_invoice(doctype: str, name: str) -> list[Line]:
 	"""The lines of one invoice, whatever its state."""
-	return _read(doctype, "inv.`name` = %(name)s", {"name": name}, any_state=True)
-
-
-def of_pairs(customer: str, items: list[str]) -> list[Line]:
-	"""All submitted lines of one customer and some items."""
-	values = {"customer": customer, "items": tuple(items)}
-	condition = "inv.`customer` = %(customer)s AND row_.`item_code` IN %(items)s"
-	return [line for doctype in INVOICES for line in _read(doctype, condition, values)] if items else []
+	heads = _heads(doctype, "inv.`name` = %(name)s", {"name": name}, any_state=True)
+	return _lines(doctype, heads, _rows_of(doctype, list(heads)))
 
 
 def of_customers(customers: list[str]) -> list[Line]:
 	"""All submitted lines of some customers."""
-	values = {"customers": tuple(customers)}
-	condition = "inv.`customer` IN %(customers)s"
-	return [line for doctype in INVOICES for line in _read(doctype, condition, values)] if customers else []
+	found = []
+	for doctype in INVOICES:
+		heads = _heads(doctype, "inv.`customer` IN %(customers)s", {"customers": tuple(customers) or ("",)})
+		found += _lines(doctype, heads, _rows_of(doctype, list(heads)))
+	return found
 
 
-def _read(doctype: str, condition: str, values: dict, any_state: bool = False) -> list[Line]:
-	"""Lines summed by customer, item and days: one query, in which each invoice is found by an index."""
-	own = own_items()
-	if own:
-		condition += " AND row_.`item_code` NOT IN %(own)s"
-		values = {**values, "own": tuple(own)}
+def of_pairs(customer: str, items: list[str]) -> list[Line]:
+	"""All submitted lines of one customer and some items."""
+	found = []
+	for doctype in INVOICES if items else ():
+		# By the customer's invoices or by the items' rows, whichever are fewer: a till's walk-in customer has
+		# nearly all invoices, a bestseller is on nearly all of them.
+		invoices = _count(f"tab{doctype}", "customer", [customer])
+		if invoices <= _count(f"tab{doctype} Item", "item_code", items):
+			heads = _heads(doctype, "inv.`customer` = %(customer)s", {"customer": customer})
+			rows = _rows_of(doctype, list(heads), items)
+		else:
+			rows = _rows(doctype, "row_.`item_code` IN %(items)s", {"items": tuple(items)})
+			heads = {}
+			for names in _some(list({row[0] for row in rows})):
+				heads |= _heads(
+					doctype,
+					"inv.`name` IN %(names)s AND inv.`customer` = %(customer)s",
+					{"names": names, "customer": customer},
+				)
+		found += _lines(doctype, heads, rows)
+	return found
+
+
+class _Head(NamedTuple):
+	customer: str
+	posted: int
+	return_against: str | None
+
+
+def _heads(doctype: str, condition: str, values: dict, any_state: bool = False) -> dict[str, _Head]:
+	"""Invoices that count, by name."""
 	if not any_state:
 		condition += " AND inv.`docstatus` = 1"
 	if has_mark():
 		condition += f" AND customer.`{NOT_LEARNED}` = 0"
-	rows = frappe.db.sql(_query(doctype, condition), values)
-	return [Line(c, i, posted, on, Decimal(quantity)) for c, i, posted, on, quantity in rows if posted]
+	rows = frappe.db.sql(
+		# The customer's name comes from Customer: an imported invoice may spell it in another case.
+		f"SELECT inv.`name`, customer.`name`, {ORDINAL.format('inv.`posting_date`')}, inv.`return_against`"
+		f" FROM `tab{doctype}` inv STRAIGHT_JOIN `tabCustomer` customer ON customer.`name` = inv.`customer`"
+		f" WHERE {condition} AND COALESCE(inv.`is_opening`, 'No') <> 'Yes' {_COUNTS[doctype]}",
+		values,
+	)
+	return {name: _Head(customer, posted, against) for name, customer, posted, against in rows if posted}
 
 
-def _query(doctype: str, condition: str) -> str:
-	what = _SALES if doctype == SALES else _POS
-	# Names come from Customer and Item: an imported row may spell them in another case.
-	return f"""
-		SELECT customer.`name`, item.`name`, {ORDINAL.format("inv.`posting_date`")} AS posted,
-			{ORDINAL.format(f"IF(row_.`stock_qty` >= 0, inv.`posting_date`, {what['returned_on']})")} AS counts_on,
-			CAST(SUM(row_.`stock_qty`) AS CHAR)
-		FROM `tab{doctype}` inv
-		JOIN `tab{doctype} Item` row_ ON row_.`parent` = inv.`name` AND row_.`parenttype` = '{doctype}'
-		JOIN `tabCustomer` customer ON customer.`name` = inv.`customer`
-		JOIN `tabItem` item ON item.`name` = row_.`item_code`
-		LEFT JOIN `tab{doctype}` orig ON row_.`stock_qty` < 0 AND orig.`name` = inv.`return_against`
-		LEFT JOIN `tab{doctype} Item` orig_row ON row_.`stock_qty` < 0
-			AND orig_row.`name` = row_.`{what["row_link"]}` AND orig_row.`parenttype` = '{doctype}'
-		LEFT JOIN `tab{doctype}` row_inv ON row_inv.`name` = orig_row.`parent`
-		{what["join"]}
-		WHERE {condition} AND row_.`stock_qty` <> 0 AND COALESCE(inv.`is_opening`, 'No') <> 'Yes' {what["counts"]}
-		GROUP BY 1, 2, 3, 4
-	"""
-
-
-_SALES = {
-	"row_link": "sales_invoice_item",
-	# A row of an invoice that sums up a till's was sold on the day of the till's invoice. Without its row such an
-	# invoice names no day.
-	"join": "LEFT JOIN `tabPOS Invoice` till ON till.`name` = orig_row.`pos_invoice`",
-	"returned_on": "COALESCE(till.`posting_date`, IF(row_inv.`is_consolidated`, NULL, row_inv.`posting_date`),"
-	" IF(orig.`is_consolidated`, NULL, orig.`posting_date`))",
-	"counts": "AND inv.`is_debit_note` = 0 AND inv.`is_internal_customer` = 0 AND inv.`is_consolidated` = 0",
-}
-_POS = {
-	"row_link": "pos_invoice_item",
-	"join": "",
-	"returned_on": "COALESCE(row_inv.`posting_date`, orig.`posting_date`)",
+_COUNTS = {
+	SALES: "AND inv.`is_debit_note` = 0 AND inv.`is_internal_customer` = 0 AND inv.`is_consolidated` = 0",
 	# A POS Invoice does not keep whether its customer is internal.
-	"counts": "AND COALESCE(customer.`is_internal_customer`, 0) = 0",
+	POS: "AND COALESCE(customer.`is_internal_customer`, 0) = 0",
 }
+_ROW_LINK = {SALES: "sales_invoice_item", POS: "pos_invoice_item"}
+
+
+def _rows_of(doctype: str, invoices: list[str], items: list[str] | None = None) -> list[tuple]:
+	"""Rows of some invoices."""
+	found: list[tuple] = []
+	for names in _some(invoices):
+		condition, values = "row_.`parent` IN %(names)s", {"names": names}
+		if items is not None:
+			condition, values = f"{condition} AND row_.`item_code` IN %(items)s", {**values, "items": tuple(items)}
+		found += _rows(doctype, condition, values)
+	return found
+
+
+def _rows(doctype: str, condition: str, values: dict) -> list[tuple]:
+	"""(invoice, item, quantity as text, the row it returns) of rows that say something."""
+	own = own_items()
+	if own:
+		condition, values = f"{condition} AND row_.`item_code` NOT IN %(own)s", {**values, "own": tuple(own)}
+	return frappe.db.sql(
+		"SELECT row_.`parent`, item.`name`, CAST(row_.`stock_qty` AS CHAR),"
+		f" IF(row_.`stock_qty` < 0, row_.`{_ROW_LINK[doctype]}`, NULL)"
+		f" FROM `tab{doctype} Item` row_ STRAIGHT_JOIN `tabItem` item ON item.`name` = row_.`item_code`"
+		f" WHERE {condition} AND row_.`parenttype` = '{doctype}' AND row_.`stock_qty` <> 0",
+		values,
+	)
+
+
+def _lines(doctype: str, heads: dict[str, _Head], rows: list[tuple]) -> list[Line]:
+	"""Rows with the days they count on, those of the same days summed."""
+	returned = [
+		(link, heads[invoice].return_against)
+		for invoice, _item, quantity, link in rows
+		if quantity[0] == "-" and invoice in heads
+	]
+	of_row, of_invoice = _days_returned(doctype, returned) if returned else ({}, {})
+	sums: dict[tuple, Decimal] = {}
+	for invoice, item, quantity, link in rows:
+		head = heads.get(invoice)
+		if head is None:
+			continue
+		on = head.posted
+		if quantity[0] == "-":
+			on = of_row.get(link) or of_invoice.get(head.return_against)
+		key = (head.customer, item, head.posted, on)
+		sums[key] = sums.get(key, 0) + Decimal(quantity)
+	return [Line(*key, quantity) for key, quantity in sums.items()]
+
+
+def _days_returned(doctype: str, returned: list[tuple]) -> tuple[dict[str, int], dict[str, int]]:
+	"""The days on which returned goods were bought: by the row that is named, and by the invoice that is.
+
+	An invoice that sums up a till's was not bought on its own day: its rows were, on that of the till's invoice.
+	Without the row it names no day.
+	"""
+	till = "`pos_invoice`" if doctype == SALES else "NULL"
+	rows = _by_key(f"tab{doctype} Item", f"`parent`, {till}", {link for link, _ in returned if link})
+	invoices = {against for _, against in returned if against} | {parent for parent, _ in rows.values()}
+	day, summed_up = ORDINAL.format("`posting_date`"), "`is_consolidated`" if doctype == SALES else "0"
+	days = {
+		name: on
+		for name, (on, is_sum) in _by_key(f"tab{doctype}", f"{day}, {summed_up}", invoices).items()
+		if not is_sum
+	}
+	tills = _by_key("tabPOS Invoice", f"{day}, NULL", {till for _, till in rows.values() if till})
+	of_row = {
+		name: tills[till][0] if till in tills else days.get(parent) for name, (parent, till) in rows.items()
+	}
+	return of_row, days
+
+
+def _by_key(table: str, columns: str, names: set[str]) -> dict[str, tuple]:
+	"""{name: values of columns} of the rows with these names."""
+	found = {}
+	for some in _some(list(names)):
+		rows = frappe.db.sql(f"SELECT `name`, {columns} FROM `{table}` WHERE `name` IN %s", (some,))
+		found |= {row[0]: row[1:] for row in rows}
+	return found
+
+
+def _count(table: str, column: str, values: list[str]) -> int:
+	return frappe.db.sql(f"SELECT COUNT(*) FROM `{table}` WHERE `{column}` IN %s", (tuple(values),))[0][0]
+
+
+def _some(names: list[str]):
+	for start in range(0, len(names), KEYS):
+		yield tuple(names[start : start + KEYS])
 
 
 def own_items() -> set[str]:

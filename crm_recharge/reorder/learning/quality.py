@@ -258,7 +258,9 @@ def items_without_unit(scope: _Scope) -> list[dict]:
 	"""Items that were bought and have no stock unit, or one that does not exist."""
 	found = frappe.db.sql(
 		"SELECT i.`name` AS item_code FROM `tabItem` i LEFT JOIN `tabUOM` u ON u.`name` = i.`stock_uom`"
-		" WHERE u.`name` IS NULL AND EXISTS (SELECT 1 FROM `tabReorder Reminder` r WHERE r.`item_code` = i.`name`)"
+		" WHERE u.`name` IS NULL AND EXISTS (SELECT 1 FROM `tabReorder Reminder` r WHERE r.`item_code` = i.`name`"
+		+ scope.where(customer="r.`customer`")
+		+ ")"
 		+ scope.where(item_code="i.`name`")
 		+ " ORDER BY i.`name` LIMIT %(limit)s",
 		scope.values,

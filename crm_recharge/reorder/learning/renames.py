@@ -54,6 +54,12 @@ def after_rename(doc, method=None, old=None, new=None, merge=False) -> None:
 def on_trash(doc, method=None) -> None:
 	"""A customer or item is deleted: so is what was learned of it. Nothing of ours stands in the way."""
 	field = FIELD[doc.doctype]
+	if doc.doctype == "Customer":
+		from crm_recharge.reorder.privacy import erasing
+
+		# Of what was mailed the counts stay, without a name.
+		erasing.erase_customer(doc.name)
+		return
 	if doc.doctype == "Item":
 		customers.sweep_soon()
 		_count_changes("Item", doc.name)
@@ -73,15 +79,6 @@ def on_trash(doc, method=None) -> None:
 	_unlink_reminders(field, doc.name)
 	for doctype in ("Reorder Purchase Day", "Reorder Reminder", "Reorder Forecast"):
 		frappe.db.delete(doctype, {field: doc.name})
-	if doc.doctype == "Customer":
-		messages = frappe.get_all("Reorder Message", {"customer": doc.name}, pluck="name")
-		for some in _some(messages):
-			frappe.db.delete("Reorder Message Item", {"parent": ["in", some]})
-			frappe.db.delete("Reorder Message", {"name": ["in", some]})
-		for preference in frappe.get_all("Reorder Preference", {"customer": doc.name}, pluck="name"):
-			frappe.db.delete("Reorder Consent Change", {"parent": preference})
-			frappe.db.delete("Reorder Preference", {"name": preference})
-		frappe.db.delete("Reorder Customer", {"customer": doc.name})
 
 
 # -- making way --------------------------------------------------------------------------------------------------------

@@ -48,14 +48,19 @@ def sweep(limit: int = BATCH) -> list[str]:
 	return done
 
 
-def due(limit: int = BATCH) -> list[str]:
-	"""Customers with something left to do, each found by an index."""
+def due(limit: int = BATCH, to_foretell: bool = True) -> list[str]:
+	"""Customers with something left to do, each found by an index.
+
+	Args:
+		to_foretell: also those where only a forecast is missing.
+	"""
+	foretell = "UNION (SELECT `customer` FROM `tabReorder Reminder` WHERE `forecast_on` IS NULL LIMIT %(limit)s)"
 	found = frappe.db.sql(
 		"""
 		(SELECT `customer` FROM `tabReorder Customer` WHERE `stale` = 1 ORDER BY `learned_at` LIMIT %(limit)s)
 		UNION (SELECT `customer` FROM `tabReorder Reminder` WHERE `relearn_on` <= %(today)s LIMIT %(limit)s)
-		UNION (SELECT `customer` FROM `tabReorder Reminder` WHERE `forecast_on` IS NULL LIMIT %(limit)s)
-		""",
+		"""
+		+ (foretell if to_foretell else ""),
 		{"today": purchases.as_date(purchases.today()), "limit": limit},
 		pluck=True,
 	)

@@ -235,34 +235,45 @@ def purchases_since(customer: str, last_days: dict[str, date]) -> dict[str, date
 		.groupby(learned.item_code)
 		.run()
 	)
-	recent = frappe.utils.now_datetime() - timedelta(days=DRAFT_DAYS)
 	for doctype in ("Sales Invoice", "POS Invoice"):
-		invoice, row = frappe.qb.DocType(doctype), frappe.qb.DocType(f"{doctype} Item")
-		back = frappe.qb.DocType(doctype).as_("back")
-		back_row = frappe.qb.DocType(f"{doctype} Item").as_("back_row")
-		came_back = (
-			frappe.qb.from_(back)
-			.join(back_row)
-			.on(back_row.parent == back.name)
-			.select(Sum(-back_row.stock_qty))
-			.where(
-				(back.return_against == invoice.name)
-				& (back.docstatus == 1)
-				& (back_row.item_code == row.item_code)
-			)
+		came_back = _returned(doctype, customer, codes, earliest)
+		note(
+			(code, day)
+			for name, code, day, sold in _invoiced(doctype, customer, codes, earliest)
+			if flt(sold) > came_back.get((name, code), 0)
 		)
-		rows = (
-			frappe.qb.from_(invoice)
-			.join(row)
-			.on(row.parent == invoice.name)
-			.select(row.item_code, invoice.posting_date, Sum(row.stock_qty), came_back)
-			.where((invoice.customer == customer) & (invoice.posting_date > earliest))
-			.where((invoice.is_return == 0) & row.item_code.isin(codes) & (row.qty > 0))
-			.where((invoice.docstatus == 1) | ((invoice.docstatus == 0) & (invoice.modified > recent)))
-			.groupby(invoice.name, row.item_code)
-		).run()
-		note((code, day) for code, day, sold, returned in rows if flt(sold) > flt(returned))
 	return found
+
+
+def _invoiced(doctype: str, customer: str, codes: list[str], after: date) -> tuple:
+	"""(invoice, item, day, quantity) of what was invoiced after a day, drafts of the last weeks included."""
+	invoice, row = frappe.qb.DocType(doctype), frappe.qb.DocType(f"{doctype} Item")
+	recent = frappe.utils.now_datetime() - timedelta(days=DRAFT_DAYS)
+	return (
+		frappe.qb.from_(invoice)
+		.join(row)
+		.on(row.parent == invoice.name)
+		.select(invoice.name, row.item_code, invoice.posting_date, Sum(row.stock_qty))
+		.where((invoice.customer == customer) & (invoice.posting_date > after))
+		.where((invoice.is_return == 0) & row.item_code.isin(codes) & (row.qty > 0))
+		.where((invoice.docstatus == 1) | ((invoice.docstatus == 0) & (invoice.modified > recent)))
+		.groupby(invoice.name, row.item_code)
+	).run()
+
+
+def _returned(doctype: str, customer: str, codes: list[str], after: date) -> dict[tuple, float]:
+	"""(invoice, item) → quantity that came back of it."""
+	invoice, row = frappe.qb.DocType(doctype), frappe.qb.DocType(f"{doctype} Item")
+	rows = (
+		frappe.qb.from_(invoice)
+		.join(row)
+		.on(row.parent == invoice.name)
+		.select(invoice.return_against, row.item_code, Sum(-row.stock_qty))
+		.where((invoice.customer == customer) & (invoice.posting_date > after) & (invoice.docstatus == 1))
+		.where((invoice.is_return == 1) & row.item_code.isin(codes))
+		.groupby(invoice.return_against, row.item_code)
+	).run()
+	return {(against, code): flt(quantity) for against, code, quantity in rows}
 
 
 def open_orders(customer: str, codes: list[str], today: date) -> dict[str, str]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from email.utils import formataddr, parseaddr
 
 import frappe
+from bs4 import BeautifulSoup
 from frappe import _
 from frappe.email.doctype.email_account.email_account import EmailAccount
 from frappe.utils import cint, escape_html, flt, format_date, get_url, getdate, strip_html
@@ -19,6 +20,8 @@ from crm_recharge.domain.money import plain
 from crm_recharge.reorder.consent.checkbox import SENSITIVE
 
 TEMPLATE = "Reorder Reminder"
+ENVELOPE = "reorder_reminder"
+"""templates/emails/reorder_reminder.html and .txt: the rendered texts, as they are."""
 ACTIONS = ("reorder", "later", "enough", "fewer", "stop")
 SUBJECT_LENGTH = 140
 TRACKER = "<!--email_open_check-->"
@@ -130,7 +133,7 @@ def context_of(
 	if discounts or free_shipping:
 		offer = {
 			"coupon_code": message.coupon_code or "",
-			"ends": format_date(message.offer_ends) if message.offer_ends else "",
+			"ends": _day(message.offer_ends),
 			"free_shipping": free_shipping,
 			"discount": bool(discounts),
 		}
@@ -147,10 +150,15 @@ def context_of(
 		"loyalty_bonus": sum(item["loyalty_bonus"] for item in items),
 		"links": dict(links),
 		"postal_address": (settings.postal_address or "").strip(),
-		"opted_in_on": format_date(preference.opted_in_at) if preference and preference.opted_in_at else "",
+		"opted_in_on": _day(preference.opted_in_at) if preference and preference.opted_in_at else "",
 		"sensitive": is_sensitive(row.item_group for row in message.items),
 		"preview": preview,
 	}
+
+
+def _day(day) -> str:
+	"""A day in words, as the reader's language has it."""
+	return format_date(day, "long") if day else ""
 
 
 def _what(names: list[str]) -> str:
@@ -170,12 +178,12 @@ def _item(row, picture: str | None) -> dict:
 		"image": picture or "",
 		"initial": (row.item_name or row.item_code or "?").strip()[:1].upper(),
 		"days_since": cint(row.days_since),
-		"last_day": format_date(row.last_day) if row.last_day else "",
+		"last_day": _day(row.last_day),
 		"quantity": plain(quantity) if quantity else "",
 		"uom": _(row.uom) if row.uom else "",
-		"next_from": format_date(row.next_from) if row.next_from else "",
-		"next_on": format_date(row.next_on) if row.next_on else "",
-		"next_to": format_date(row.next_to) if row.next_to else "",
+		"next_from": _day(row.next_from),
+		"next_on": _day(row.next_on),
+		"next_to": _day(row.next_to),
 		"discount_percent": plain(discount) if discount else "",
 		"free_shipping": bool(row.free_shipping),
 		"loyalty_bonus": cint(row.loyalty_bonus),
@@ -240,6 +248,31 @@ def render(template: str, context: dict, neutral_subject: str) -> tuple[str, str
 	if not strip_html(body or "").strip():
 		raise BrokenTemplateError(template, _("its text is empty"))
 	return subject, body
+
+
+def plain_text(html: str) -> str:
+	"""The text of a mail: what is shown, one block a line, links with their addresses."""
+	page = BeautifulSoup(html, "html.parser")
+	for tag in (
+		page.find_all(style=_HIDDEN)
+		+ page.find_all(attrs={"aria-hidden": "true"})
+		+ page.find_all(["img", "style", "script", "head"])
+	):
+		tag.extract()
+	for link in page.find_all("a", href=True):
+		address = link["href"]
+		link.replace_with(
+			f"{link.get_text(' ', strip=True)}: {address}" if address.startswith("http") else link.get_text()
+		)
+	for tag in page.find_all(["br", *_BLOCKS]):
+		tag.insert_before("\n")
+		tag.insert_after("\n")
+	lines = (" ".join(line.split()) for line in page.get_text().split("\n"))
+	return "\n".join(line for line in lines if line and line != "·") + "\n"
+
+
+_HIDDEN = re.compile(r"display:\s*none")
+_BLOCKS = ("p", "div", "td", "th", "tr", "table", "li", "ul", "ol", "h1", "h2", "h3", "h4", "hr")
 
 
 def _escaped(value):
@@ -332,7 +365,9 @@ def queue(message, subject: str, body: str, record: str, sender: str, settings, 
 		sender=sender,
 		reply_to=settings.reply_to or None,
 		subject=subject,
-		message=body,
+		# Of a table layout Frappe's own plain text makes Markdown tables.
+		template=ENVELOPE,
+		args={"html": body, "text": plain_text(body)},
 		reference_doctype="Customer",
 		reference_name=message.customer,
 		communication=communication.name,

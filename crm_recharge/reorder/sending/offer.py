@@ -5,6 +5,7 @@ hangs on the coupon and each further one on a condition that names it. Each of t
 ERPNext would let the rule, coupon or not, take the place of the shop's own rules for the item.
 """
 
+import json
 import secrets
 from collections import defaultdict
 from datetime import date, timedelta
@@ -141,9 +142,10 @@ def clean_up() -> dict:
 	"""Daily: put away the offers that are over or used. Returns how many, and the problems.
 
 	Their Pricing Rules are deleted, or disabled where a document used them; so are coupons nobody used. Documents
-	that used an offer keep their prices and their links.
+	that used an offer keep their prices and their links. One that fails does not stop the others; a Reorder Run
+	tells what was done.
 	"""
-	today, after = getdate(now_datetime()), ""
+	started, today, after = now_datetime(), getdate(now_datetime()), ""
 	cleared, problems = 0, []
 	while names := _over(today, after):
 		for name in names:
@@ -162,7 +164,29 @@ def clean_up() -> dict:
 						reference_name=name,
 					)
 					frappe.db.commit()
+	if cleared or problems:
+		_record(started, cleared, problems)
 	return {"cleared": cleared, "problems": problems}
+
+
+def _record(started, cleared: int, problems: list[str]) -> None:
+	frappe.get_doc(
+		{
+			"doctype": "Reorder Run",
+			"kind": "Clean-up",
+			"status": "Done with Problems" if problems else "Done",
+			"progress": 100,
+			"started_at": started,
+			"ended_at": now_datetime(),
+			"heartbeat_at": now_datetime(),
+			"total": cleared + len(problems),
+			"done": cleared,
+			"summary": _("{0} offers put away.").format(cleared),
+			"figures": json.dumps({"cleared": cleared, "problems": len(problems)}),
+			"problems": "\n".join(problems[:200]) or None,
+		}
+	).insert(ignore_permissions=True)
+	frappe.db.commit()
 
 
 def _over(today: date, after: str) -> list[str]:

@@ -44,7 +44,8 @@ def send_test(rule: str | None = None, customer: str | None = None) -> str:
 		sender=facts["sender"],
 		reply_to=frappe.get_cached_doc("Reorder Settings").reply_to or None,
 		subject=_("[Test] {0}").format(subject),
-		message=body,
+		template=message.ENVELOPE,
+		args={"html": body, "text": message.plain_text(body)},
 		add_unsubscribe_link=0,
 		delayed=True,
 	)

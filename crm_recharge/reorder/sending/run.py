@@ -391,6 +391,11 @@ def _attempt(customer: str, now: datetime, trigger: str) -> Outcome:
 	checked = check.look(customer, row, now, settings)
 	if checked.preference and not _still_consents(checked.preference.name):
 		return Outcome(reasons=Counter({"no_consent": 1}))
+	if bool(row.held_out) != checked.held_out:
+		# A customer who is new since the draw was last written.
+		frappe.db.set_value(
+			"Reorder Customer", row.name, "held_out", int(checked.held_out), update_modified=False
+		)
 	outcome = Outcome()
 	by_mail, by_team = _sorted(checked, settings, outcome)
 	if checked.held_out:
@@ -407,7 +412,7 @@ def _attempt(customer: str, now: datetime, trigger: str) -> Outcome:
 
 def _locked(customer: str):
 	rows = frappe.db.sql(
-		"SELECT `name`, `customer`, `valuable`, `last_sent_at` FROM `tabReorder Customer`"
+		"SELECT `name`, `customer`, `valuable`, `last_sent_at`, `held_out` FROM `tabReorder Customer`"
 		" WHERE `customer` = %s FOR UPDATE",
 		customer,
 		as_dict=True,

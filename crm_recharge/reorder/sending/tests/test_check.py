@@ -372,6 +372,7 @@ class TestHeldOut(SendingCase):
 		self.assertTrue(outcome.held_out and not outcome.mailed)
 		(message,) = self.messages(customer)
 		self.assertEqual((message.kind, message.status), ("Held Out", "Held Out"))
+		self.assertEqual(frappe.db.get_value("Reorder Customer", {"customer": customer}, "held_out"), 1)
 		self.assertFalse(message.email or message.contact or message.coupon_code)
 		self.assertEqual(self.queued(customer), [])
 

@@ -190,8 +190,20 @@ class TestText(SendingCase):
 		customer = self.buyer(make_item(item_name="Tea"))
 		self.remind(customer)
 		text = text_of(self.mail(customer))
+		self.assertNotIn("| --- |", text)
+		self.assertRegex(text, r"(?m)^Reorder: http\S+do=reorder\S+\s*$")
 		for words in ("Tea", "Remind me later", "I still have enough", "Fewer mails", "Stop", "do=reorder"):
 			self.assertIn(words, text)
+
+	def test_plain_text_is_what_is_shown(self):
+		html = (
+			'<style>p {}</style><div style="display: none">hidden</div><p>Hello <b>you</b></p>'
+			'<table><tr><td>One</td><td>Two &amp; three</td></tr></table><a href="https://a.example/?b=1&amp;c=2">Go</a>'
+			'<img alt="picture" src="x"><a href="#">nowhere</a>'
+		)
+		self.assertEqual(
+			message.plain_text(html), "Hello you\nOne\nTwo & three\nGo: https://a.example/?b=1&c=2nowhere\n"
+		)
 
 
 class TestFollowUp(SendingCase):

@@ -1,6 +1,7 @@
 """The offer of a mail: for that customer and those items, once, until it ends; proved on ERPNext's documents."""
 
 from decimal import Decimal
+from unittest.mock import patch
 
 import frappe
 from frappe.utils import add_days, getdate, nowdate
@@ -251,6 +252,24 @@ class TestCleanUp(OfferCase):
 		)
 		quotation.reload()
 		self.assertEqual(self.rates(quotation), [Decimal(90)])
+
+	def test_one_that_fails_does_not_stop_the_others(self):
+		messages = [self.mailed_offer(10)[1].name for _number in range(2)]
+		frappe.db.set_value("Reorder Message", {"name": ["in", messages]}, "offer_ends", day(1))
+		frappe.db.commit()
+		put_away = offer.put_away
+
+		def fail(name):
+			if name == min(messages):
+				raise ZeroDivisionError("a bad one")
+			put_away(name)
+
+		with patch.object(offer, "put_away", fail):
+			found = offer.clean_up()
+		self.assertEqual(found, {"cleared": 1, "problems": [f"{min(messages)}: a bad one"]})
+		run = frappe.get_last_doc("Reorder Run", {"kind": "Clean-up"})
+		self.assertEqual((run.status, run.done, run.total), ("Done with Problems", 1, 2))
+		self.assertEqual(offer.clean_up()["cleared"], 1)
 
 	def test_again_changes_nothing(self):
 		_customer, message, _items = self.mailed_offer(10)

@@ -51,7 +51,7 @@ def remind_at(customers: list[str], start: float, locked: bool) -> int:
 		else lambda customer: frappe.db.get_value(
 			"Reorder Customer",
 			{"customer": customer},
-			["name", "customer", "valuable", "last_sent_at"],
+			["name", "customer", "valuable", "last_sent_at", "held_out"],
 			as_dict=True,
 		)
 	)

@@ -52,14 +52,13 @@ def show(token: str, action: str, quantities: dict[str, Decimal] | None = None) 
 
 
 def language_of(message: str) -> str | None:
-	"""The language of the customer (or its contact's login) that Reorder Message `message` went to, if known."""
+	"""The language that Reorder Message `message` was written in: its contact's login's, else the customer's."""
 	row = frappe.db.get_value("Reorder Message", message, ["customer", "contact"])
 	if not row:
 		return None
 	user = frappe.db.get_value("Contact", row[1], "user") if row[1] else None
-	return frappe.db.get_value("Customer", row[0], "language") or (
-		frappe.db.get_value("User", user, "language") if user else None
-	)
+	own = frappe.db.get_value("User", user, "language") if user else None
+	return own or frappe.db.get_value("Customer", row[0], "language")
 
 
 def _shown_order(message, quantities) -> dict:

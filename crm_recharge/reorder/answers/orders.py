@@ -123,20 +123,13 @@ def usual_lines(customer: str, quantities: dict[str, Decimal]) -> dict[str, Line
 def _last_units(customer: str, items: list[str]) -> dict[str, str]:
 	found: dict[str, tuple] = {}
 	for doctype in ("Sales Invoice", "POS Invoice"):
-		invoice, row = frappe.qb.DocType(doctype), frappe.qb.DocType(f"{doctype} Item")
-		rows = (
-			frappe.qb.from_(invoice)
-			.join(row)
-			.on(row.parent == invoice.name)
-			.select(row.item_code, row.uom, invoice.posting_date, invoice.creation)
-			.where(
-				(invoice.customer == customer)
-				& (invoice.docstatus == 1)
-				& (invoice.is_return == 0)
-				& row.item_code.isin(items)
-			)
-			.orderby(invoice.posting_date, invoice.creation)
-		).run()
+		# By the customer first: a popular item has been sold a million times.
+		rows = frappe.db.sql(
+			f"""SELECT STRAIGHT_JOIN r.`item_code`, r.`uom`, i.`posting_date`, i.`creation`
+			FROM `tab{doctype}` i JOIN `tab{doctype} Item` r ON r.`parent` = i.`name` AND r.`parenttype` = '{doctype}'
+			WHERE i.`customer` = %s AND i.`docstatus` = 1 AND i.`is_return` = 0 AND r.`item_code` IN %s""",
+			(customer, tuple(items)),
+		)
 		for item, uom, day, creation in rows:
 			if item not in found or (day, creation) >= found[item][0]:
 				found[item] = ((day, creation), uom)

@@ -236,7 +236,8 @@ def _sold(doctype: str, customer: str, items: list[str], since: date) -> list:
 		else ""
 	)
 	return frappe.db.sql(
-		f"""SELECT i.`name` AS `invoice`, i.`company`, i.`posting_date`, i.`posting_time`, r.`item_code`,
+		# By the customer first: a popular item has been sold a million times.
+		f"""SELECT STRAIGHT_JOIN i.`name` AS `invoice`, i.`company`, i.`posting_date`, i.`posting_time`, r.`item_code`,
 			CAST(SUM(r.`stock_qty`) AS CHAR) AS `quantity`, CAST(SUM(r.`base_net_amount`) AS CHAR) AS `revenue`
 		FROM `tab{doctype}` i JOIN `tab{doctype} Item` r ON r.`parent` = i.`name` AND r.`parenttype` = '{doctype}'
 		WHERE i.`customer` = %(customer)s AND i.`docstatus` = 1 AND i.`is_return` = 0
@@ -256,7 +257,7 @@ def _came_back(customer: str, items: list[str], doctype: str) -> dict[tuple, tup
 	"""
 	link = "sales_invoice_item" if doctype == SALES else "pos_invoice_item"
 	queries = [
-		f"""SELECT i.`return_against` AS `invoice`, r.`item_code`, r.`stock_qty`, r.`base_net_amount`
+		f"""SELECT STRAIGHT_JOIN i.`return_against` AS `invoice`, r.`item_code`, r.`stock_qty`, r.`base_net_amount`
 		FROM `tab{doctype}` i JOIN `tab{doctype} Item` r ON r.`parent` = i.`name` AND r.`parenttype` = '{doctype}'
 		LEFT JOIN `tab{doctype} Item` o ON o.`name` = r.`{link}`
 		WHERE i.`customer` = %(customer)s AND i.`docstatus` = 1 AND i.`is_return` = 1
@@ -266,7 +267,7 @@ def _came_back(customer: str, items: list[str], doctype: str) -> dict[tuple, tup
 		queries[0] += " AND i.`is_consolidated` = 0 AND COALESCE(o.`pos_invoice`, '') = ''"
 	else:
 		queries.append(
-			"""SELECT o.`pos_invoice` AS `invoice`, r.`item_code`, r.`stock_qty`, r.`base_net_amount`
+			"""SELECT STRAIGHT_JOIN o.`pos_invoice` AS `invoice`, r.`item_code`, r.`stock_qty`, r.`base_net_amount`
 			FROM `tabSales Invoice` i JOIN `tabSales Invoice Item` r
 				ON r.`parent` = i.`name` AND r.`parenttype` = 'Sales Invoice'
 			JOIN `tabSales Invoice Item` o ON o.`name` = r.`sales_invoice_item`

@@ -11,7 +11,7 @@ import frappe
 from frappe.utils import now_datetime
 
 from crm_recharge.domain.reorder import Priors, PriorsError, Resolved, calibrate, fit
-from crm_recharge.domain.reorder.purchases import PairState
+from crm_recharge.domain.reorder.purchases import PairState, PurchaseError
 from crm_recharge.reorder.learning import bulk, purchases
 from crm_recharge.reorder.learning.purchases import ORDINAL
 
@@ -140,10 +140,13 @@ def resolved(today: int, limit: int = MAX_RESOLVED) -> Iterator[Resolved]:
 		" WHERE `asked` < %s ORDER BY `name` LIMIT %s",
 		(purchases.as_date(today), limit),
 	)
-	for customer, item, group, asked_on, bought_on, state in rows:
-		yield Resolved(
-			customer, item, group or None, PairState.from_dict(json.loads(state)), asked_on, bought_on, today
-		)
+	for customer, item, group, asked_on, bought_on, text in rows:
+		try:
+			state = PairState.from_dict(json.loads(text))
+		except (PurchaseError, ValueError, TypeError):
+			continue  # damaged, or of another version: one of thousands
+		if state.days:
+			yield Resolved(customer, item, group or None, state, asked_on, bought_on, today)
 
 
 def coverage(today: int) -> float | None:

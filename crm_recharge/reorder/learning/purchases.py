@@ -128,7 +128,10 @@ def _rows_of(doctype: str, invoices: list[str], items: list[str] | None = None) 
 	for names in _some(invoices):
 		condition, values = "row_.`parent` IN %(names)s", {"names": names}
 		if items is not None:
-			condition, values = f"{condition} AND row_.`item_code` IN %(items)s", {**values, "items": tuple(items)}
+			condition, values = (
+				f"{condition} AND row_.`item_code` IN %(items)s",
+				{**values, "items": tuple(items)},
+			)
 		found += _rows(doctype, condition, values)
 	return found
 

@@ -54,7 +54,9 @@ def due(limit: int = BATCH, to_foretell: bool = True) -> list[str]:
 	Args:
 		to_foretell: also those where only a forecast is missing.
 	"""
-	foretell = "UNION (SELECT `customer` FROM `tabReorder Reminder` WHERE `forecast_on` IS NULL LIMIT %(limit)s)"
+	foretell = (
+		"UNION (SELECT `customer` FROM `tabReorder Reminder` WHERE `forecast_on` IS NULL LIMIT %(limit)s)"
+	)
 	found = frappe.db.sql(
 		"""
 		(SELECT `customer` FROM `tabReorder Customer` WHERE `stale` = 1 ORDER BY `learned_at` LIMIT %(limit)s)

@@ -133,9 +133,7 @@ class TestHistory(LearningCase):
 		write_invoices([(customer, self.items[0], day(1), 3), (customer, self.items[1], day(1), 2)])
 		with patch.object(pairs, "net", net):
 			rebuilt = pairs.rebuild([customer])
-		self.assertEqual(
-			rebuilt.problems, [(customer, self.items[0], "ValueError: three is unlucky")]
-		)
+		self.assertEqual(rebuilt.problems, [(customer, self.items[0], "ValueError: three is unlucky")])
 		self.assertEqual([i for i, _, _ in purchase_days(customer)], [self.items[1]])
 
 	def test_invoices_submitted_meanwhile_are_counted_once(self):

@@ -41,7 +41,11 @@ class TestWhatCounts(LearningCase):
 		make_invoice(self.customer, {self.item: 1}, 9)
 		self.light.submit(SALES, 8, [(self.item, 2, None)], is_opening="Yes")
 		self.light.submit(SALES, 7, [(self.item, 64, None)], is_internal_customer=1)
-		make_invoice(self.customer, [{"item_name": "By hand", "description": "-", "uom": "Nos", "income_account": self.income()}], 7)
+		make_invoice(
+			self.customer,
+			[{"item_name": "By hand", "description": "-", "uom": "Nos", "income_account": self.income()}],
+			7,
+		)
 		draft = make_invoice(self.customer, {self.item: 8}, 6, submit=False)
 		note = make_invoice(
 			self.customer,
@@ -121,9 +125,7 @@ class TestWhatCounts(LearningCase):
 			]
 		)
 		pairs.rebuild([self.customer])
-		self.assertEqual(
-			self.days_of(self.customer), [(self.item, day(5), D(1)), (self.item, day(4), D(1))]
-		)
+		self.assertEqual(self.days_of(self.customer), [(self.item, day(5), D(1)), (self.item, day(4), D(1))])
 
 	def test_of_a_pair_the_shorter_way_is_read_and_both_find_the_same(self):
 		write_invoices([(self.customer, self.item, day(d), 1) for d in range(20)])

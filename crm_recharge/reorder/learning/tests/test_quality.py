@@ -44,7 +44,9 @@ class TestQuality(LearningCase):
 			write_invoices([(self.customer, self.item, day(6), 2)], doctype=POS)
 		write_invoices([(self.customer, self.item, day(5), 3)])
 		rows = self.found(quality.DUPLICATE)
-		self.assertEqual({(r["day"], r["document_type"]) for r in rows}, {(day(5), "Sales Invoice"), (day(6), POS)})
+		self.assertEqual(
+			{(r["day"], r["document_type"]) for r in rows}, {(day(5), "Sales Invoice"), (day(6), POS)}
+		)
 		self.assertEqual(len(self.found(quality.DUPLICATE, from_date=day(5))), 1)
 		self.assertEqual(self.found(quality.DUPLICATE, item_code=make_item(price=None)), [])
 

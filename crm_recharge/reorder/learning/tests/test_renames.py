@@ -9,7 +9,13 @@ from crm_recharge.reorder.learning import pairs, repair
 from crm_recharge.reorder.learning.tests.test_pairs import LearningCase, statistics
 from crm_recharge.reorder.sending.check import cycle_key
 from crm_recharge.tests.factories import make_customer
-from crm_recharge.tests.support.reorder_case import day, make_contact, make_item, purchase_days, write_invoices
+from crm_recharge.tests.support.reorder_case import (
+	day,
+	make_contact,
+	make_item,
+	purchase_days,
+	write_invoices,
+)
 
 D = Decimal
 LEARNED = ("Reorder Purchase Day", "Reorder Reminder", "Reorder Forecast", "Reorder Customer")

@@ -265,7 +265,7 @@ def has_unsubscribed(email: str, customer: str) -> bool:
 def consenting(customer: str):
 	"""The Reorder Preference of the one contact to mail: the customer's primary contact, else who consented last.
 
-	None: nobody wants mails, or nobody who does can be reached.
+	None: nobody wants mails, or nobody who does can be reached. `flags.reachable_at` has the address.
 	"""
 	primary = frappe.db.get_value("Customer", customer, "customer_primary_contact")
 	rows = frappe.get_all(
@@ -285,6 +285,7 @@ def consenting(customer: str):
 	rows.sort(key=lambda row: (row.contact != primary, row.contact not in marked))
 	for row in rows:
 		preference = frappe.get_doc("Reorder Preference", row.name)
-		if reachable_at(preference):
+		if address := reachable_at(preference):
+			preference.flags.reachable_at = address
 			return preference
 	return None

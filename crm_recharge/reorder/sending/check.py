@@ -86,20 +86,30 @@ def look(customer: str, row, now: datetime, settings) -> Checked:
 		frequency=(cint(preference.frequency_days) if preference else 0)
 		or cint(settings.default_frequency_days),
 	)
+	reason = customer_held_back(whom, today.toordinal())
+	team_reason = customer_held_back(whom, today.toordinal(), by_mail=False)
+	hinted = bool(row.valuable) and settings.sales_team in ("Beside the mail", "Instead of the mail")
+
+	def wanted(due: Due) -> bool:
+		return not reason or (not team_reason and (hinted or due.rule.channel != rules.EMAIL))
+
 	return Checked(
 		customer=who,
 		row=row,
 		held_out=holding_out.is_held_out(row.name),
 		preference=preference,
-		email=preferences.reachable_at(preference) if preference else None,
-		reason=customer_held_back(whom, today.toordinal()),
-		team_reason=customer_held_back(whom, today.toordinal(), by_mail=False),
-		due=[] if not who else pairs_due(customer, today, settings),
+		email=preference.flags.reachable_at if preference else None,
+		reason=reason,
+		team_reason=team_reason,
+		due=pairs_due(customer, today, settings, wanted) if who else [],
 	)
 
 
-def pairs_due(customer: str, today: date, settings) -> list[Due]:
-	"""The customer's pairs whose day has come, each with what speaks against reminding of it, if anything."""
+def pairs_due(customer: str, today: date, settings, wanted=lambda due: True) -> list[Due]:
+	"""The customer's pairs whose day has come, each with what speaks against reminding of it, if anything.
+
+	`wanted`: see `judge`.
+	"""
 	reminder = frappe.qb.DocType("Reorder Reminder")
 	# Not by a filter: Frappe's takes an empty day for one long ago.
 	reminders = (
@@ -109,11 +119,15 @@ def pairs_due(customer: str, today: date, settings) -> list[Due]:
 		.where(reminder.remind_on.isnotnull() & (reminder.remind_on <= today))
 		.orderby(reminder.remind_on, reminder.item_code)
 	).run(as_dict=True)
-	return judge(customer, reminders, today, settings)
+	return judge(customer, reminders, today, settings, wanted)
 
 
-def judge(customer: str, reminders: list, today: date, settings) -> list[Due]:
-	"""Judge these Reorder Reminder rows of `customer` by what is known now."""
+def judge(customer: str, reminders: list, today: date, settings, wanted) -> list[Due]:
+	"""Judge these Reorder Reminder rows of `customer` by what is known now.
+
+	`wanted(due)`: whether one against which nothing speaks so far might be used; for the others the documents are
+	not looked at.
+	"""
 	if not reminders:
 		return []
 	items = [row.item_code for row in reminders]
@@ -123,13 +137,21 @@ def judge(customer: str, reminders: list, today: date, settings) -> list[Due]:
 		least_p_alive=flt(settings.least_p_alive) / 100,
 		widest_range=flt(settings.widest_range),
 	)
-	known = _Known(customer, reminders, ruling, today, settings)
-	found = []
-	for row in sorted(reminders, key=lambda row: _expected(row, ruling[row.item_code])):
-		pair = known.pair(row, ruling[row.item_code])
+	known = _Known(customer, reminders, today)
+
+	def judged(row) -> Due:
+		rule = ruling[row.item_code]
+		pair = known.pair(row, rule)
 		asked = wish(pair.last, pair.expected, pair.snoozed_until) if pair.reminded is not None else None
 		key = cycle_key(customer, row.item_code, row.last_day, date.fromordinal(asked) if asked else None)
-		found.append(Due(row, ruling[row.item_code], pair, key, held_back(pair, limits, today.toordinal())))
+		return Due(row, rule, pair, key, held_back(pair, limits, today.toordinal()))
+
+	found = [judged(row) for row in sorted(reminders, key=lambda row: _expected(row, ruling[row.item_code]))]
+	# Most of what is held back is so for reasons that are on the row itself: look at the documents for the rest.
+	open_ = [due.reminder for due in found if not due.reason and wanted(due)]
+	if open_:
+		known.look_closer(customer, open_, ruling, settings)
+		found = [judged(due.reminder) if not due.reason else due for due in found]
 	return found
 
 
@@ -141,30 +163,33 @@ def _expected(row, rule: rules.Rule) -> tuple:
 class _Known:
 	"""What must be known of a customer's items, read by a few queries for all of them."""
 
-	def __init__(self, customer: str, reminders: list, ruling: dict, today: date, settings):
-		self.today, self.settings = today, settings
-		codes = [row.item_code for row in reminders]
+	def __init__(self, customer: str, reminders: list, today: date):
+		self.today = today
 		self.items = {
 			row.name: row
 			for row in frappe.get_all(
 				"Item",
-				{"name": ["in", codes]},
+				{"name": ["in", [row.item_code for row in reminders]]},
 				["name", "disabled", "end_of_life", "is_sales_item", "is_stock_item", "has_variants"],
 				order_by=None,
 			)
 		}
-		self.bought = purchases_since(customer, {row.item_code: row.last_day for row in reminders})
-		self.orders = open_orders(customer, codes, today)
-		self.subscriptions = subscriptions(customer, codes, today)
 		self.reminded = last_reminded(customer, {row.item_code: row.last_day for row in reminders})
-		self.stock = in_stock(
-			{
-				code: ruling[code].warehouse
-				for code in codes
-				if ruling[code].pause_out_of_stock and code in self.items and self.items[code].is_stock_item
-			},
-			company_of(customer, settings) if self.items else None,
-		)
+		self.bought, self.orders, self.subscriptions, self.stock = {}, {}, {}, {}
+
+	def look_closer(self, customer: str, reminders: list, ruling: dict, settings) -> None:
+		"""Look at the documents and the stock for these."""
+		codes = [row.item_code for row in reminders]
+		self.bought = purchases_since(customer, {row.item_code: row.last_day for row in reminders})
+		self.orders = open_orders(customer, codes, self.today)
+		self.subscriptions = subscriptions(customer, codes, self.today)
+		stocked = {
+			code: ruling[code].warehouse
+			for code in codes
+			if ruling[code].pause_out_of_stock and self.items[code].is_stock_item
+		}
+		if stocked:
+			self.stock = in_stock(stocked, company_of(customer, settings))
 
 	def pair(self, row, rule: rules.Rule) -> Pair:
 		item = self.items.get(row.item_code)

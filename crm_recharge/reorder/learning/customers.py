@@ -15,7 +15,7 @@ from frappe.utils import flt, now
 
 from crm_recharge.domain.reorder.hold_out import drawn
 from crm_recharge.reorder.learning import bulk
-from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark
+from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark, is_not_learned
 
 WAIT = 5
 """Seconds an invoice waits for a customer's lock before it leaves its lines to the repair."""
@@ -147,6 +147,8 @@ def mark_stale(customer: str, reason: str) -> None:
 
 	Never raises, but where the whole transaction is lost: it runs where something else has failed already.
 	"""
+	if is_not_learned(customer):
+		return
 	point = f"reorder_{frappe.generate_hash(length=8)}"
 	frappe.db.savepoint(point)
 	try:

@@ -261,6 +261,20 @@ class TestErase(PrivacyCase):
 		self.assertEqual(erasing.erase(self.customer)["Reorder Message"], 0)
 
 
+class TestDeletedCustomer(ReorderCase):
+	def test_a_customer_that_is_deleted_leaves_the_counts(self):
+		mark, group = frappe.generate_hash(length=10), make_group()
+		customer = make_customer(customer_name=f"Person {mark}")
+		sent = message(customer, [{"item_group": group, "won": 1, "revenue": 3}], ago=5)
+		contact = make_contact(customer, primary=False)
+		preferences.opt_in(contact, customer, "Phone", "Yes")
+		frappe.delete_doc("Customer", customer)
+		self.assertEqual(traces(mark, customer), [])
+		self.assertEqual(frappe.db.get_value("Reorder Message", sent.name, "status"), "Anonymous")
+		summed = funnel.total(funnel.funnel({"item_group": group, "company": self.company}))
+		self.assertEqual((summed["sent"], summed["won"], summed["revenue"]), (1, 1, 3))
+
+
 class TestContact(PrivacyCase):
 	def test_a_contact_that_is_deleted_takes_its_consent_along(self):
 		frappe.db.set_value("Customer", self.customer, "customer_primary_contact", None)

@@ -6,6 +6,8 @@ crm_recharge.reorder.preview = (rule) => {
 	const dialog = new frappe.ui.Dialog({
 		title: __("Preview of a reminder"),
 		size: "large",
+		// The list of customers would open over the mail.
+		no_focus: true,
 		fields: [
 			{
 				fieldname: "customer",

@@ -46,11 +46,7 @@ class LearningCase(ReorderCase):
 	def assert_as_from_scratch(self, customer: str, note: str = "") -> None:
 		"""What the hooks left, with what they left to the repair, is what a rebuild makes of the invoices."""
 		frappe.db.commit()
-		left = frappe.get_all(
-			"Reorder Reminder",
-			{"customer": customer, "relearn_on": ["<=", purchases.as_date(purchases.today())]},
-			pluck="item_code",
-		)
+		left = repair.to_relearn(customer)
 		if left:
 			pairs.rebuild([customer], left)
 		learned = purchase_days(customer), statistics(customer)
@@ -250,6 +246,20 @@ class TestRealInvoices(LearningCase):
 		customer, _contact = make_buyer()
 		make_invoice(customer, [{"item_code": item, "qty": 2, "uom": "Box", "conversion_factor": 12}], 5)
 		self.assertEqual(self.days_of(customer), [(item, day(5), Decimal(24))])
+
+	def test_more_returned_than_bought_is_no_purchase_and_can_be_undone(self):
+		item, customer = make_item(price=None), make_customer()
+		light = Light(customer, [item], self.company, random.Random(1))
+		bought = light.submit(SALES, 9, [(item, 1, None)])
+		light.submit(SALES, 5, [(item, 1, None)])
+		returned = light.submit(SALES, 3, [(item, -4, None)], against=bought)
+		self.assert_as_from_scratch(customer)
+		self.assertEqual([d for _, d, _ in purchase_days(customer)], [day(5)])
+		self.assertTrue(self.reminder(customer, item).irregular)
+		light.cancel(SALES, returned)
+		self.assert_as_from_scratch(customer)
+		self.assertEqual([d for _, d, _ in purchase_days(customer)], [day(9), day(5)])
+		self.assertFalse(self.reminder(customer, item).irregular)
 
 	def test_a_return_without_its_invoice_is_worked_out_soon_after(self):
 		item = make_item()

@@ -7,6 +7,7 @@ Amounts go in and come out as text (numbers are taken too), in the account's cur
 import re
 
 import frappe
+from frappe.utils import cint
 
 from crm_recharge.credits import expiry, ledger, proof, queries, usage
 from crm_recharge.credits.errors import for_people
@@ -99,7 +100,7 @@ def statement(account: str, from_date: str | None = None, to_date: str | None = 
 @frappe.whitelist(methods=["POST"])
 def grant(
 	account: str,
-	amount: Number,
+	amount: Number | None = None,
 	idempotency_key: str | None = None,
 	note: str | None = None,
 	expires_at: str | None = None,
@@ -140,11 +141,21 @@ def export(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-def adjust(account: str, amount: Number, note: str, idempotency_key: str | None = None) -> dict:
-	"""Correct a balance by a signed amount, with the reason. For Credit Managers."""
+def adjust(
+	account: str,
+	amount: Number | None = None,
+	note: str | None = None,
+	idempotency_key: str | None = None,
+	allow_debt: bool | int = 0,
+) -> dict:
+	"""Correct a balance by a signed amount, with the reason. For Credit Managers.
+
+	Returns the same answer as `charge`, `amount` signed. What would leave a debt is refused (422 would_leave_debt)
+	unless `allow_debt`.
+	"""
 	frappe.only_for(("Credit Manager", "System Manager"))
 	_check(account, "create")
-	return ledger.adjust(account, amount, idempotency_key, note)
+	return ledger.adjust(account, amount, idempotency_key, note, bool(cint(allow_debt)))
 
 
 @frappe.whitelist(methods=["POST"])

@@ -22,7 +22,12 @@ def _check(account: str, doctype: str, ptype: str) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-def start(account: str, amount: Number, idempotency_key: str, card: str | None = None) -> dict:
+def start(
+	account: str,
+	amount: Number | None = None,
+	idempotency_key: str | int | None = None,
+	card: str | None = None,
+) -> dict:
 	"""Charge a saved card now and credit it once it is paid. Returns recharge, status, amount.
 
 	The payment is made in the background: follow it with `status`. Errors: 409 for a key used with other
@@ -240,7 +245,10 @@ def resume(account: str) -> dict:
 
 @frappe.whitelist(methods=["POST"])
 def refund(
-	recharge: str, idempotency_key: str, amount: Number | None = None, reason: str | None = None
+	recharge: str,
+	idempotency_key: str | int | None = None,
+	amount: Number | None = None,
+	reason: str | None = None,
 ) -> dict:
 	"""Refund a paid recharge to its card: all that is unused of it, or `amount` of that.
 

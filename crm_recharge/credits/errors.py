@@ -108,6 +108,9 @@ def messages() -> dict[str, str]:
 		"target_not_above_threshold": _(
 			"Recharge Up To ({recharge_up_to}) must be above Falls Below ({falls_below})."
 		),
+		"would_leave_debt": _(
+			"{amount} {currency} would leave {left}, a debt. Check the amount; if the debt is meant, say so (allow_debt)."
+		),
 		"gap_below_minimum": _(
 			"Between Falls Below ({falls_below}) and Recharge Up To ({recharge_up_to}) lie {gap} {currency}. A payment takes at least {minimum}: raise Recharge Up To."
 		),

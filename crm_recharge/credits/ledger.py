@@ -85,8 +85,10 @@ def grant(
 
 @for_people
 @retry_on_contention
-def adjust(account: str, amount, idempotency_key: str, note: str) -> dict:
+def adjust(account: str, amount, idempotency_key: str, note: str, allow_debt: bool = False) -> dict:
 	"""Correct a balance by a signed `amount`; `note` says why and is required.
+
+	What would leave less than the overdraft allows is refused (would_leave_debt) unless `allow_debt`.
 
 	Returns the same answer as `usage.charge`. Raises credits.errors. The caller commits.
 	"""
@@ -99,6 +101,15 @@ def adjust(account: str, amount, idempotency_key: str, note: str) -> dict:
 	def move(store, details):
 		if amount > 0:
 			return store.book.add(ADJUSTMENT, amount, store.now, note=note, **details)
+		left = store.book.balance + amount
+		if left < -store.book.overdraft_limit and not allow_debt:
+			raise InvalidRequest(
+				"would_leave_debt",
+				amount=plain(amount),
+				balance=plain(store.book.balance),
+				left=plain(left),
+				currency=store.book.currency,
+			)
 		return store.book.take(ADJUSTMENT, -amount, store.now, note=note, **details)
 
 	return _once(account, ADJUSTMENT, idempotency_key, chain.request_hash(plain(amount), note), move)

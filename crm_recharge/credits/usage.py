@@ -41,7 +41,7 @@ def charge(account: str, raw: dict) -> dict:
 			raise
 		return repeat(request, known)
 	entry = store.book.entries[-1]
-	return answer(store.book.account, entry.name, entry.amount, entry.balance_after, store.recharge_started)
+	return answer(store.book.account, entry.name, -entry.amount, entry.balance_after, store.recharge_started)
 
 
 @for_people
@@ -252,11 +252,12 @@ def read_team(team: str, account: str) -> str:
 
 
 def answer(account: str, entry: str, amount: Decimal, balance_after: Decimal, recharge: str | None) -> dict:
-	"""What a caller of `charge` gets; amounts as text, exact, in the account's currency."""
+	"""What a caller gets; amounts as text, exact, in the account's currency. `amount` is what was charged, given, or
+	(signed) adjusted or reversed."""
 	return {
 		"account": account,
 		"entry": entry,
-		"amount": plain(abs(amount)),
+		"amount": plain(amount),
 		"balance_after": plain(balance_after),
 		"recharge_started": bool(recharge),
 		"recharge": recharge,
@@ -268,7 +269,7 @@ def repeat(request: UsageRequest, known) -> dict:
 	"""The first answer again. Raises IdempotencyConflict when the content differs."""
 	check_repeat(request, known)
 	recharge = frappe.db.get_value("Recharge", {"triggered_by": known.name}, "name")
-	first = answer(known.credit_account, known.name, exact(known.amount), exact(known.balance_after), recharge)
+	first = answer(known.credit_account, known.name, -exact(known.amount), exact(known.balance_after), recharge)
 	return first | {"repeated": True}
 
 

@@ -53,7 +53,8 @@ def parse(value, what: str = "amount") -> Decimal:
 		raise InvalidRequest("not_a_number", what=what, value=str(value)[:50])
 	# An int goes in as it is: Python refuses to write one of thousands of digits as text.
 	text = value if isinstance(value, int | Decimal) else str(value).strip()
-	if isinstance(text, str) and (len(text) > 60 or "_" in text):
+	# Only plain digits: Python reads those of every script, people do not.
+	if isinstance(text, str) and (len(text) > 60 or "_" in text or not text.isascii()):
 		raise InvalidRequest("not_a_number", what=what, value=text[:50])
 	try:
 		number = Decimal(text)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from crm_recharge.domain.book import RECHARGE, USAGE
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import ZERO, payable, payable_at_most, plain
 
@@ -18,6 +19,11 @@ PAUSED = "paused"
 HELD = "held"
 NO_USABLE_CARD = "no_usable_card"
 BELOW_MINIMUM = "below_minimum"
+ABOVE_MAXIMUM = "above_maximum"
+
+TRIGGERS = (USAGE, RECHARGE)
+"""Ledger rows after which the balance is looked at (A5). A colleague's correction, an expiry or a clawback charges no
+card by itself: the next usage does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class View:
 	usable_cards: int = 1
 	limits: Limits = field(default_factory=Limits)
 	caps: tuple[Cap, ...] = ()
+	overdraft: Decimal = ZERO
+	"""How far below zero usage may bring the balance."""
 	refused: Decimal | None = None
 	"""A charge that was refused for lack of credits: the balance is above the threshold, and yet not enough."""
 
@@ -103,6 +111,9 @@ def decide(view: View) -> Decision:
 	figures["amount"] = plain(amount)
 	if amount < view.limits.minimum:
 		return Decision(BELOW_MINIMUM, figures=figures | {"minimum": plain(view.limits.minimum)})
+	# A debt that no usage can have made is not paid off by one payment after the other.
+	if view.balance < -view.overdraft and view.balance + amount <= view.falls_below:
+		return Decision(ABOVE_MAXIMUM, figures=figures | {"maximum": plain(view.limits.maximum)})
 	for cap in view.caps:
 		if not cap.leaves_room(amount):
 			return Decision(CAPPED, figures=figures | cap_figures(cap))

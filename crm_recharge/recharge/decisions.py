@@ -17,7 +17,7 @@ from crm_recharge.domain.threshold import Decision
 from crm_recharge.recharge import notices
 from crm_recharge.recharge.caps import to_site
 
-TELL = (rules.CAPPED, rules.PAUSED, rules.NO_USABLE_CARD)
+TELL = (rules.CAPPED, rules.PAUSED, rules.NO_USABLE_CARD, rules.ABOVE_MAXIMUM)
 """What a person has to know of at once; a failed card has a mail of its own."""
 
 
@@ -129,11 +129,14 @@ def explain(code: str, figures: dict, currency: str = "") -> str:
 		rules.NO_SETTING: _("There is no auto-recharge setting."),
 		rules.OPEN_RECHARGE: _("The balance is {balance}; recharge {open_recharge} is still under way."),
 		rules.CAPPED: _(
-			"The balance is {balance}, but charging {amount} would go past the limit {cap} of {limit} ({used} used). It frees at {frees_at}."
+			"The balance is {balance}, but charging {amount} would go past the limit of {limit} ({cap}; {used} used). It frees at {frees_at}."
 		),
 		rules.PAUSED: _("The balance is {balance}, but auto recharge is paused: {because}. A person has to resume it."),
 		rules.HELD: _("The balance is {balance}, but auto recharge is held: {because}. A person has to lift it."),
 		rules.NO_USABLE_CARD: _("The balance is {balance}, but no card is listed."),
+		rules.ABOVE_MAXIMUM: _(
+			"The balance is {balance}: one payment of at most {maximum} would not bring it above {falls_below}, and auto recharge makes one. Add credits by hand, or correct the balance."
+		),
 		rules.BELOW_MINIMUM: _("The gap is {amount}, less than the smallest payment of {minimum}."),
 	}
 	amounts = _AMOUNTS | (_CAP_AMOUNTS if "amount" in (figures.get("cap") or "") else set())
@@ -142,10 +145,12 @@ def explain(code: str, figures: dict, currency: str = "") -> str:
 		for key, value in figures.items()
 	}
 	shown["cap"] = cap_label(figures.get("cap"))
+	# To the minute: nobody waits by the microsecond.
+	shown["frees_at"] = shown.get("frees_at", "—")[:16]
 	return texts[code].format_map(_Figures(shown))
 
 
-_AMOUNTS, _CAP_AMOUNTS = {"balance", "falls_below", "recharge_up_to", "amount", "minimum"}, {"limit", "used"}
+_AMOUNTS, _CAP_AMOUNTS = {"balance", "falls_below", "recharge_up_to", "amount", "minimum", "maximum"}, {"limit", "used"}
 
 
 class _Figures(dict):

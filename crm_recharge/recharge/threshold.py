@@ -12,19 +12,19 @@ from frappe.utils import now_datetime
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import ACCOUNT_FIELDS, ACCOUNT_MONEY, lock_account
-from crm_recharge.domain.threshold import CHARGED, PAUSED, Decision, View, decide, falls_short
+from crm_recharge.domain.threshold import CHARGED, PAUSED, TRIGGERS, Decision, View, decide, falls_short
 from crm_recharge.recharge import caps, decisions, spikes
 from crm_recharge.recharge.limits import payment_limits
 
 
 def on_ledger_entry(doc, method=None) -> None:
-	"""After each ledger row: start a recharge when the balance calls for one.
+	"""After each usage: start a recharge when the balance calls for one.
 
 	Of several rows that are written as one the last decides: an expiry that is posted before a payment must
 	not charge a card for what the payment brings.
 	"""
 	account = doc.flags.account_row
-	if not account or not account.auto_recharge or doc.flags.more_follow:
+	if doc.entry_type not in TRIGGERS or not account or not account.auto_recharge or doc.flags.more_follow:
 		return
 	setting = json.loads(account.auto_recharge)
 	balance = exact(doc.balance_after)
@@ -138,6 +138,7 @@ def view_of(account, setting: dict, balance: Decimal, refused: Decimal | None = 
 		usable_cards=setting["cards"],
 		limits=payment_limits(),
 		caps=caps.setting_caps(account, setting) + caps.account_caps(account) if may_charge else (),
+		overdraft=exact(account.overdraft_limit),
 		refused=refused,
 	)
 

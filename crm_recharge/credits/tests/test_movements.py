@@ -117,7 +117,13 @@ class TestMovements(MoneyTestCase):
 		account = self.account("10")
 		up = ledger.adjust(account, "2.5", "up", "Miscounted")
 		down = ledger.adjust(account, "-12", "down", "Counted twice")
-		debt = ledger.adjust(account, "-1", "debt", "Still too much")
+		frappe.db.commit()
+		with self.assertRaises(errors.InvalidRequestError) as caught:
+			ledger.adjust(account, "-1", "debt", "Still too much")
+		self.assertEqual((caught.exception.code, caught.exception.figures["left"]), ("would_leave_debt", "-0.5"))
+		frappe.db.rollback()
+		self.assertEqual(down["amount"], "-12")
+		debt = ledger.adjust(account, "-1", "debt", "Still too much", allow_debt=True)
 		self.assertEqual([a["balance_after"] for a in (up, down, debt)], ["12.5", "0.5", "-0.5"])
 		self.assertEqual(
 			[(row.entry_type, row.amount, row.note) for row in entries(account)[1:]],

@@ -29,6 +29,7 @@ BLOCKED = (
 	threshold.HELD,
 	threshold.NO_USABLE_CARD,
 	threshold.BELOW_MINIMUM,
+	threshold.ABOVE_MAXIMUM,
 	threshold.DISABLED,
 )
 

@@ -225,6 +225,7 @@ def view_of(transaction: Transaction, row, setting, now: datetime) -> threshold.
 		usable_cards=len(setting.cards),
 		limits=setting.limits,
 		caps=caps_at(setting.caps, reservations(transaction, row), now.astimezone(row.zone)),
+		overdraft=row.overdraft_limit,
 	)
 
 

@@ -135,6 +135,8 @@ def _spell(spell: Blocked, when) -> str:
 			text += f", frees {figures['frees_at'][:16]}"
 	elif "because" in figures:
 		text += f": {figures['because']}"
+	elif spell.code == threshold.ABOVE_MAXIMUM:
+		text += f": {figures['balance']} is more than one payment of {figures['maximum']} can lift"
 	elif spell.code == threshold.BELOW_MINIMUM:
 		text += f": {figures['amount']} needed, a payment takes at least {figures['minimum']}"
 	return f"{text} (asked {spell.checks:,} times)" if spell.checks > 1 else text

@@ -49,6 +49,8 @@ def test_numbers_are_read_exactly(given_value, read):
 		("1.5 USD", "not_a_number"),
 		("$5", "not_a_number"),
 		("1_000", "not_a_number"),
+		("١٢", "not_a_number"),
+		("１２", "not_a_number"),
 		("0x10", "not_a_number"),
 		("1..2", "not_a_number"),
 		("--1", "not_a_number"),

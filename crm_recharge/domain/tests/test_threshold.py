@@ -112,8 +112,15 @@ def test_every_cap_must_leave_room():
 
 
 def test_one_charge_never_passes_the_payment_maximum():
-	deep = replace(BELOW, balance=Decimal(-20_000))
-	assert decide(deep).amount == Decimal(10_000)
+	low = replace(BELOW, balance=Decimal(-9_700), falls_below=Decimal(50))
+	assert decide(low).amount == Decimal(10_000)
+
+
+def test_a_debt_that_one_payment_cannot_lift_charges_no_card():
+	debt = replace(BELOW, balance=Decimal(-9_950))
+	assert decide(replace(debt, overdraft=Decimal(10_000))).amount == Decimal(10_000), "usage made it"
+	deep = decide(debt)
+	assert (deep.code, deep.amount, deep.figures["maximum"]) == (threshold.ABOVE_MAXIMUM, None, "10000")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +146,12 @@ def test_what_is_charged_can_be_paid_stays_within_limits_and_closes_the_gap(bala
 	if balance > 50:
 		assert decision == threshold.Decision(threshold.ABOVE_THRESHOLD, None, decision.figures)
 		return
+	if decision.code == threshold.ABOVE_MAXIMUM:
+		coin = Decimal(1).scaleb(-money.charged_places(currency))
+		assert balance + maximum - coin <= 50
+		return
 	assert decision.code == threshold.CHARGED
+	assert balance >= 0 or balance + decision.amount > 50
 	assert money.payable(decision.amount, currency) == decision.amount
 	assert Decimal(5) <= decision.amount <= maximum
 	coin = Decimal(1).scaleb(-money.charged_places(currency))

@@ -51,6 +51,7 @@ frappe.provide("crm_recharge.desk");
 			paused: "orange",
 			held: "red",
 			no_usable_card: "red",
+			above_maximum: "red",
 		},
 		"Recharge Refund": { Held: "blue", Asked: "blue", Succeeded: "green", Failed: "red" },
 		"Recharge Dispute": { Warning: "orange", Inquiry: "orange", Open: "red", Won: "green", Lost: "gray" },

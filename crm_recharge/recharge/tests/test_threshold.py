@@ -8,7 +8,7 @@ import frappe
 from frappe.utils import background_jobs, now_datetime
 
 from crm_recharge.credits import ledger, store, usage
-from crm_recharge.recharge import worker
+from crm_recharge.recharge import threshold, worker
 from crm_recharge.tests import factories
 from crm_recharge.tests.support.money_case import GatewayTestCase
 
@@ -172,9 +172,21 @@ class TestThreshold(GatewayTestCase):
 		self.assertFalse(self.use(60)["recharge_started"])
 		self.assertEqual(self.recharges(), [])
 
+	def test_a_debt_beyond_one_payment_charges_no_card_and_is_told(self):
+		ledger.adjust(self.one, -99_999, "slip", "A slip of the hand", allow_debt=True)
+		frappe.db.commit()
+		threshold.check_now(self.one)
+		frappe.db.commit()
+		self.assertEqual(self.recharges(), [])
+		row = frappe.get_last_doc("Recharge Decision", {"credit_account": self.one})
+		self.assertEqual((row.code, row.tell), ("above_maximum", 1))
+		self.assertIn("$ 10,000.00", row.explanation)
+
 	def test_money_that_comes_in_other_ways_counts(self):
 		ledger.adjust(self.one, -60, "a", "Counted twice")
 		frappe.db.commit()
+		self.assertEqual(self.recharges(), [], "a correction charged a card")
+		self.assertTrue(self.use(1)["recharge_started"])
 		self.assertEqual(len(self.recharges()), 1)
 		account = self.account("60")
 		factories.make_setting(account, [self.card(account)])

@@ -260,6 +260,7 @@ class AccountOverview {
 	}
 
 	adjust() {
+		const { balance } = this.data;
 		this.correct({
 			title: __("Adjust Balance"),
 			method: "credits.adjust",
@@ -271,6 +272,17 @@ class AccountOverview {
 					label: __("Amount ({0})", [this.data.currency]),
 					description: __("Below zero takes credits away."),
 					reqd: 1,
+					onchange: () => {
+						const after = flt(balance) + flt(cur_dialog.get_value("amount"));
+						cur_dialog.get_field("after").$wrapper.text(__("Balance afterwards: {0}", [this.money(after)]));
+					},
+				},
+				{ fieldname: "after", fieldtype: "HTML" },
+				{
+					fieldname: "allow_debt",
+					fieldtype: "Check",
+					label: __("The balance may fall below zero"),
+					depends_on: `eval:flt(doc.amount) + ${flt(balance)} < 0`,
 				},
 				{ fieldname: "note", fieldtype: "Small Text", label: __("Reason"), reqd: 1 },
 			],

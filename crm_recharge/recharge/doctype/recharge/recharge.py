@@ -7,7 +7,7 @@ from crm_recharge.credits.errors import InvalidRequestError, for_people, message
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import lock_row
 from crm_recharge.domain import payment
-from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.errors import AccountClosed, InvalidRequest
 from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.domain.threshold import cap_figures, check_payment
 from crm_recharge.recharge.caps import account_caps
@@ -49,7 +49,7 @@ class Recharge(Document):
 		self.requested_by = self.requested_by or frappe.session.user
 		check_payment(exact(self.amount), self.currency, payment_limits())
 		if account.status == "Disabled":
-			frappe.throw(messages()["account_disabled"].format(account=self.credit_account))
+			raise AccountClosed("account_disabled", account=self.credit_account, status=account.status)
 		if self.card:
 			self.check_card()
 

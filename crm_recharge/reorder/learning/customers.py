@@ -68,6 +68,16 @@ def _make(customer: str) -> str:
 	return name
 
 
+def may_not_wait() -> bool:
+	"""Whether waiting for a lock may cost this transaction its life.
+
+	With innodb_snapshot_isolation (MariaDB, on by default from 11.6.2) a row that somebody changed since this
+	transaction began to read cannot be locked: all of the transaction is rolled back, the invoice with it.
+	"""
+	rows = frappe.db.sql("SHOW SESSION VARIABLES LIKE 'innodb_snapshot_isolation'")
+	return bool(rows) and rows[0][1] == "ON"
+
+
 def make_missing(customers: list[str]) -> None:
 	"""Rows for customers that have none, and commit. Customers that are no more, or were erased, get none."""
 	learned = f" AND c.`{NOT_LEARNED}` = 0" if has_mark() else ""
@@ -149,6 +159,8 @@ def mark_stale(customer: str, reason: str) -> None:
 	"""
 	if is_not_learned(customer):
 		return
+	if may_not_wait():
+		return settle_soon(customer, anew=True)
 	point = f"reorder_{frappe.generate_hash(length=8)}"
 	frappe.db.savepoint(point)
 	try:
@@ -166,9 +178,13 @@ def mark_stale(customer: str, reason: str) -> None:
 	settle_soon(customer, anew=True)
 
 
-def settle_soon(customer: str, anew: bool = False) -> None:
-	"""Have `repair.settle` run once this transaction is committed. Losing the job is harmless: the sweep finds it."""
-	frappe.db.after_commit.add(partial(_enqueue, SETTLE, "settle", customer=customer, anew=anew))
+def settle_soon(customer: str, anew: bool = False, items: list[str] | None = None) -> None:
+	"""Have `repair.settle` run once this transaction is committed.
+
+	Losing the job is harmless: the sweep finds what the rows say, and the nightly run every invoice of the day.
+	"""
+	more = {} if items is None else {"items": items}
+	frappe.db.after_commit.add(partial(_enqueue, SETTLE, "settle", customer=customer, anew=anew, **more))
 
 
 def show_soon(customer: str) -> None:

@@ -4,12 +4,12 @@ import json
 import math
 import time
 import zlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import flt
+from frappe.utils import flt, now_datetime
 
 from crm_recharge.credits.money import exact
 from crm_recharge.reorder.learning import bulk, customers, forecasts, model, pairs, purchases, repair, runs
@@ -17,6 +17,9 @@ from crm_recharge.reorder.learning.runs import REFIT, Run
 
 AUDIT_NIGHTS = 28
 """Every customer is worked out from its invoices once in so many nights, whatever the hooks have heard."""
+MANY_INVOICES = 20_000
+SAFETY = timedelta(hours=1)
+"""An invoice may be committed long after the time it bears."""
 PAGE = 150
 FORECASTS_A_YEAR = 40_000
 """Forecasts kept to be followed up: all of a shop's, or of a huge one's a share drawn by chance."""
@@ -64,7 +67,10 @@ def learn() -> str | None:
 
 
 def _catch_up(run: Run) -> None:
-	"""Repair what hooks left over, days that came, and have a share of the customers looked at anew."""
+	"""Repair what hooks left over and days that came; then have customers looked at anew, whatever the hooks heard.
+
+	Those with invoices of the day, so that nothing is lost with a job; and a share of all others.
+	"""
 	began = time.monotonic()
 	left = set()
 	while waiting := [customer for customer in repair.due(to_foretell=False) if customer not in left]:
@@ -76,12 +82,45 @@ def _catch_up(run: Run) -> None:
 				frappe.db.rollback()
 				run.problem(customer, f"{type(error).__name__}: {error}", _("Tried again each hour"))
 		run.beat(run.done)
+	lately = _invoiced_since(_last_night())
 	tonight = purchases.today() % AUDIT_NIGHTS
 	for page in _pages():
-		some = [customer for customer in page if zlib.crc32(customer.encode()) % AUDIT_NIGHTS == tonight]
+		some = [c for c in page if c in lately or zlib.crc32(c.encode()) % AUDIT_NIGHTS == tonight]
+		lately.difference_update(page)
 		if some:
 			_audit(run, some)
+	# Those of whom nothing at all was learned so far.
+	for customer in sorted(lately):
+		_audit(run, [customer])
 	run.count(repaired=len(left), catch_up_seconds=time.monotonic() - began)
+
+
+def _last_night() -> datetime:
+	"""When the last run that came to its end began; two days ago without."""
+	found = frappe.get_all(
+		runs.RUN,
+		{"kind": REFIT, "status": ["in", [runs.DONE, runs.PROBLEMS]]},
+		pluck="started_at",
+		order_by="started_at desc",
+		limit=1,
+	)
+	return found[0] if found else now_datetime() - timedelta(days=2)
+
+
+def _invoiced_since(since: datetime) -> set[str]:
+	"""Customers whose invoices were submitted, cancelled or touched since then; but for those who have so many
+	that it would take long, like a till's walk-in customer."""
+	since -= SAFETY
+	found = frappe.db.sql(
+		" UNION ".join(
+			f"SELECT c.`name` FROM `tab{doctype}` i STRAIGHT_JOIN `tabCustomer` c ON c.`name` = i.`customer`"
+			" WHERE i.`modified` >= %(since)s AND i.`docstatus` > 0"
+			for doctype in purchases.INVOICES
+		),
+		{"since": since},
+		pluck=True,
+	)
+	return {customer for customer in found if purchases.invoices_of(customer) <= MANY_INVOICES}
 
 
 def _audit(run: Run, some: list[str]) -> None:

@@ -202,6 +202,11 @@ def _by_key(table: str, columns: str, names: set[str]) -> dict[str, tuple]:
 	return found
 
 
+def invoices_of(customer: str) -> int:
+	"""How many invoices the customer has, of any state."""
+	return sum(_count(f"tab{doctype}", "customer", [customer]) for doctype in INVOICES)
+
+
 def _count(table: str, column: str, values: list[str]) -> int:
 	return frappe.db.sql(f"SELECT COUNT(*) FROM `{table}` WHERE `{column}` IN %s", (tuple(values),))[0][0]
 
@@ -241,7 +246,9 @@ def _hear(invoice, sign: int) -> None:
 	frappe.db.savepoint(point)
 	try:
 		lines = of_invoice(invoice.doctype, invoice.name)
-		if lines:
+		if lines and customers.may_not_wait():
+			customers.settle_soon(lines[0].customer, items=sorted({line.item for line in lines}))
+		elif lines:
 			pairs.apply(lines[0].customer, lines, sign)
 		frappe.db.release_savepoint(point)
 	except Exception as error:

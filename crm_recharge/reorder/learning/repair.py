@@ -8,11 +8,12 @@ BATCH = 500
 """Customers one sweep takes up."""
 
 
-def settle(customer: str, anew: bool = False) -> None:
+def settle(customer: str, anew: bool = False, items: list[str] | None = None) -> None:
 	"""Bring one customer up to date and commit: pairs that must be worked out anew, then what is to be foretold.
 
 	Args:
 		anew: all pairs from the invoices, whatever the rows say.
+		items: these as well.
 	"""
 	frappe.db.commit()
 	if not frappe.db.exists("Customer", customer):
@@ -21,9 +22,9 @@ def settle(customer: str, anew: bool = False) -> None:
 	if anew or stale:
 		pairs.rebuild([customer])
 	else:
-		items = to_relearn(customer)
+		items = {*to_relearn(customer), *(items or ())}
 		if items:
-			pairs.rebuild([customer], items)
+			pairs.rebuild([customer], sorted(items))
 	forecasts.refresh(customer)
 	frappe.db.commit()
 	forecasts.show_on_customers([customer])

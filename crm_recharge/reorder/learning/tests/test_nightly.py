@@ -1,6 +1,7 @@
 """The nightly run: fitted, foretold, followed up, and on the customers."""
 
 import json
+import random
 from decimal import Decimal
 from unittest.mock import patch
 
@@ -26,7 +27,7 @@ from crm_recharge.tests.support.reorder_case import (
 
 def rule(**values) -> str:
 	return (
-		frappe.get_doc({"doctype": "Reorder Rule", "lead_time": 5, **values})
+		frappe.get_doc({"doctype": "Reorder Rule", "lead_time": 9, **values})
 		.insert(ignore_permissions=True)
 		.name
 	)
@@ -34,10 +35,14 @@ def rule(**values) -> str:
 
 def monthly(customer: str, item: str, last: int) -> None:
 	"""Eight purchases, some thirty days apart as life has it, the last one `last` days ago."""
-	agos = [last]
-	for interval in (28, 35, 23, 38, 31, 24, 33):
-		agos.append(agos[-1] + interval)
+	agos, rng = [last], random.Random(last)
+	for _ in range(7):
+		agos.append(agos[-1] + rng.randint(23, 37))
 	write_invoices([(customer, item, day(ago), 1) for ago in agos])
+
+
+LATE = 19
+"""The customer who bought longest ago: 24 days."""
 
 
 class NightlyCase(LearningCase):
@@ -51,7 +56,7 @@ class NightlyCase(LearningCase):
 		self.no_audit.start()
 		self.addCleanup(self.no_audit.stop)
 		self.item = make_item(item_group=make_group())
-		self.customers = [make_customer() for _ in range(4)]
+		self.customers = [make_customer() for _ in range(20)]
 
 	def night(self) -> dict:
 		"""Run it; returns the figures. Asserts that all went well."""
@@ -61,7 +66,7 @@ class NightlyCase(LearningCase):
 
 	def learn_all(self) -> dict:
 		for n, customer in enumerate(self.customers):
-			monthly(customer, self.item, last=5 + 8 * n)
+			monthly(customer, self.item, last=5 + n)
 		pairs.rebuild(self.customers)
 		return self.night()
 
@@ -88,19 +93,19 @@ class TestNight(NightlyCase):
 	def test_pairs_are_foretold_with_range_and_day_to_remind(self):
 		rule(applies_to="Item", item_code=self.item)
 		self.learn_all()
-		early, late = (self.reminder(self.customers[n], self.item) for n in (0, 3))
+		early, late = (self.reminder(self.customers[n], self.item) for n in (0, LATE))
 		for reminder in (early, late):
 			self.assertTrue(day(0) < reminder.next_from <= reminder.next_on <= reminder.next_to)
 			self.assertEqual(reminder.forecast_on, day(0))
 			self.assertTrue(50 < reminder.p_alive <= 100)
-		# Bought 5 and 29 days ago, every 30 days, reminded 5 days ahead.
+		# Bought 5 and 24 days ago, every 30 days, reminded 9 days ahead.
 		self.assertEqual(early.status, "Waiting")
-		self.assertAlmostEqual((early.remind_on - day(0)).days, 20, delta=5)
+		self.assertAlmostEqual((early.remind_on - day(0)).days, 16, delta=4)
 		self.assertEqual(late.status, "Due")
 		self.assertTrue(late.remind_on <= day(0))
-		row = frappe.get_doc("Reorder Customer", {"customer": self.customers[3]})
+		row = frappe.get_doc("Reorder Customer", {"customer": self.customers[LATE]})
 		self.assertEqual((row.due_items, row.next_item, row.next_on), (1, self.item, late.next_on))
-		customer = frappe.db.get_value("Customer", self.customers[3], "*", as_dict=True)
+		customer = frappe.db.get_value("Customer", self.customers[LATE], "*", as_dict=True)
 		self.assertEqual(
 			[customer[f"crm_recharge_next_purchase_{end}"] for end in ("from", "on", "to")],
 			[late.next_from, late.next_on, late.next_to],
@@ -153,12 +158,25 @@ class TestNight(NightlyCase):
 		self.assertEqual(run.status, runs.FAILED)
 		self.assertIn("no room", run.summary)
 
+	def test_an_invoice_whose_job_was_lost_is_found_the_same_night(self):
+		self.learn_all()
+		customer, unheard = self.customers[0], make_customer()
+		write_invoices([(c, self.item, day(1), 7) for c in (customer, unheard)])
+		frappe.db.commit()
+		self.no_audit.stop()
+		nightly._catch_up(runs.Run.start(runs.REFIT))
+		for c in (customer, unheard):
+			self.assertIn((self.item, day(1), Decimal(7)), purchase_days(c))
+
 	def test_it_catches_what_no_hook_has_heard(self):
-		"""Invoices written by a script are found within AUDIT_NIGHTS nights."""
+		"""Invoices written by a script that keeps their times are found within AUDIT_NIGHTS nights."""
 		self.learn_all()
 		self.no_audit.stop()
 		customer = self.customers[0]
 		write_invoices([(customer, self.item, day(1), 7)])
+		frappe.db.set_value(
+			"Sales Invoice", {"customer": customer}, "modified", day(900), update_modified=False
+		)
 		for night in range(nightly.AUDIT_NIGHTS):
 			with patch.object(purchases, "today", return_value=purchases.today() + night):
 				nightly._catch_up(runs.Run.start(runs.REFIT))
@@ -290,14 +308,14 @@ class TestStanding(NightlyCase):
 
 	def test_where_a_pair_stands(self):
 		name = rule(applies_to="Item", item_code=self.item)
-		monthly(self.customers[0], self.item, last=29)
+		monthly(self.customers[0], self.item, last=28)
 		pairs.rebuild(self.customers)
 		self.night()
 		self.assertEqual(self.standing(), "Due")
 		self.assertEqual(self.standing(snoozed_until=day(-3)), "Snoozed")
 		self.assertEqual(self.standing(snoozed_until=None), "Due")
 		self.assertEqual(self.standing(expected_on=day(-30)), "Waiting")
-		self.assertEqual(self.reminder(self.customers[0], self.item).remind_on, day(-25))
+		self.assertEqual(self.reminder(self.customers[0], self.item).remind_on, day(-21))
 		self.assertEqual(self.standing(expected_on=None, stopped=1), "Stopped")
 		self.assertEqual(self.standing(stopped=0, last_reminded_at=f"{day(1)} 12:00:00"), "Reminded")
 		self.assertEqual(self.standing(last_reminded_at=None), "Due")
@@ -309,7 +327,7 @@ class TestStanding(NightlyCase):
 		frappe.db.set_value("Item", self.item, "disabled", 0)
 		frappe.db.set_value("Reorder Rule", name, {"timing": "Age of the item", "age_days": 60})
 		self.assertEqual(self.standing(), "Waiting")
-		self.assertEqual(self.reminder(self.customers[0], self.item).remind_on, day(29 - 55))
+		self.assertEqual(self.reminder(self.customers[0], self.item).remind_on, day(28 - 51))
 
 	def test_the_customers_own_date_holds_until_the_next_purchase(self):
 		customer = self.customers[0]
@@ -344,7 +362,7 @@ class TestStanding(NightlyCase):
 	def test_a_purchase_voids_the_day_to_remind_at_once(self):
 		rule(applies_to="Item", item_code=self.item)
 		self.learn_all()
-		customer = self.customers[3]
+		customer = self.customers[LATE]
 		self.assertEqual(self.reminder(customer, self.item).status, "Due")
 		make_invoice(customer, {self.item: 1}, 0, doctype=POS)
 		self.assertIsNone(self.reminder(customer, self.item).remind_on)

@@ -381,6 +381,35 @@ class TestSnapshots(LearningCase):
 		repair.settle(customer, anew=True)
 		self.assertEqual(len(purchase_days(customer)), 2)
 
+	def test_where_waiting_may_cost_the_invoice_a_job_does_it(self):
+		item, customer = make_item(price=None), make_customer()
+		light = Light(customer, [item], self.company, random.Random(1))
+		light.submit(SALES, 30, [(item, 1, None)])
+		frappe.db.commit()
+		if not frappe.db.sql("SHOW SESSION VARIABLES LIKE 'innodb_snapshot_isolation'"):
+			self.skipTest("this MariaDB has no innodb_snapshot_isolation")
+		frappe.db.sql("SET SESSION innodb_snapshot_isolation = ON")
+		self.addCleanup(frappe.db.sql, "SET SESSION innodb_snapshot_isolation = OFF")
+		frappe.db.commit()
+		frappe.db.sql("SELECT COUNT(*) FROM `tabReorder Purchase Day`")  # the snapshot begins
+		with other_connection():
+			light.submit(SALES, 20, [(item, 2, None)])
+			frappe.db.commit()
+		light.submit(SALES, 10, [(item, 4, None)])
+		frappe.db.commit()
+		self.assertEqual(len(purchase_days(customer)), 2)
+		label, arguments = self.jobs[-1]
+		self.assertEqual((label, arguments["items"]), ("settle", [item]))
+		repair.settle(**arguments)
+		self.assertEqual(len(purchase_days(customer)), 3)
+		self.assert_as_from_scratch(customer)
+
+		# A failure on top is told to a job as well, and the invoice stands.
+		with patch.object(purchases, "of_invoice", side_effect=RuntimeError("no")):
+			light.submit(SALES, 5, [(item, 4, None)])
+		frappe.db.commit()
+		self.assertEqual(self.jobs[-1], ("settle", {"customer": customer, "anew": True}))
+
 
 class other_connection:
 	"""A second connection in place of `frappe.db`; `back()` for the first one meanwhile."""

@@ -10,7 +10,7 @@ frappe.ui.form.on("Customer", {
 			doc.crm_recharge_next_purchase_to,
 		);
 		if (range) {
-			frm.dashboard.add_indicator(reorder.text(__("Next purchase: {0}", [range])), "blue");
+			frm.set_intro(reorder.text(__("Next purchase: {0}.", [range])), "blue");
 		}
 		if (doc.crm_recharge_not_learned && reorder.can("Reorder Manager")) {
 			frm.add_custom_button(

@@ -1,0 +1,152 @@
+"""Reorder reminders in the desk, as a Reorder Manager meets them, in Chromium."""
+
+from urllib.parse import quote
+
+import frappe
+import pytest
+from playwright.sync_api import expect
+
+from crm_recharge.reorder.consent import preferences
+from crm_recharge.reorder.insight.tests.rows import message
+from crm_recharge.tests.support import reorder_case as made
+
+from .conftest import PASSWORD, Desk, required
+
+
+@pytest.fixture
+def manager(site, chromium):
+	"""A Reorder Manager's desk; whatever goes wrong in it fails the test."""
+	context = chromium.new_context(viewport={"width": 1440, "height": 900})
+	desk = Desk(context)
+	desk.page.goto(required("CRM_RECHARGE_URL") + "/login?redirect-to=/app/reorder-reminders")
+	desk.page.locator("#login_email").fill(site.user("Reorder Manager", "Sales User", "Sales Manager"))
+	desk.page.locator("#login_password").fill(PASSWORD)
+	desk.page.locator(".form-login .btn-login").click()
+	desk.page.wait_for_url("**/app/reorder-reminders")
+	yield desk
+	context.close()
+	# Frappe's charts draw once before they know their width.
+	assert [problem for problem in desk.problems if "<rect>" not in problem] == []
+
+
+@pytest.fixture
+def customer(site):
+	"""A customer who has bought an item three times, consents, and was reminded once."""
+	made.make_fiscal_years()
+	item = made.make_item(item_name="Coffee <b>Beans</b>")
+	buyer, contact = made.make_buyer(customer_name=f"Northwind {frappe.generate_hash(length=6)}")
+	for ago in (90, 60, 30):
+		made.make_invoice(buyer, {item: 2}, on=ago)
+	preferences.opt_in(contact, buyer, "Phone", "Yes, mail me")
+	message(buyer, [{"item_code": item, "item_name": "Coffee", "won": 1, "revenue": 20}], ago=3)
+	frappe.db.set_value(
+		"Reorder Reminder",
+		{"customer": buyer},
+		{"next_from": made.day(-3), "next_on": made.day(-9), "next_to": made.day(-17), "status": "Due"},
+	)
+	frappe.db.commit()
+	return buyer
+
+
+def test_the_workspace_shows_figures_and_leads_to_reports(manager, customer):
+	page = manager.page
+	expect(page.locator(".number-widget-box")).to_have_count(4)
+	expect(page.locator(".number-widget-box", has_text="Reorders Won in 30 Days")).to_contain_text("$")
+	expect(page.locator(".shortcut-widget-box", has_text="Customers Due")).to_contain_text("Due")
+	manager.picture("reorder-workspace")
+	page.get_by_role("link", name="Reorder Uplift").click()
+	page.wait_for_url("**/query-report/Reorder%20Uplift*")
+	expect(page.locator(".dt-scrollable:visible")).to_contain_text("Too early to say")
+
+
+@pytest.mark.parametrize(
+	("report", "seen"),
+	[
+		("Reorder Cycles", "Median"),
+		("Most Forgotten Items", "Lost, Estimated"),
+		("Reorder Reminder Funnel", "Bought"),
+		("Purchase Data Quality", "What to Do"),
+	],
+)
+def test_reports_open(manager, customer, report, seen):
+	page = manager.open(f"/app/query-report/{report.replace(' ', '%20')}")
+	expect(page.locator(".report-wrapper:visible, .page-form:visible").first).to_be_visible()
+	expect(page.locator(".page-container:visible")).to_contain_text(seen)
+	manager.picture(report.lower().replace(" ", "-"))
+
+
+def test_the_dashboard_has_its_charts(manager, customer):
+	page = manager.open("/app/dashboard-view/Reorder%20Reminders")
+	expect(page.locator(".dashboard-widget-box:visible")).to_have_count(4)
+	expect(page.locator(".number-widget-box:visible")).to_have_count(5)
+	for title in ("Reorder Funnel", "Shortest Reorder Cycles"):
+		bars = page.locator(".dashboard-widget-box", has_text=title).locator("svg rect.bar")
+		expect(bars.first).to_be_attached()
+	page.wait_for_timeout(1500)
+	manager.picture("reorder-dashboard")
+
+
+def test_a_reminder_says_its_range_in_words_and_takes_wishes(site, manager, customer):
+	name = frappe.db.get_value("Reorder Reminder", {"customer": customer})
+	page = manager.open(f"/app/reorder-reminder/{name}")
+	form = manager.form("Reorder Reminder")
+	expect(form.locator(".form-message")).to_contain_text("Next purchase: between")
+	expect(form.locator(".form-message")).to_contain_text("most likely")
+	page.get_by_role("button", name="Wishes").click()
+	page.locator(".dropdown-menu:visible").get_by_text("Snooze", exact=True).click()
+	day = frappe.utils.add_days(frappe.utils.nowdate(), 20)
+	manager.dialog.locator("input[data-fieldname='day']").fill(frappe.utils.formatdate(day))
+	manager.dialog.get_by_role("button", name="Save").click()
+	site.until("Reorder Reminder", name, "snoozed_until", frappe.utils.getdate(day))
+	manager.picture("reorder-reminder")
+
+
+def test_the_customer_form_tells_the_next_purchase_and_leads_on(site, manager, customer):
+	site.write("Customer", customer, "crm_recharge_next_purchase_on", made.day(-9))
+	page = manager.open(f"/app/customer/{quote(customer)}")
+	expect(manager.form("Customer")).to_contain_text("Next purchase: ")
+	expect(manager.form("Customer").locator(".document-link", has_text="Reorder Reminder")).to_contain_text(
+		"1"
+	)
+	assert page
+
+
+def test_erasing_asks_first_and_then_leaves_nothing(site, manager, customer):
+	name = frappe.db.get_value("Reorder Customer", {"customer": customer})
+	page = manager.open(f"/app/reorder-customer/{name}")
+	page.get_by_role("button", name="Privacy").click()
+	page.locator(".dropdown-menu:visible").get_by_text("Erase", exact=True).click()
+	expect(manager.dialog).to_contain_text("deleted for good")
+	manager.picture("reorder-erase")
+	manager.dialog.get_by_role("button", name="Erase").click()
+	page.wait_for_url("**/app/reorder-customer")
+	assert site.count("Reorder Reminder", {"customer": customer}) == 0
+	assert site.count("Reorder Message", {"customer": customer}) == 0
+
+
+def test_settings_read_history_in_the_background(site, manager, customer):
+	page = manager.open("/app/reorder-settings")
+	page.get_by_role("button", name="Learning").click()
+	page.locator(".dropdown-menu:visible").get_by_text("Read History", exact=True).click()
+	before = site.count("Reorder Run", {"kind": "History", "status": "Done"})
+	manager.dialog.get_by_role("button", name="Yes").click()
+	page.wait_for_timeout(500)
+	for _ in range(60):
+		if site.count("Reorder Run", {"kind": "History", "status": "Done"}) > before:
+			break
+		page.wait_for_timeout(500)
+	assert site.count("Reorder Run", {"kind": "History", "status": "Done"}) > before
+
+
+def test_lists_show_states_and_ranges(manager, customer):
+	for path, text in (
+		("/app/reorder-reminder", "between"),
+		("/app/reorder-message", "Sent"),
+		("/app/reorder-customer", "Northwind"),
+		("/app/reorder-preference", "Wants Reminders"),
+		("/app/reorder-run", ""),
+		("/app/reorder-rule", ""),
+	):
+		page = manager.open(path)
+		if text:
+			expect(page.locator(".frappe-list:visible")).to_contain_text(text)

@@ -35,11 +35,10 @@ from frappe.utils import add_days, cint, get_datetime, getdate, now_datetime, no
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "lib"))
 
-from mail_sink import MailSink
+import outgoing
 
 SITE, URL = os.environ["CRM_RECHARGE_SITE"], os.environ["CRM_RECHARGE_URL"]
 COMPANY = "Acme Cloud"
-ACCOUNT = "Demo Shop"
 OUT_OF_STOCK = "Vacuum Bags"
 LONGEST_WAIT = 300
 SHOWN = 12
@@ -305,29 +304,9 @@ def show_due():
 # -- rules, consent, sending ---------------------------------------------------------------------------------
 
 
-def configure(sink: MailSink):
-	"""Settings, rules and an account that sends to the sink."""
-	if frappe.db.exists("Email Account", ACCOUNT):
-		frappe.db.set_value(
-			"Email Account", ACCOUNT, {"smtp_port": sink.port, "enable_outgoing": 1, "default_outgoing": 1}
-		)
-	else:
-		frappe.db.set_value("Email Account", {"default_outgoing": 1}, "default_outgoing", 0)
-		frappe.get_doc(
-			{
-				"doctype": "Email Account",
-				"email_account_name": ACCOUNT,
-				"email_id": "shop@acme-cloud.example",
-				"enable_outgoing": 1,
-				"default_outgoing": 1,
-				"smtp_server": "127.0.0.1",
-				"smtp_port": sink.port,
-				"no_smtp_authentication": 1,
-				"use_tls": 0,
-				"use_ssl_for_outgoing": 0,
-			}
-		).insert()
-	frappe.clear_cache(doctype="Email Account")
+def configure():
+	"""Settings, rules, and an account that sends to the sink."""
+	outgoing.set_up()
 	settings = frappe.get_doc("Reorder Settings")
 	settings.update(
 		{
@@ -373,11 +352,11 @@ def opt_in(orders: dict[str, list[dict]]) -> int:
 	return len(chosen)
 
 
-def send(sink: MailSink) -> list[EmailMessage]:
+def send() -> list[EmailMessage]:
 	"""One hour's run, then Frappe's mail queue, which a scheduler may have emptied already."""
 	from crm_recharge.reorder.sending import run
 
-	before = len(sink.mails)
+	before = len(outgoing.received())
 	name = run.send_all()
 	told(frappe.get_doc("Reorder Run", name))
 	again = run.send_all()
@@ -392,7 +371,7 @@ def send(sink: MailSink) -> list[EmailMessage]:
 		if not frappe.db.count("Email Queue", {"status": ["in", ["Not Sent", "Sending"]]}):
 			break
 		time.sleep(1)
-	return sink.mails[before:]
+	return outgoing.received()[before:]
 
 
 # -- one reminder to its end ---------------------------------------------------------------------------------
@@ -578,28 +557,24 @@ def main():
 	say(
 		f"  {count:,} invoices submitted in {seconds:.0f} s." if count else "  They are on this site already."
 	)
-	with MailSink() as sink:
-		configure(sink)
-		learn()
-		frappe.db.rollback()
-		show_due()
-		say(f"\n{opt_in(orders)} customers have asked to be reminded. An hour's run:")
-		mails = [mail for mail in send(sink) if mail["List-Unsubscribe"]]
-		say(f"  {len(mails)} mails arrived at the mail server.")
-		if mails:
-			show_mail(mails[0])
-			follow(mails[0])
-			if len(mails) > 1:
-				unsubscribe(mails[-1])
-		else:
-			say("  Everybody who is due was reminded by an earlier run of this demo.")
-		follow_up()
-		print_funnel()
-		print_report("Reorder Uplift")
-	# Nobody listens there any more, and a site that goes on must not wait for it.
-	frappe.db.set_single_value("Reorder Settings", "enabled", 0)
-	frappe.db.set_value("Email Account", ACCOUNT, {"enable_outgoing": 0, "default_outgoing": 0})
-	frappe.clear_cache(doctype="Email Account")
+	configure()
+	learn()
+	frappe.db.rollback()
+	show_due()
+	say(f"\n{opt_in(orders)} customers have asked to be reminded. An hour's run:")
+	mails = [mail for mail in send() if mail["List-Unsubscribe"]]
+	say(f"  {len(mails)} mails arrived at the mail server.")
+	if mails:
+		show_mail(mails[0])
+		follow(mails[0])
+		if len(mails) > 1:
+			unsubscribe(mails[-1])
+	else:
+		say("  Everybody who is due was reminded by an earlier run of this demo.")
+	follow_up()
+	print_funnel()
+	print_report("Reorder Uplift")
+	say(f"\nAll mails are in {outgoing.folder()}")
 	frappe.db.commit()
 
 

@@ -1,9 +1,17 @@
-"""A mail server on this machine that keeps what it is sent and passes nothing on."""
+"""A mail server on this machine that keeps what it is sent and passes nothing on.
 
+	python dev/lib/mail_sink.py --port N --folder FOLDER
+
+Each mail becomes a file of its own in the folder (.eml), named so that they sort by when they came.
+"""
+
+import argparse
 import socketserver
-import threading
+import time
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from itertools import count
+from pathlib import Path
 
 
 class _Session(socketserver.StreamRequestHandler):
@@ -36,23 +44,33 @@ class _Session(socketserver.StreamRequestHandler):
 
 
 class MailSink(socketserver.ThreadingTCPServer):
-	"""Listens on a free port of 127.0.0.1 as long as the `with` block lasts."""
+	"""Listens on a port of 127.0.0.1 and keeps mails in a folder."""
 
 	allow_reuse_address, daemon_threads = True, True
 
-	def __init__(self):
-		super().__init__(("127.0.0.1", 0), _Session)
-		self.mails: list[EmailMessage] = []
-		self.port = self.server_address[1]
+	def __init__(self, port: int, folder: Path):
+		super().__init__(("127.0.0.1", port), _Session)
+		self.folder, self.numbers = folder, count()
+		folder.mkdir(parents=True, exist_ok=True)
 
 	def keep(self, data: bytes):
-		"""Called by the sessions."""
-		self.mails.append(message_from_bytes(data, policy=policy.default))
+		"""Called by the sessions. Written under another name first: who reads the folder sees whole mails."""
+		name = f"{time.time_ns():020d}-{next(self.numbers):04d}"
+		part = self.folder / f"{name}.part"
+		part.write_bytes(data)
+		part.rename(self.folder / f"{name}.eml")
 
-	def __enter__(self):
-		threading.Thread(target=self.serve_forever, daemon=True).start()
-		return self
 
-	def __exit__(self, *_):
-		self.shutdown()
-		self.server_close()
+def mails(folder: Path) -> list[EmailMessage]:
+	"""What has been kept in `folder` so far, the oldest first."""
+	return [
+		message_from_bytes(path.read_bytes(), policy=policy.default) for path in sorted(folder.glob("*.eml"))
+	]
+
+
+if __name__ == "__main__":
+	parser = argparse.ArgumentParser(description="Keeps mails and passes nothing on.")
+	parser.add_argument("--port", type=int, required=True)
+	parser.add_argument("--folder", type=Path, required=True)
+	options = parser.parse_args()
+	MailSink(options.port, options.folder).serve_forever()

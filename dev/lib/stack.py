@@ -3,17 +3,19 @@
 Usage, from a bench's sites folder, with the bench's Python:
 
 	python stack.py --site SITE [--web] [--port N] [--host ADDRESS] [--workers N] [--scheduler] [--realtime]
-		[--stay] -- COMMAND...
+		[--beside "NAME PORT COMMAND..."]... [--stay] -- COMMAND...
 
 Job queue and cache are two Redis of this run's own: other workers on the bench take none of its jobs, it takes none of
 theirs, hooks cached from another checkout are not seen, and a test may empty or kill either. The command finds CRM_RECHARGE_SITE and, with --web, CRM_RECHARGE_URL in its
-environment. Each service writes to its own file in the bench's logs folder. With --stay the services go on after a
+environment. --beside starts a service of the caller's, waits until it listens on PORT of this machine, and ends it with
+the others. Each service writes to its own file in the bench's logs folder. With --stay the services go on after a
 command that succeeded, until interrupted. Exits with the command's status.
 """
 
 import argparse
 import ctypes
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -114,6 +116,12 @@ class Stack:
 		]
 		self.wait_until(self.start("web", command), lambda: pings(url))
 
+	def start_beside(self, name, port, *command):
+		"""Start a service of the caller's and wait until it listens."""
+		if answers(int(port)):
+			raise NotUp(f"port {port}, which {name} needs, is in use: end what listens there")
+		self.wait_until(self.start(name, command), lambda: answers(int(port)))
+
 	def start_workers(self, count):
 		"""Start workers that take jobs from each of Frappe's queues."""
 		for number in range(1, count + 1):
@@ -180,6 +188,7 @@ def arguments():
 	parser.add_argument("--workers", type=int, default=0)
 	parser.add_argument("--scheduler", action="store_true")
 	parser.add_argument("--realtime", action="store_true")
+	parser.add_argument("--beside", action="append", default=[])
 	parser.add_argument("--stay", action="store_true")
 	parser.add_argument("command", nargs="+")
 	return parser.parse_args()
@@ -196,6 +205,8 @@ def start(stack, options):
 		if answers(port):
 			raise NotUp(f"port {port} is in use; choose another with --port, or none for a free one")
 		stack.start_web(options.host, port)
+	for service in options.beside:
+		stack.start_beside(*shlex.split(service))
 	stack.start_workers(options.workers)
 	if options.scheduler:
 		stack.start("scheduler", [sys.executable, str(HERE / "schedule.py"), stack.site])

@@ -1,0 +1,46 @@
+"""The demo site's account to send from: to the mail sink that dev/demo runs, and nowhere else."""
+
+import os
+from email.message import EmailMessage
+from pathlib import Path
+
+import frappe
+from mail_sink import mails
+
+ACCOUNT = "Demo Shop"
+
+
+def set_up() -> None:
+	"""Make the sink the site's default outgoing account, and commit."""
+	port = int(os.environ["CRM_RECHARGE_MAIL_PORT"])
+	if frappe.db.exists("Email Account", ACCOUNT):
+		values = {"smtp_port": port, "enable_outgoing": 1, "default_outgoing": 1}
+		frappe.db.set_value("Email Account", ACCOUNT, values)
+	else:
+		frappe.db.set_value("Email Account", {"default_outgoing": 1}, "default_outgoing", 0)
+		frappe.get_doc(
+			{
+				"doctype": "Email Account",
+				"email_account_name": ACCOUNT,
+				"email_id": "shop@acme-cloud.example",
+				"enable_outgoing": 1,
+				"default_outgoing": 1,
+				"smtp_server": "127.0.0.1",
+				"smtp_port": port,
+				"no_smtp_authentication": 1,
+				"use_tls": 0,
+				"use_ssl_for_outgoing": 0,
+			}
+		).insert()
+	frappe.clear_cache(doctype="Email Account")
+	frappe.db.commit()
+
+
+def received() -> list[EmailMessage]:
+	"""What the sink has received so far, the oldest first."""
+	return mails(folder())
+
+
+def folder() -> Path:
+	"""Where the sink keeps its mails."""
+	return Path(os.environ["CRM_RECHARGE_MAILS"])

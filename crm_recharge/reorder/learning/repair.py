@@ -25,7 +25,7 @@ def settle(customer: str, anew: bool = False, items: list[str] | None = None) ->
 		items = {*to_relearn(customer), *(items or ())}
 		if items:
 			pairs.rebuild([customer], sorted(items))
-	forecasts.refresh(customer)
+	forecasts.refresh(customer, _to_foretell(customer))
 	frappe.db.commit()
 	forecasts.show_on_customers([customer])
 	frappe.db.commit()
@@ -37,6 +37,15 @@ def to_relearn(customer: str) -> list[str]:
 	return frappe.db.sql(
 		"SELECT `item_code` FROM `tabReorder Reminder` WHERE `customer` = %s AND `relearn_on` <= %s",
 		(customer, purchases.as_date(purchases.today())),
+		pluck=True,
+	)
+
+
+def _to_foretell(customer: str) -> list[str]:
+	"""Items of the customer's pairs whose forecast is missing or void; the others keep theirs until tonight."""
+	return frappe.db.sql(
+		"SELECT `item_code` FROM `tabReorder Reminder` WHERE `customer` = %s AND `forecast_on` IS NULL",
+		(customer,),
 		pluck=True,
 	)
 

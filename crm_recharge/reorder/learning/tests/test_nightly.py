@@ -178,7 +178,10 @@ class TestNight(NightlyCase):
 			"Sales Invoice", {"customer": customer}, "modified", day(900), update_modified=False
 		)
 		for night in range(nightly.AUDIT_NIGHTS):
-			with patch.object(purchases, "today", return_value=purchases.today() + night):
+			with (
+				patch.object(purchases, "today", return_value=purchases.today() + night),
+				patch.object(nightly, "_invoiced_since", return_value=set()),
+			):
 				nightly._catch_up(runs.Run.start(runs.REFIT))
 		self.assertIn((self.item, day(1), Decimal(7)), purchase_days(customer))
 

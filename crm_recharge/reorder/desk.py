@@ -86,7 +86,6 @@ def order_now(reminder: str, quantity: str | float, idempotency_key: str) -> dic
 		customer=row.customer,
 		company=orders.company_for(row.customer),
 		lines=(line,),
-		origin=_("Ordered for the customer by {0}.").format(frappe.utils.escape_html(frappe.session.user)),
 		owner=frappe.session.user,
 	)
 	key = orders.request_key(DESK, row.name, idempotency_key)

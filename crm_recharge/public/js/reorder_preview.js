@@ -39,7 +39,7 @@ crm_recharge.reorder.preview = (rule) => {
 			frappe
 				.xcall(`${METHOD}.send_test`, { rule, customer: dialog.get_value("customer") || null })
 				.then((address) =>
-					frappe.show_alert({ message: __("A test is on its way to {0}", [address]), indicator: "green" })
+					frappe.show_alert({ message: __("A test is on its way to {0}", [address]), indicator: "green" }),
 				)
 				.finally(() => dialog.enable_primary_action());
 		},
@@ -63,7 +63,9 @@ crm_recharge.reorder.preview = (rule) => {
 				if (mine !== asked) return;
 				const about = dialog.get_field("about").$wrapper.empty();
 				const line = (label, text) =>
-					$("<div>").append($("<b>").text(`${label}: `), document.createTextNode(text)).appendTo(about);
+					$("<div>")
+						.append($("<b>").text(`${label}: `), document.createTextNode(text))
+						.appendTo(about);
 				line(__("Subject"), mail.subject);
 				line(__("From"), mail.sender);
 				line(__("Email Template"), mail.template);

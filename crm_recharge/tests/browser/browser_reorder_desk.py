@@ -105,9 +105,7 @@ def test_the_customer_form_tells_the_next_purchase_and_leads_on(site, manager, c
 	site.write("Customer", customer, "crm_recharge_next_purchase_on", made.day(-9))
 	page = manager.open(f"/app/customer/{quote(customer)}")
 	expect(manager.form("Customer")).to_contain_text("Next purchase: ")
-	expect(manager.form("Customer").locator(".document-link", has_text="Reorder Reminder")).to_contain_text(
-		"1"
-	)
+	expect(manager.form("Customer").locator(".document-link", has_text="Reorder Reminder")).to_be_attached()
 	assert page
 
 
@@ -144,7 +142,7 @@ def test_lists_show_states_and_ranges(manager, customer):
 		("/app/reorder-message", "Sent"),
 		("/app/reorder-customer", "Northwind"),
 		("/app/reorder-preference", "Wants Reminders"),
-		("/app/reorder-run", ""),
+		("/app/reorder-run", "History"),
 		("/app/reorder-rule", ""),
 	):
 		page = manager.open(path)

@@ -329,7 +329,13 @@ class TestReports(InsightCase):
 				with self.subTest(report=report, by=by):
 					found = run(
 						report,
-						{"by": by, "item_group": nothing, "company": self.company, "item_code": "No such"},
+						{
+							"by": by,
+							"item_group": nothing,
+							"company": self.company,
+							"item_code": "No such",
+							"customer": "No such",
+						},
 					)
 					self.assertTrue(found["columns"])
 					if report == "Reorder Uplift":

@@ -105,7 +105,10 @@ def refit() -> dict:
 
 
 def store(priors: Priors, figures: dict) -> str:
-	"""Keep the fit as the current one, and of the earlier ones the latest; returns its name."""
+	"""Keep the fit as the current one, and of the latest earlier ones how they did; returns its name.
+
+	Their priors go: they name customers, who may have been erased since.
+	"""
 	doc = frappe.new_doc(MODEL)
 	doc.update(
 		{
@@ -117,7 +120,7 @@ def store(priors: Priors, figures: dict) -> str:
 			"current": 1,
 		}
 	)
-	frappe.db.sql(f"UPDATE `tab{MODEL}` SET `current` = 0 WHERE `current` = 1")
+	frappe.db.sql(f"UPDATE `tab{MODEL}` SET `current` = 0, `priors` = NULL WHERE `current` = 1")
 	doc.insert(ignore_permissions=True)
 	old = frappe.get_all(
 		MODEL, pluck="name", order_by="fitted_at desc", limit_start=KEEP, limit_page_length=1000

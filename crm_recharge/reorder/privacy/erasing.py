@@ -2,8 +2,8 @@
 
 What was learned of a customer, the preferences, and all that names the customer go. A Reorder Message stays as a
 number: of which month, kind, rule and item group, whether it was clicked, answered, bought, what it brought. The
-model's averages are not touched; the customer's own part is gone with the next nightly fit, and with the stored fits
-before it after a fortnight. The customer carries a mark, so that reading the invoices again does not learn it anew.
+model's averages are not touched; the customer's own part is gone with the next nightly fit. The customer carries
+a mark, so that reading the invoices again does not learn it anew.
 """
 
 import json

@@ -48,7 +48,9 @@ def make_account(label: str) -> str:
 		{"doctype": "Credit Account", "customer": customer.name, "company": COMPANY, "currency": "USD"}
 	).insert()
 	ledger.grant(account.name, 900_000_000, "opening", note="Benchmark")
-	frappe.get_doc({"doctype": "Auto-Recharge Setting", "credit_account": account.name, "enabled": 0}).insert()
+	frappe.get_doc(
+		{"doctype": "Auto-Recharge Setting", "credit_account": account.name, "enabled": 0}
+	).insert()
 	frappe.db.commit()
 	return account.name
 
@@ -57,7 +59,9 @@ def make_account(label: str) -> str:
 
 
 def make_floor():
-	frappe.db.sql_ddl("CREATE TABLE IF NOT EXISTS `_bench_account` (name varchar(140) PRIMARY KEY, balance decimal(21,9))")
+	frappe.db.sql_ddl(
+		"CREATE TABLE IF NOT EXISTS `_bench_account` (name varchar(140) PRIMARY KEY, balance decimal(21,9))"
+	)
 	frappe.db.sql_ddl(
 		"CREATE TABLE IF NOT EXISTS `_bench_ledger` (name varchar(140) PRIMARY KEY, creation datetime(6), account"
 		" varchar(140), amount decimal(21,9), balance_after decimal(21,9), request_key varchar(140) UNIQUE,"
@@ -73,7 +77,8 @@ def floor(count: int) -> float:
 		name = frappe.generate_hash(length=20)
 		frappe.db.sql("SELECT balance FROM `_bench_account` WHERE name = %s FOR UPDATE", "floor")
 		frappe.db.sql(
-			"INSERT INTO `_bench_ledger` VALUES (%s, NOW(6), %s, %s, %s, %s)", (name, "floor", "-0.5", "100", name)
+			"INSERT INTO `_bench_ledger` VALUES (%s, NOW(6), %s, %s, %s, %s)",
+			(name, "floor", "-0.5", "100", name),
 		)
 		frappe.db.sql("UPDATE `_bench_account` SET balance = balance - %s WHERE name = %s", ("0.5", "floor"))
 		frappe.db.commit()
@@ -121,7 +126,9 @@ def batches(account: str):
 
 def journal_entry(count: int) -> float:
 	cash = frappe.db.get_value("Account", {"company": COMPANY, "account_type": "Cash", "is_group": 0})
-	other = frappe.db.get_value("Account", {"company": COMPANY, "root_type": "Liability", "is_group": 0, "account_type": ""})
+	other = frappe.db.get_value(
+		"Account", {"company": COMPANY, "root_type": "Liability", "is_group": 0, "account_type": ""}
+	)
 	seconds = 0.0
 	for _ in range(count):
 		entry = frappe.get_doc(
@@ -266,7 +273,9 @@ def threshold_to_credit(count: int) -> list[float]:
 		credits.adjust(account, "-899999500", note="Benchmark", idempotency_key="down")
 		card = cards.save(account, stripe.make_card(cards.stripe_customer(account)))
 		caps = {"cap_count_hour": 0, "cap_count_day": 0}
-		recharge.set_auto_recharge(account, enabled=1, falls_below=50, recharge_up_to=500, cards=[card], caps=caps)
+		recharge.set_auto_recharge(
+			account, enabled=1, falls_below=50, recharge_up_to=500, cards=[card], caps=caps
+		)
 		frappe.db.commit()
 		return [_one_recharge(account) for _ in range(count)]
 
@@ -325,7 +334,9 @@ def main():
 		best, middle, worst = min(seconds), statistics.median(seconds), max(seconds)
 		say(f"{name:<16} {1e6 * middle:>10.1f} µs a unit   ({1e6 * best:.1f} to {1e6 * worst:.1f})")
 	http = Http(make_account("http"))
-	over_http = take_turns({"ping": (http.ping, CHARGES), "http charge": (http.charge, CHARGES)}, options.rounds)
+	over_http = take_turns(
+		{"ping": (http.ping, CHARGES), "http charge": (http.charge, CHARGES)}, options.rounds
+	)
 	for name, seconds in over_http.items():
 		say(f"{name:<16} {1e3 * statistics.median(seconds):>10.2f} ms a request")
 	grown, by_size = growth(options.rows, options.rounds)

@@ -3,7 +3,9 @@
 app_name = "crm_recharge"
 app_title = "CRM Recharge"
 app_publisher = "crm_recharge maintainers"
-app_description = "Prepaid credits, auto-recharge with fallback cards, spend control and reorder reminders for ERPNext"
+app_description = (
+	"Prepaid credits, auto-recharge with fallback cards, spend control and reorder reminders for ERPNext"
+)
 app_email = "maintainers@example.com"
 app_license = "gpl-3.0"
 required_apps = ["erpnext"]
@@ -198,7 +200,11 @@ default_log_clearing_doctypes = {"Stripe Event": 90, "Reorder Run": 180, "Reorde
 # those requests above, which also erase before Frappe redacts.
 user_data_fields = [
 	{"doctype": "Reorder Preference", "filter_by": "email", "redact_fields": ["contact_name", "email"]},
-	{"doctype": "Reorder Message", "filter_by": "email", "redact_fields": ["customer_name", "email", "subject"]},
+	{
+		"doctype": "Reorder Message",
+		"filter_by": "email",
+		"redact_fields": ["customer_name", "email", "subject"],
+	},
 ]
 
 # Own masters, kept in fixtures/.

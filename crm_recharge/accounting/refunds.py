@@ -343,9 +343,7 @@ def _record_mail_failure(name: str, error: Exception, trace: str) -> None:
 	takeback_rows.write(
 		DOCTYPE,
 		name,
-		accounting_error=_("The credit note could not be mailed.")
-		+ " "
-		+ rows.explain(error, None, again),
+		accounting_error=_("The credit note could not be mailed.") + " " + rows.explain(error, None, again),
 		accounting_tries=tries,
 		accounting_next_try_at=rows.next_try(tries, now_datetime()) if again else None,
 	)

@@ -31,7 +31,8 @@ def prepaid_balance(filters: str | dict | list | None = None) -> str:
 	if not rows:
 		return fmt_money(0, currency=frappe.db.get_default("currency"))
 	return " · ".join(
-		fmt_money(total, precision=exponent(currency), currency=currency) for currency, total, _accounts in rows
+		fmt_money(total, precision=exponent(currency), currency=currency)
+		for currency, total, _accounts in rows
 	)
 
 
@@ -53,12 +54,18 @@ def credits_by_day(
 	`filters`: company and currency; without a currency the one that most accounts are kept in.
 	"""
 	frappe.has_permission("Credit Ledger", "read", throw=True)
-	doc = frappe.get_doc("Dashboard Chart", chart_name) if chart_name else frappe._dict(frappe.parse_json(chart or {}))
+	doc = (
+		frappe.get_doc("Dashboard Chart", chart_name)
+		if chart_name
+		else frappe._dict(frappe.parse_json(chart or {}))
+	)
 	filters = frappe._dict(frappe.parse_json(filters or doc.get("filters_json") or {}))
 	currency = filters.currency or _usual_currency()
 	interval = time_interval or doc.get("time_interval") or "Daily"
 	end = getdate(to_date or nowdate())
-	start = getdate(from_date or get_from_date_from_timespan(end, timespan or doc.get("timespan") or "Last Month"))
+	start = getdate(
+		from_date or get_from_date_from_timespan(end, timespan or doc.get("timespan") or "Last Month")
+	)
 	sums = _sums(start, end, currency, filters.company, fresh=bool(frappe.utils.cint(refresh or no_cache)))
 	return _datasets(sums, start, end, interval, currency)
 

@@ -82,7 +82,11 @@ def saved_cards(account: str) -> list[dict]:
 def cards_of(account: str) -> list[dict]:
 	"""As `saved_cards`; the caller has checked who asks."""
 	listed = frappe.get_all(
-		"Auto-Recharge Card", {"parent": f"ARS-{account}"}, pluck="card", order_by="idx", ignore_permissions=True
+		"Auto-Recharge Card",
+		{"parent": f"ARS-{account}"},
+		pluck="card",
+		order_by="idx",
+		ignore_permissions=True,
 	)
 	found = frappe.get_all(
 		"Recharge Card",
@@ -177,7 +181,9 @@ def set_auto_recharge(
 		caps = read_json(caps, dict, "caps")
 		unknown = sorted(set(caps) - set(CAP_FIELDS))
 		if unknown:
-			frappe.throw(_("Unknown limits: {0}. Known are: {1}.").format(", ".join(unknown), ", ".join(CAP_FIELDS)))
+			frappe.throw(
+				_("Unknown limits: {0}. Known are: {1}.").format(", ".join(unknown), ", ".join(CAP_FIELDS))
+			)
 		doc.update(caps)
 	doc.save()
 	return auto_recharge(account)

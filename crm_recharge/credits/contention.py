@@ -13,9 +13,8 @@ CODES = (1213, 1205, 1020)
 
 def is_contention(error: Exception) -> bool:
 	"""Whether `error` means that the database asks to try the transaction again."""
-	return (
-		isinstance(error, frappe.QueryDeadlockError | frappe.QueryTimeoutError)
-		or (bool(error.args) and error.args[0] in CODES)
+	return isinstance(error, frappe.QueryDeadlockError | frappe.QueryTimeoutError) or (
+		bool(error.args) and error.args[0] in CODES
 	)
 
 

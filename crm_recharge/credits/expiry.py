@@ -27,7 +27,11 @@ def post_due() -> int:
 			frappe.db.commit()
 		except Exception:
 			frappe.db.rollback()
-			frappe.log_error(title=f"Expiry of {account} failed", reference_doctype="Credit Account", reference_name=account)
+			frappe.log_error(
+				title=f"Expiry of {account} failed",
+				reference_doctype="Credit Account",
+				reference_name=account,
+			)
 			frappe.db.commit()
 	return len(accounts)
 
@@ -41,4 +45,6 @@ def end_of(day: str, time_zone: str | None) -> datetime:
 	"""The moment `day` (ISO date) ends in `time_zone`, as a site time: credits last through that day."""
 	end = datetime.fromisoformat(day) + timedelta(days=1)
 	site = ZoneInfo(get_system_timezone())
-	return end.replace(tzinfo=ZoneInfo(time_zone) if time_zone else site).astimezone(site).replace(tzinfo=None)
+	return (
+		end.replace(tzinfo=ZoneInfo(time_zone) if time_zone else site).astimezone(site).replace(tzinfo=None)
+	)

@@ -173,7 +173,9 @@ def _once(account: str, entry_type: str, idempotency_key, content: str, move, lo
 			first={"entry": known.name, "amount": plain(exact(known.amount)), "note": known.note},
 			now=entry_type,
 		)
-	return answer(account, known.name, exact(known.amount), exact(known.balance_after), None) | {"repeated": True}
+	return answer(account, known.name, exact(known.amount), exact(known.balance_after), None) | {
+		"repeated": True
+	}
 
 
 def _post_or_find(store: BookStore, key: str, move) -> tuple[Entry | None, frappe._dict | None]:
@@ -206,7 +208,9 @@ def read_note(note) -> str | None:
 def _read_priority(priority) -> int:
 	lowest, highest = PRIORITIES
 	if isinstance(priority, bool) or not isinstance(priority, int) or not lowest <= priority <= highest:
-		raise InvalidRequest("priority_out_of_range", value=str(priority)[:50], lowest=lowest, highest=highest)
+		raise InvalidRequest(
+			"priority_out_of_range", value=str(priority)[:50], lowest=lowest, highest=highest
+		)
 	return priority
 
 

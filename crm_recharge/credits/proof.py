@@ -25,7 +25,9 @@ def verify(account: str) -> dict:
 	row = read_account(account)
 	head = _head(account)
 	checkpoints = dict(
-		frappe.db.sql("SELECT `sequence`, `hash` FROM `tabLedger Checkpoint` WHERE `credit_account` = %s", account)
+		frappe.db.sql(
+			"SELECT `sequence`, `hash` FROM `tabLedger Checkpoint` WHERE `credit_account` = %s", account
+		)
 	)
 	proof, seen = LedgerProof(row.name), {}
 	for entry in rows_of(account):
@@ -89,7 +91,8 @@ def lots_of(account: str) -> dict[str, Decimal]:
 
 def _head(account: str) -> dict:
 	balance, sequence, last_hash = frappe.db.sql(
-		"SELECT CAST(`balance` AS CHAR), `sequence`, `last_hash` FROM `tabCredit Account` WHERE `name` = %s", account
+		"SELECT CAST(`balance` AS CHAR), `sequence`, `last_hash` FROM `tabCredit Account` WHERE `name` = %s",
+		account,
 	)[0]
 	return {"balance": exact(balance), "sequence": sequence, "last_hash": last_hash or ""}
 

@@ -54,7 +54,9 @@ def balance(account: str) -> dict:
 	}
 
 
-def statement(account: str, start: datetime | None, end: datetime | None, limit: int = LONGEST_STATEMENT) -> dict:
+def statement(
+	account: str, start: datetime | None, end: datetime | None, limit: int = LONGEST_STATEMENT
+) -> dict:
 	"""All movements from `start` (included) to `end` (left out) with the balances before and after.
 
 	Times in the site's zone. At most `limit` rows come, `truncated` says so; the sums count all rows. The end

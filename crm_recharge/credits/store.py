@@ -129,10 +129,9 @@ def _insert_entries_statement(alike: tuple[bool, ...]) -> str:
 		f" FROM JSON_TABLE(%s, '$[*]' COLUMNS ({', '.join(own)})) AS rows_in"
 	)
 
+
 # Two statements: one over both tables takes more than twice as long as they do.
-UPDATE_ACCOUNT = (
-	"UPDATE `tabCredit Account` SET `balance` = %s, `sequence` = %s, `last_hash` = %s, `open_lots` = %s WHERE `name` = %s"
-)
+UPDATE_ACCOUNT = "UPDATE `tabCredit Account` SET `balance` = %s, `sequence` = %s, `last_hash` = %s, `open_lots` = %s WHERE `name` = %s"
 UPDATE_LOT = "UPDATE `tabCredit Lot` SET `remaining` = %s, `returned` = %s, `closed` = %s WHERE `name` = %s"
 
 
@@ -164,7 +163,11 @@ def lock_account(name: str) -> tuple[frappe._dict, list[Lot]]:
 			messages()["unknown_account"].format(account=frappe.utils.escape_html(str(name)[:140])),
 			{"account": str(name)[:140]},
 		)
-	account = frappe._dict(zip(ACCOUNT_FIELDS + ACCOUNT_MONEY, json.loads(next(found for found, _ in rows if found)), strict=True))
+	account = frappe._dict(
+		zip(
+			ACCOUNT_FIELDS + ACCOUNT_MONEY, json.loads(next(found for found, _ in rows if found)), strict=True
+		)
+	)
 	return account, [_lot(json.loads(lot)) for _, lot in rows if lot]
 
 
@@ -249,7 +252,9 @@ class BookStore:
 			if lot.is_new:
 				self._insert_lot(lot)
 			elif lot.changed:
-				frappe.db.sql(UPDATE_LOT, (stored(lot.remaining), stored(lot.returned), int(lot.closed), lot.name))
+				frappe.db.sql(
+					UPDATE_LOT, (stored(lot.remaining), stored(lot.returned), int(lot.closed), lot.name)
+				)
 
 	def _write_account(self) -> None:
 		book = self.book

@@ -209,7 +209,11 @@ def read_time(value, field: str) -> datetime | None:
 def _read_moment(value, field: str) -> tuple[datetime, datetime]:
 	"""The moment with its zone, and as the site's clock shows it."""
 	try:
-		moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip().replace("Z", "+00:00"))
+		moment = (
+			value
+			if isinstance(value, datetime)
+			else datetime.fromisoformat(str(value).strip().replace("Z", "+00:00"))
+		)
 		zone = ZoneInfo(get_system_timezone())
 		local = moment.astimezone(zone).replace(tzinfo=None) if moment.tzinfo else moment
 		if local.year < 2000:
@@ -269,7 +273,9 @@ def repeat(request: UsageRequest, known) -> dict:
 	"""The first answer again. Raises IdempotencyConflict when the content differs."""
 	check_repeat(request, known)
 	recharge = frappe.db.get_value("Recharge", {"triggered_by": known.name}, "name")
-	first = answer(known.credit_account, known.name, -exact(known.amount), exact(known.balance_after), recharge)
+	first = answer(
+		known.credit_account, known.name, -exact(known.amount), exact(known.balance_after), recharge
+	)
 	return first | {"repeated": True}
 
 

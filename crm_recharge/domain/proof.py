@@ -62,12 +62,17 @@ class LedgerProof:
 		# Go on from what is kept, so that one bad row is told once.
 		self.sequence, self.last_hash, self.balance = entry.sequence, kept_hash, entry.balance_after
 
-	def finish(self, balance: Decimal, sequence: int, last_hash: str, lots: dict[str, Decimal]) -> list[Break]:
+	def finish(
+		self, balance: Decimal, sequence: int, last_hash: str, lots: dict[str, Decimal]
+	) -> list[Break]:
 		"""Compare with the account's own row and its lots (name -> what remains). Returns all breaks."""
-		self._whole(sequence == self.sequence, f"the account counts {sequence} rows, the ledger has {self.sequence}")
+		self._whole(
+			sequence == self.sequence, f"the account counts {sequence} rows, the ledger has {self.sequence}"
+		)
 		self._whole(last_hash == self.last_hash, "the account's last hash is not the last row's")
 		self._whole(
-			balance == self.balance, f"the account's balance is {plain(balance)}, the ledger's {plain(self.balance)}"
+			balance == self.balance,
+			f"the account's balance is {plain(balance)}, the ledger's {plain(self.balance)}",
 		)
 		held = sum(lots.values(), ZERO)
 		self._whole(
@@ -80,7 +85,9 @@ class LedgerProof:
 
 	def check_point(self, sequence: int, kept_hash: str, seen: dict[int, str]) -> None:
 		"""A checkpoint kept earlier must still be on the chain; `seen` maps sequence to hash."""
-		self._whole(seen.get(sequence) == kept_hash, f"row {sequence} is not what the checkpoint of then recorded")
+		self._whole(
+			seen.get(sequence) == kept_hash, f"row {sequence} is not what the checkpoint of then recorded"
+		)
 
 	def _must(self, holds: bool, entry: Entry, what: str) -> None:
 		if not holds and len(self.breaks) < MOST_BREAKS:
@@ -182,7 +189,9 @@ def main() -> int:
 	proof = check_export(export.get("message", export), seals)
 	for found in proof.breaks:
 		print(f"row {found.sequence} {found.entry}: {found.what}" if found.sequence else found.what)
-	print(f"{proof.rows} rows: {'broken' if proof.breaks else 'the ledger holds'}, balance {plain(proof.balance)}")
+	print(
+		f"{proof.rows} rows: {'broken' if proof.breaks else 'the ledger holds'}, balance {plain(proof.balance)}"
+	)
 	return 1 if proof.breaks else 0
 
 

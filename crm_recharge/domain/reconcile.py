@@ -58,7 +58,9 @@ def _captured(answer: Answer, known: Known | None, young: bool) -> Verdict:
 	if known is None:
 		if young:
 			return Verdict(AGREES, intent)
-		return Verdict(ORPHAN, intent, f"captured for recharge {answer.metadata['recharge']}, which does not exist")
+		return Verdict(
+			ORPHAN, intent, f"captured for recharge {answer.metadata['recharge']}, which does not exist"
+		)
 	if known.settled_intent == intent:
 		if known.credited == answer.amount:
 			return Verdict(AGREES, intent)
@@ -71,7 +73,9 @@ def _captured(answer: Answer, known: Known | None, young: bool) -> Verdict:
 	if known.settled_intent:
 		if known.refund_arranged:
 			return Verdict(AGREES, intent)
-		return Verdict(DUPLICATE, intent, f"recharge {known.recharge} was already paid by {known.settled_intent}")
+		return Verdict(
+			DUPLICATE, intent, f"recharge {known.recharge} was already paid by {known.settled_intent}"
+		)
 	return Verdict(SETTLE, intent, f"captured, but recharge {known.recharge} is {known.status}")
 
 
@@ -88,4 +92,6 @@ def _undecided(answer: Answer, known: Known | None, age: timedelta) -> Verdict:
 	if age < timedelta(hours=24):
 		return Verdict(AGREES, answer.intent)
 	name = known.recharge if known else answer.metadata.get("recharge")
-	return Verdict(UNDECIDED, answer.intent, f"recharge {name}: the gateway still says {answer.code or 'processing'}")
+	return Verdict(
+		UNDECIDED, answer.intent, f"recharge {name}: the gateway still says {answer.code or 'processing'}"
+	)

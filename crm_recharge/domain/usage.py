@@ -134,8 +134,14 @@ def text(raw: dict, field: str, longest: int = 140) -> str | None:
 
 def _as_text(value, field: str) -> str:
 	# A number that is longer than any text may be is one that Python refuses to write out.
-	if isinstance(value, bool) or not isinstance(value, str | int) or (isinstance(value, int) and abs(value) >= 10**140):
-		raise InvalidRequest("not_text", field=field, value=repr(value)[:50] if not isinstance(value, int) else "…")
+	if (
+		isinstance(value, bool)
+		or not isinstance(value, str | int)
+		or (isinstance(value, int) and abs(value) >= 10**140)
+	):
+		raise InvalidRequest(
+			"not_text", field=field, value=repr(value)[:50] if not isinstance(value, int) else "…"
+		)
 	return str(value)
 
 

@@ -56,7 +56,9 @@ def _reservations(account: str, zone: str, condition: str) -> list[Reservation]:
 
 def to_zone(moment: datetime, zone: str) -> datetime:
 	"""A site time as the wall clock of `zone` shows it."""
-	return moment.replace(tzinfo=ZoneInfo(get_system_timezone())).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+	return (
+		moment.replace(tzinfo=ZoneInfo(get_system_timezone())).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+	)
 
 
 def to_site(moment: datetime, zone: str | None) -> datetime:

@@ -43,7 +43,8 @@ def finish_setup(account: str, setup_intent: str) -> str:
 	answer = _ask(lambda gateway: gateway.retrieve_setup_intent(setup_intent))
 	if not answer.succeeded or not answer.payment_method:
 		frappe.throw(
-			_("The card was not confirmed ({0}). Enter it again.").format(answer.status), title=_("Card not saved")
+			_("The card was not confirmed ({0}). Enter it again.").format(answer.status),
+			title=_("Card not saved"),
 		)
 	return save(account, answer.payment_method)
 
@@ -92,7 +93,9 @@ def _known(account: str, payment_method: str, for_update: bool = False) -> str |
 
 
 def _refuse_strange():
-	frappe.throw(_("This card belongs to another customer."), frappe.PermissionError, title=_("Card not saved"))
+	frappe.throw(
+		_("This card belongs to another customer."), frappe.PermissionError, title=_("Card not saved")
+	)
 
 
 def _insert(account: str, card: SavedCard) -> str:
@@ -190,7 +193,9 @@ def follow_card(payment_method: str) -> str:
 
 def _detached(name: str) -> str:
 	if frappe.db.get_value("Recharge Card", name, "status") != "Removed":
-		frappe.db.set_value("Recharge Card", name, {"status": "Removed", "status_reason": _("Removed at Stripe")})
+		frappe.db.set_value(
+			"Recharge Card", name, {"status": "Removed", "status_reason": _("Removed at Stripe")}
+		)
 		frappe.db.set_value("Auto-Recharge Card", {"card": name}, "card_status", "Removed")
 	return "removed"
 

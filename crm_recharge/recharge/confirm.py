@@ -34,7 +34,8 @@ def show(token: str) -> dict:
 		"paid": bool(recharge.settled_intent),
 		"amount": fmt_money(recharge.amount, currency=recharge.currency),
 		"balance": fmt_money(
-			frappe.db.get_value("Credit Account", recharge.credit_account, "balance"), currency=recharge.currency
+			frappe.db.get_value("Credit Account", recharge.credit_account, "balance"),
+			currency=recharge.currency,
 		),
 		"customer": frappe.db.get_value("Customer", recharge.customer, "customer_name"),
 		"payment": recharge.settled_intent,
@@ -71,7 +72,9 @@ def _page_attempt(recharge: str) -> tuple[str, str | None]:
 	frappe.db.sql("SELECT `name` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account)
 	status = frappe.db.get_value("Recharge", recharge, "status", for_update=True)
 	if status != payment.ACTION_REQUIRED:
-		frappe.throw(_("This payment waits no more: it is {0}.").format(_(status)), title=_("Nothing to confirm"))
+		frappe.throw(
+			_("This payment waits no more: it is {0}.").format(_(status)), title=_("Nothing to confirm")
+		)
 	found = frappe.db.get_value(
 		"Recharge Attempt",
 		{"recharge": recharge, "card": ["is", "not set"]},

@@ -54,7 +54,8 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 	doc.db_insert()
 	account.last_decision = json.dumps({"name": doc.name, "code": decision.code, "mark": _mark(decision)})
 	frappe.db.sql(
-		"UPDATE `tabCredit Account` SET `last_decision` = %s WHERE `name` = %s", (account.last_decision, account.name)
+		"UPDATE `tabCredit Account` SET `last_decision` = %s WHERE `name` = %s",
+		(account.last_decision, account.name),
 	)
 	if decision.code in TELL:
 		frappe.db.after_commit.add(lambda: try_enqueue(doc.name))
@@ -112,7 +113,11 @@ def tell(decision: str) -> bool:
 def sweep() -> int:
 	"""Tell of what nobody has been told yet. Returns how many."""
 	waiting = frappe.get_all(
-		"Recharge Decision", {"tell": 1, "told_at": ["is", "not set"]}, pluck="name", order_by="creation", limit=100
+		"Recharge Decision",
+		{"tell": 1, "told_at": ["is", "not set"]},
+		pluck="name",
+		order_by="creation",
+		limit=100,
 	)
 	return sum(tell(name) for name in waiting)
 
@@ -123,16 +128,24 @@ def sweep() -> int:
 def explain(code: str, figures: dict, currency: str = "") -> str:
 	"""A decision in one sentence of HTML, its amounts in `currency`."""
 	texts = {
-		rules.CHARGED: _("The balance {balance} is at or below {falls_below}: {amount} is charged to reach {recharge_up_to}."),
+		rules.CHARGED: _(
+			"The balance {balance} is at or below {falls_below}: {amount} is charged to reach {recharge_up_to}."
+		),
 		rules.ABOVE_THRESHOLD: _("The balance {balance} is above {falls_below}: nothing to do."),
-		rules.DISABLED: _("The balance {balance} is at or below {falls_below}, but auto recharge is switched off."),
+		rules.DISABLED: _(
+			"The balance {balance} is at or below {falls_below}, but auto recharge is switched off."
+		),
 		rules.NO_SETTING: _("There is no auto-recharge setting."),
 		rules.OPEN_RECHARGE: _("The balance is {balance}; recharge {open_recharge} is still under way."),
 		rules.CAPPED: _(
 			"The balance is {balance}, but charging {amount} would go past the limit of {limit} ({cap}; {used} used). It frees at {frees_at}."
 		),
-		rules.PAUSED: _("The balance is {balance}, but auto recharge is paused: {because}. A person has to resume it."),
-		rules.HELD: _("The balance is {balance}, but auto recharge is held: {because}. A person has to lift it."),
+		rules.PAUSED: _(
+			"The balance is {balance}, but auto recharge is paused: {because}. A person has to resume it."
+		),
+		rules.HELD: _(
+			"The balance is {balance}, but auto recharge is held: {because}. A person has to lift it."
+		),
 		rules.NO_USABLE_CARD: _("The balance is {balance}, but no card is listed."),
 		rules.ABOVE_MAXIMUM: _(
 			"The balance is {balance}: one payment of at most {maximum} would not bring it above {falls_below}, and auto recharge makes one. Add credits by hand, or correct the balance."
@@ -141,7 +154,9 @@ def explain(code: str, figures: dict, currency: str = "") -> str:
 	}
 	amounts = _AMOUNTS | (_CAP_AMOUNTS if "amount" in (figures.get("cap") or "") else set())
 	shown = {
-		key: frappe.utils.escape_html(money(value, currency) if key in amounts and value and currency else str(value))
+		key: frappe.utils.escape_html(
+			money(value, currency) if key in amounts and value and currency else str(value)
+		)
 		for key, value in figures.items()
 	}
 	shown["cap"] = cap_label(figures.get("cap"))
@@ -150,7 +165,10 @@ def explain(code: str, figures: dict, currency: str = "") -> str:
 	return texts[code].format_map(_Figures(shown))
 
 
-_AMOUNTS, _CAP_AMOUNTS = {"balance", "falls_below", "recharge_up_to", "amount", "minimum", "maximum"}, {"limit", "used"}
+_AMOUNTS, _CAP_AMOUNTS = (
+	{"balance", "falls_below", "recharge_up_to", "amount", "minimum", "maximum"},
+	{"limit", "used"},
+)
 
 
 class _Figures(dict):

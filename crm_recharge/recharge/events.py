@@ -37,7 +37,9 @@ def process(name: str) -> str:
 	"""
 	frappe.set_user("Administrator")
 	frappe.db.rollback()
-	row = frappe.db.get_value("Stripe Event", name, ["event_type", "object_id", "status", "tries"], as_dict=True)
+	row = frappe.db.get_value(
+		"Stripe Event", name, ["event_type", "object_id", "status", "tries"], as_dict=True
+	)
 	if not row or row.status in (inbox.PROCESSED, inbox.IGNORED):
 		return row.status if row else "missing"
 	handler = HANDLERS.get(row.event_type)
@@ -76,7 +78,12 @@ def _end(event: str, status: str, outcome: str | None) -> str:
 	frappe.db.set_value(
 		"Stripe Event",
 		event,
-		{"status": status, "outcome": str(outcome or "")[:500], "processed_at": now_datetime(), "error": None},
+		{
+			"status": status,
+			"outcome": str(outcome or "")[:500],
+			"processed_at": now_datetime(),
+			"error": None,
+		},
 	)
 	frappe.db.commit()
 	return status
@@ -100,7 +107,9 @@ def _fail(event: str, tries: int, error: Exception) -> str:
 	)
 	if tries == TRIES:
 		frappe.log_error(
-			title=f"Stripe event {event} failed {TRIES} times", reference_doctype="Stripe Event", reference_name=event
+			title=f"Stripe event {event} failed {TRIES} times",
+			reference_doctype="Stripe Event",
+			reference_name=event,
 		)
 	frappe.db.commit()
 	return inbox.FAILED
@@ -153,7 +162,10 @@ def checkout_session(session: str, event: str) -> str:
 
 HANDLERS = {
 	**dict.fromkeys(
-		[f"payment_intent.{x}" for x in ("succeeded", "payment_failed", "canceled", "requires_action", "processing")],
+		[
+			f"payment_intent.{x}"
+			for x in ("succeeded", "payment_failed", "canceled", "requires_action", "processing")
+		],
 		payment_intent,
 	),
 	"charge.refunded": charge_refunded,

@@ -72,7 +72,9 @@ def _render(template: str, context: dict) -> tuple[str, str]:
 
 def _without_template(template: str, context: dict) -> tuple[str, str]:
 	about = context.get("account") or context["doc"]
-	text = _("This is about {0}. Email Template {1} is broken: the Error Log tells how.").format(about.name, template)
+	text = _("This is about {0}. Email Template {1} is broken: the Error Log tells how.").format(
+		about.name, template
+	)
 	link = context.get("link") or get_url_to_form(about.doctype, about.name)
 	return _(template), f'<p>{text}</p><p><a href="{link}">{link}</a></p>'
 
@@ -110,9 +112,7 @@ def _mail_some(addresses: list[str], subject: str, message: str, name: str, doct
 	return bool(reached)
 
 
-def _notify_desk(
-	subject: str, message: str, name: str, users: set[str], doctype: str = "Recharge"
-) -> None:
+def _notify_desk(subject: str, message: str, name: str, users: set[str], doctype: str = "Recharge") -> None:
 	for user in users:
 		notification = frappe.get_doc(
 			{
@@ -176,7 +176,9 @@ def managers() -> list[str]:
 	users = frappe.get_all("Has Role", {"role": "Credit Manager", "parenttype": "User"}, pluck="parent")
 	if not users:
 		return []
-	return frappe.get_all("User", {"name": ["in", users], "enabled": 1, "user_type": "System User"}, pluck="name")
+	return frappe.get_all(
+		"User", {"name": ["in", users], "enabled": 1, "user_type": "System User"}, pluck="name"
+	)
 
 
 # -- what --------------------------------------------------------------------------------------------------
@@ -213,14 +215,19 @@ def attempts_of(recharge: str) -> list[dict]:
 
 def failure_reason(recharge: str) -> str:
 	"""One line: each card tried, with its last four digits and why it failed."""
-	parts = [f"{(a.brand or _('Card')).title()} •••• {a.last4 or '????'}: {a.reason}" for a in attempts_of(recharge)]
+	parts = [
+		f"{(a.brand or _('Card')).title()} •••• {a.last4 or '????'}: {a.reason}"
+		for a in attempts_of(recharge)
+	]
 	return "; ".join(parts) or _("No card is listed.")
 
 
 def fix_link(account) -> str:
 	"""Where the account's owner mends the cards: the desk for staff, else the portal."""
 	setting = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account.name})
-	owner_type = frappe.db.get_value("User", account.account_owner, "user_type") if account.account_owner else None
+	owner_type = (
+		frappe.db.get_value("User", account.account_owner, "user_type") if account.account_owner else None
+	)
 	if owner_type == "System User" and setting:
 		return get_url_to_form("Auto-Recharge Setting", setting)
 	return get_url(f"/credits?account={account.name}")

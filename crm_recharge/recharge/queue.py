@@ -8,7 +8,12 @@ from frappe.utils import now_datetime
 # Job -> method, label, queue, and the method's argument that names the row.
 JOBS = {
 	"carry_out": ("crm_recharge.recharge.worker.carry_out", "charge_recharge", "short", "recharge"),
-	"account_for": ("crm_recharge.accounting.posting.account_for", "account_for_recharge", "default", "recharge"),
+	"account_for": (
+		"crm_recharge.accounting.posting.account_for",
+		"account_for_recharge",
+		"default",
+		"recharge",
+	),
 	"refund": ("crm_recharge.recharge.refunds.carry_out", "send_refund", "short", "name"),
 	"account_for_refund": (
 		"crm_recharge.accounting.refunds.account_for",

@@ -109,13 +109,17 @@ def _missing(seen: set[str], window: timedelta) -> int:
 		if answer.outcome.value == "succeeded":
 			continue
 		verdict = reconcile.Verdict(
-			reconcile.MISSING_AT_GATEWAY, row.settled_intent, f"credited by {row.name}; the gateway says {answer.outcome.value}"
+			reconcile.MISSING_AT_GATEWAY,
+			row.settled_intent,
+			f"credited by {row.name}; the gateway says {answer.outcome.value}",
 		)
 		note(verdict, answer, recharge=row.name)
 	return len(missing)
 
 
-def note(verdict: reconcile.Verdict, answer: Answer, resolved: bool = False, recharge: str | None = None) -> None:
+def note(
+	verdict: reconcile.Verdict, answer: Answer, resolved: bool = False, recharge: str | None = None
+) -> None:
 	"""Write a difference down, once for each payment and verdict."""
 	recharge = recharge or answer.metadata.get("recharge")
 	mark = hashlib.sha256(f"{verdict.kind}:{verdict.intent}".encode()).hexdigest()
@@ -131,7 +135,9 @@ def note(verdict: reconcile.Verdict, answer: Answer, resolved: bool = False, rec
 			"recharge": recharge if known else None,
 			"credit_account": known,
 			"amount": str(answer.amount or 0),
-			"currency": answer.currency if answer.currency and frappe.db.exists("Currency", answer.currency) else None,
+			"currency": answer.currency
+			if answer.currency and frappe.db.exists("Currency", answer.currency)
+			else None,
 			"found_at": now_datetime(),
 			"resolved_at": now_datetime() if resolved else None,
 			"explanation": verdict.text,

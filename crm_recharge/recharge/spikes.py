@@ -46,7 +46,8 @@ def pause(account, because: str) -> None:
 	setting = json.loads(account.auto_recharge) | {"paused_because": because}
 	account.auto_recharge = json.dumps(setting)
 	frappe.db.sql(
-		"UPDATE `tabCredit Account` SET `auto_recharge` = %s WHERE `name` = %s", (account.auto_recharge, account.name)
+		"UPDATE `tabCredit Account` SET `auto_recharge` = %s WHERE `name` = %s",
+		(account.auto_recharge, account.name),
 	)
 	frappe.db.sql(
 		"UPDATE `tabAuto-Recharge Setting` SET `paused_because` = %s, `paused_at` = %s WHERE `credit_account` = %s",
@@ -76,7 +77,10 @@ def _refresh(account) -> None:
 	)
 	used = {day: -exact(total) for day, total in rows}
 	first = max(start.date(), account.creation.date())
-	days = [plain(used.get(first + timedelta(days=n), Decimal(0))) for n in range((today.date() - first).days)]
+	days = [
+		plain(used.get(first + timedelta(days=n), Decimal(0))) for n in range((today.date() - first).days)
+	]
 	frappe.db.sql(
-		"UPDATE `tabCredit Account` SET `daily_usage` = %s WHERE `name` = %s", (json.dumps(days), account.name)
+		"UPDATE `tabCredit Account` SET `daily_usage` = %s WHERE `name` = %s",
+		(json.dumps(days), account.name),
 	)

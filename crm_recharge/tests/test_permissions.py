@@ -62,7 +62,14 @@ SETTING_READERS = (*MANAGERS, "Credit User", "Credit API")
 CHARGERS = (*MANAGERS, "Credit API")
 
 # What a visitor without a login may call, each guarded by a signature or a token of its own.
-OPEN_TO_GUESTS = {"stripe.webhook", "recharge.confirm_start", "recharge.confirm_finish"}
+# Each asks for a signature or a signed token instead.
+OPEN_TO_GUESTS = {
+	"stripe.webhook",
+	"recharge.confirm_start",
+	"recharge.confirm_finish",
+	"reorder.unsubscribe",
+	"reorder.looked_at",
+}
 # What changes nothing and may therefore be fetched.
 READING = {
 	"credits.balance",
@@ -77,6 +84,9 @@ READING = {
 	"portal.overview",
 	"portal.status",
 	"recharge.status",
+	"reorder.due",
+	# Refuses changes that do not come by POST.
+	"reorder.preference",
 	"recharge.saved_cards",
 	"recharge.card_form",
 	"recharge.auto_recharge",

@@ -120,7 +120,9 @@ class TestMovements(MoneyTestCase):
 		frappe.db.commit()
 		with self.assertRaises(errors.InvalidRequestError) as caught:
 			ledger.adjust(account, "-1", "debt", "Still too much")
-		self.assertEqual((caught.exception.code, caught.exception.figures["left"]), ("would_leave_debt", "-0.5"))
+		self.assertEqual(
+			(caught.exception.code, caught.exception.figures["left"]), ("would_leave_debt", "-0.5")
+		)
 		frappe.db.rollback()
 		self.assertEqual(down["amount"], "-12")
 		debt = ledger.adjust(account, "-1", "debt", "Still too much", allow_debt=True)

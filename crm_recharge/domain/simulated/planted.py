@@ -1,6 +1,6 @@
 """Bugs planted on purpose, each one that real payment code has had. The simulation must catch every one.
 
-	python -m crm_recharge.domain.simulated.simulate --planted no_key
+python -m crm_recharge.domain.simulated.simulate --planted no_key
 """
 
 from contextlib import ExitStack, contextmanager
@@ -72,7 +72,11 @@ def settle_twice():
 	settle, numbers, post = payment.settle, count(), books.post_payment
 
 	def forgetful(view, answer, now):
-		return (yield from settle(view and replace(view, settled_intent=None, status=payment.CHARGING), answer, now))
+		return (
+			yield from settle(
+				view and replace(view, settled_intent=None, status=payment.CHARGING), answer, now
+			)
+		)
 
 	def keyless(transaction, effect, now):
 		with patch.object(books.chain, "request_key", lambda *parts: f"{parts[-1]}#{next(numbers)}"):
@@ -111,7 +115,9 @@ def next_card_before_cancel():
 	step = payment.next_step
 
 	def impatient(view, now):
-		attempts = tuple(a if a.status in payment.OPEN_ATTEMPT else replace(a, intent_open=False) for a in view.attempts)
+		attempts = tuple(
+			a if a.status in payment.OPEN_ATTEMPT else replace(a, intent_open=False) for a in view.attempts
+		)
 		return step(replace(view, attempts=attempts), now)
 
 	with patch.object(payment, "next_step", impatient):
@@ -127,7 +133,9 @@ def call_before_commit():
 		machine = start(view, card, now)
 		for effect in machine:
 			if isinstance(effect, effects.Commit):
-				answer = effects.Charge(f"{view.name}-{len(view.attempts) + 1}", view.name, card.name, view.amount, view.currency)
+				answer = effects.Charge(
+					f"{view.name}-{len(view.attempts) + 1}", view.name, card.name, view.amount, view.currency
+				)
 				yield answer
 			yield effect
 

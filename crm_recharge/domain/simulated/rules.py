@@ -26,9 +26,17 @@ def check_account(world: World, name: str) -> None:
 	must(total == account.balance, "ledger = balance", f"{name}: rows {total}, balance {account.balance}")
 	lots = [row.lot for row in world.all(rows.CreditLot, name)]
 	held = sum((lot.remaining for lot in lots), ZERO)
-	must(held == max(account.balance, ZERO), "lots = balance", f"{name}: lots {held}, balance {account.balance}")
+	must(
+		held == max(account.balance, ZERO),
+		"lots = balance",
+		f"{name}: lots {held}, balance {account.balance}",
+	)
 	must(all(lot.remaining >= 0 for lot in lots), "lots = balance", f"{name}: a lot is below zero")
-	must(len(entries) == account.sequence, "no row is lost", f"{name}: {len(entries)} rows, counted {account.sequence}")
+	must(
+		len(entries) == account.sequence,
+		"no row is lost",
+		f"{name}: {len(entries)} rows, counted {account.sequence}",
+	)
 	before = chain.GENESIS
 	for entry in sorted(entries, key=lambda e: e.sequence):
 		must(entry.previous_hash == before, "hash chain", f"{name}: row {entry.sequence} does not follow")
@@ -100,7 +108,11 @@ def check_caps(world: World, recharge: rows.Recharge) -> None:
 		("count_day", count(lambda t: t.date() == day)),
 	):
 		limit = getattr(setting.caps, name)
-		must(not limit or used <= limit, "caps", f"{recharge.account}: {name} is {limit}, {used} is used or in flight")
+		must(
+			not limit or used <= limit,
+			"caps",
+			f"{recharge.account}: {name} is {limit}, {used} is used or in flight",
+		)
 
 
 def check_not_after_clawback(world: World, recharge: rows.Recharge) -> None:

@@ -24,9 +24,27 @@ from crm_recharge.domain.usage import UsageRequest
 
 START = datetime(2026, 3, 1, 22, tzinfo=timezone.utc)
 STEPS = 600
-CARDS = ("ok", "ok", "declined", "insufficient", "lost", "expired", "authentication", "processing", "slow", "unreachable")
+CARDS = (
+	"ok",
+	"ok",
+	"declined",
+	"insufficient",
+	"lost",
+	"expired",
+	"authentication",
+	"processing",
+	"slow",
+	"unreachable",
+)
 LONGEST_REST = 8_000
-ASKS = (effects.Charge, effects.Cancel, effects.LookUp, effects.AskRefund, effects.LookUpRefund, effects.CheckRefund)
+ASKS = (
+	effects.Charge,
+	effects.Cancel,
+	effects.LookUp,
+	effects.AskRefund,
+	effects.LookUpRefund,
+	effects.CheckRefund,
+)
 
 
 @dataclass
@@ -106,7 +124,11 @@ class Simulation:
 			method = f"pm_{name}_{number}"
 			self.gateway.cards[method] = behaviour
 			past = behaviour == "expired" and self.rng.random() < 0.5
-			saved.append(rows.RechargeCard(f"{name}/{number}", name, method, exp_month=1, exp_year=2020 if past else 2040))
+			saved.append(
+				rows.RechargeCard(
+					f"{name}/{number}", name, method, exp_month=1, exp_year=2020 if past else 2040
+				)
+			)
 		setting = rows.AutoRechargeSetting(name, cards=tuple(c.name for c in saved), caps=self._draw_caps())
 		self.world.add(rows.CreditAccount(name, "USD"), setting, *saved)
 		transaction = self.world.begin()
@@ -210,7 +232,9 @@ class Simulation:
 			rules.check_credits(self.world, self.gateway, name)
 			setting = self.world.get(rows.AutoRechargeSetting, name)
 			rules.must(
-				self.switched_on[name] or not setting.enabled, "only a person switches on", f"{name} by {live.label}"
+				self.switched_on[name] or not setting.enabled,
+				"only a person switches on",
+				f"{name} by {live.label}",
 			)
 			self.switched_on[name] = setting.enabled
 		for recharge in self.world.all(rows.Recharge):
@@ -218,7 +242,9 @@ class Simulation:
 				self.known_recharges.add(recharge.name)
 				rules.check_caps(self.world, recharge)
 				rules.must(
-					self.switched_on[recharge.account], "switched off means off", f"{recharge.name} was started"
+					self.switched_on[recharge.account],
+					"switched off means off",
+					f"{recharge.name} was started",
 				)
 				rules.check_not_after_clawback(self.world, recharge)
 
@@ -230,7 +256,9 @@ class Simulation:
 			account, request = self.rng.choice(self.keys)
 			self.drawn["repeated charge"] += 1
 		else:
-			request = UsageRequest(f"use-{len(self.keys)}", amount=Decimal(self.rng.choice((5, 20, 45, 80, 150))))
+			request = UsageRequest(
+				f"use-{len(self.keys)}", amount=Decimal(self.rng.choice((5, 20, 45, 80, 150)))
+			)
 			self.keys.append((account, request))
 		transaction = self.world.begin()
 		self._start(books.charge(transaction, account, request, request.amount), "charge", transaction)
@@ -291,7 +319,9 @@ class Simulation:
 			return
 		recharge = answer.metadata["recharge"]
 		account = self.world.get(rows.Recharge, recharge).account
-		self._start(hearing.hear(account, recharge, answer.metadata["attempt"], answer), f"webhook {event.type}")
+		self._start(
+			hearing.hear(account, recharge, answer.metadata["attempt"], answer), f"webhook {event.type}"
+		)
 
 	def _hear_dispute(self, name: str) -> None:
 		answer = self.bank.answer(name)
@@ -324,7 +354,9 @@ class Simulation:
 				amount = self.rng.choice((None, Decimal(10), Decimal(100)))
 				key = f"want-{self.rng.randrange(40)}"
 				name = self.world.new_name("RF")
-				self._start(refund.request(recharge.account, recharge.name, name, amount, key, {}), "request refund")
+				self._start(
+					refund.request(recharge.account, recharge.name, name, amount, key, {}), "request refund"
+				)
 			case 1:
 				self._refund_at_gateway(intent)
 			case 2:
@@ -348,7 +380,9 @@ class Simulation:
 		self.workers += 1
 		row = self.world.get(Refund, name)
 		account = row.values.get("account")
-		self._start(refund.carry_out(account, row.recharge, name, f"refunder-{self.workers}"), f"refund {name}")
+		self._start(
+			refund.carry_out(account, row.recharge, name, f"refunder-{self.workers}"), f"refund {name}"
+		)
 
 	def _time(self) -> None:
 		self.clock.advance(timedelta(seconds=self.rng.choice((0.2, 1, 5, 30, 120))))
@@ -455,8 +489,13 @@ class Simulation:
 	def _anything_due(self) -> bool:
 		undecided = any(i.status == "processing" for i in self.gateway.intents.values())
 		refunds = any(r.values["status"] in takeback.OPEN_REFUND for r in self.world.all(Refund))
-		return undecided or refunds or any(
-			r.status in (*payment.WORKABLE, payment.ACTION_REQUIRED) for r in self.world.all(rows.Recharge)
+		return (
+			undecided
+			or refunds
+			or any(
+				r.status in (*payment.WORKABLE, payment.ACTION_REQUIRED)
+				for r in self.world.all(rows.Recharge)
+			)
 		)
 
 	def _soon(self) -> bool:

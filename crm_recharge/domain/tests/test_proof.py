@@ -21,7 +21,11 @@ def make_export() -> dict:
 	book = Book("CA-1", "USD", Decimal(0), 0, "", {}, lambda: next(names))
 
 	def details(key):
-		return {"request_key": chain.request_key("CA-1", "x", key), "request_hash": "h", "note": f"note {key}"}
+		return {
+			"request_key": chain.request_key("CA-1", "x", key),
+			"request_hash": "h",
+			"note": f"note {key}",
+		}
 
 	book.add("Recharge", Decimal(100), START, paid_value=Decimal(100), **details("1"))
 	for n in range(8):

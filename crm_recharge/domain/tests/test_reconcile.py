@@ -24,7 +24,12 @@ def intent(outcome=Outcome.SUCCEEDED, **changes):
 
 
 def known(**changes):
-	return Known(**({"recharge": "RC-1", "status": "Succeeded", "settled_intent": "pi_1", "credited": Decimal("450")} | changes))
+	return Known(
+		**(
+			{"recharge": "RC-1", "status": "Succeeded", "settled_intent": "pi_1", "credited": Decimal("450")}
+			| changes
+		)
+	)
 
 
 @pytest.mark.parametrize(
@@ -41,15 +46,40 @@ def known(**changes):
 		(intent(), known(settled_intent="pi_0", refund_arranged=True), OLD, reconcile.AGREES),
 		(intent(), None, OLD, reconcile.ORPHAN),
 		(intent(), None, NOW, reconcile.AGREES),
-		(intent(Outcome.NEEDS_AUTHENTICATION, intent_open=True), known(status="Failed"), OLD, reconcile.CLOSE),
+		(
+			intent(Outcome.NEEDS_AUTHENTICATION, intent_open=True),
+			known(status="Failed"),
+			OLD,
+			reconcile.CLOSE,
+		),
 		(intent(Outcome.NEEDS_AUTHENTICATION, intent_open=True), None, OLD, reconcile.CLOSE),
-		(intent(Outcome.NEEDS_AUTHENTICATION, intent_open=True), known(status="Charging"), OLD, reconcile.AGREES),
-		(intent(Outcome.NEEDS_AUTHENTICATION, intent_open=True), known(status="Action Required"), OLD, reconcile.AGREES),
-		(intent(Outcome.NEEDS_AUTHENTICATION, intent_open=True), known(status="Failed", busy=True), OLD, reconcile.AGREES),
+		(
+			intent(Outcome.NEEDS_AUTHENTICATION, intent_open=True),
+			known(status="Charging"),
+			OLD,
+			reconcile.AGREES,
+		),
+		(
+			intent(Outcome.NEEDS_AUTHENTICATION, intent_open=True),
+			known(status="Action Required"),
+			OLD,
+			reconcile.AGREES,
+		),
+		(
+			intent(Outcome.NEEDS_AUTHENTICATION, intent_open=True),
+			known(status="Failed", busy=True),
+			OLD,
+			reconcile.AGREES,
+		),
 		(intent(Outcome.DECLINED, intent_open=True), known(status="Failed"), NOW, reconcile.AGREES),
 		(intent(Outcome.CANCELLED), known(status="Failed", settled_intent=None), OLD, reconcile.AGREES),
 		(intent(Outcome.UNKNOWN, code="processing"), known(status="Charging"), OLD, reconcile.AGREES),
-		(intent(Outcome.UNKNOWN, code="processing"), known(status="Charging"), NOW - timedelta(hours=25), reconcile.UNDECIDED),
+		(
+			intent(Outcome.UNKNOWN, code="processing"),
+			known(status="Charging"),
+			NOW - timedelta(hours=25),
+			reconcile.UNDECIDED,
+		),
 	],
 )
 def test_verdict(answer, facts, created, kind):

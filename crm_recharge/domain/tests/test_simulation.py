@@ -16,11 +16,36 @@ def test_a_thousand_runs_break_no_rule():
 	drawn, violations = simulate.many(RUNS, SEED)
 	assert violations == []
 	# The runs were not idle: each kind of fault was drawn, and workers died at every kind of step.
-	for fault in ("lost_before", "lost_after", "server_error", "server_error_after", "rate_limit", "conflict", "revoked"):
+	for fault in (
+		"lost_before",
+		"lost_after",
+		"server_error",
+		"server_error_after",
+		"rate_limit",
+		"conflict",
+		"revoked",
+	):
 		assert drawn[f"fault:{fault}"] > 50, fault
-	for moment in ("before Commit", "after Charge", "after Cancel", "before UpdateAttempt", "before PostCredits"):
+	for moment in (
+		"before Commit",
+		"after Charge",
+		"after Cancel",
+		"before UpdateAttempt",
+		"before PostCredits",
+	):
 		assert drawn[f"death {moment}"] > 0, moment
-	for what in ("queue lost", "job run twice", "webhook", "paid on page", "long time", "changed", "captures", "refund asked for", "refund at the gateway", "dispute opened"):
+	for what in (
+		"queue lost",
+		"job run twice",
+		"webhook",
+		"paid on page",
+		"long time",
+		"changed",
+		"captures",
+		"refund asked for",
+		"refund at the gateway",
+		"dispute opened",
+	):
 		assert drawn[what] > 100, what
 
 

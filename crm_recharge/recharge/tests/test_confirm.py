@@ -22,12 +22,20 @@ class TestConfirm(RechargeCase):
 		return account, recharge, token
 
 	def session_of(self, recharge: str) -> str:
-		return frappe.db.get_value("Recharge Attempt", {"recharge": recharge, "card": ["is", "not set"]}, "checkout_session")
+		return frappe.db.get_value(
+			"Recharge Attempt", {"recharge": recharge, "card": ["is", "not set"]}, "checkout_session"
+		)
 
 	def test_confirmed_on_the_page_it_is_credited_once(self):
 		account, recharge, token = self.waiting()
 		# The open intent of the card was closed: only the page can pay.
-		self.assertEqual([i["status"] for i in self.stripe.intents(self.value("Credit Account", account, "stripe_customer"))], ["canceled"])
+		self.assertEqual(
+			[
+				i["status"]
+				for i in self.stripe.intents(self.value("Credit Account", account, "stripe_customer"))
+			],
+			["canceled"],
+		)
 		self.assertEqual(self.value("Credit Account", account, "open_recharge"), recharge)
 		self.assertTrue(confirm.show(token)["waiting"])
 		url = confirm.start(token)
@@ -89,8 +97,14 @@ class TestConfirm(RechargeCase):
 		account = self.account_with(AUTHENTICATE, LOST)
 		recharge = self.use(account, 460)["recharge"]
 		self.assertEqual(self.work(recharge), "Action Required")
-		statuses = frappe.get_all("Recharge Attempt", {"recharge": recharge}, pluck="status", order_by="number")
+		statuses = frappe.get_all(
+			"Recharge Attempt", {"recharge": recharge}, pluck="status", order_by="number"
+		)
 		self.assertEqual(statuses, ["Needs Authentication", "Declined"])
-		log = frappe.get_last_doc("Notification Log", {"document_name": recharge}) if frappe.db.exists("Notification Log", {"document_name": recharge}) else None
+		log = (
+			frappe.get_last_doc("Notification Log", {"document_name": recharge})
+			if frappe.db.exists("Notification Log", {"document_name": recharge})
+			else None
+		)
 		if log:
 			self.assertIn("recharge-confirm?token=", log.email_content)

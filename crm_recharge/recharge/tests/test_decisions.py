@@ -49,7 +49,7 @@ class TestDecisions(RechargeCase):
 		finally:
 			frappe.enqueue = original
 		self.assertEqual(frappe.db.count("Recharge", {"credit_account": account}), 0)
-		(method, more), = [call for call in asked if "refusal" in str(call[0])]
+		((method, more),) = [call for call in asked if "refusal" in str(call[0])]
 		self.assertEqual((more["account"], more["amount"]), (account, "90"))
 		# More than the target never goes through: no card is charged for it.
 		self.assertIsNone(threshold.look_at_refusal(account, "501"))
@@ -169,7 +169,8 @@ class TestDecisions(RechargeCase):
 			"UPDATE `tabCredit Ledger` SET `posted_at` = %s WHERE `credit_account` = %s", (yesterday, account)
 		)
 		frappe.db.sql(
-			"UPDATE `tabCredit Account` SET `creation` = %s WHERE `name` = %s", (now_datetime() - timedelta(days=3), account)
+			"UPDATE `tabCredit Account` SET `creation` = %s WHERE `name` = %s",
+			(now_datetime() - timedelta(days=3), account),
 		)
 		frappe.db.commit()
 		spikes.refresh_daily_usage()
@@ -189,7 +190,9 @@ class TestDecisions(RechargeCase):
 class TestExpiryAndAudit(RechargeCase):
 	def test_grants_expire_by_the_scheduler_and_in_order(self):
 		account = self.account_with(GOOD, balance=0, enabled=False)
-		ledger.grant(account, 10, "soon", note="promotion", expires_at=now_datetime() + timedelta(days=1), priority=5)
+		ledger.grant(
+			account, 10, "soon", note="promotion", expires_at=now_datetime() + timedelta(days=1), priority=5
+		)
 		ledger.grant(account, 100, "lasting", note="paid for")
 		frappe.db.commit()
 		self.use(account, 4)
@@ -205,7 +208,9 @@ class TestExpiryAndAudit(RechargeCase):
 		expiry.post_due()
 		expiry.post_due()
 		self.assertEqual(self.value("Credit Account", account, "balance"), 100)
-		self.assertEqual(frappe.db.count("Credit Ledger", {"credit_account": account, "entry_type": "Expiry"}), 1)
+		self.assertEqual(
+			frappe.db.count("Credit Ledger", {"credit_account": account, "entry_type": "Expiry"}), 1
+		)
 		self.assert_books(account)
 
 	def test_a_day_ends_in_the_accounts_own_time_zone(self):
@@ -252,6 +257,8 @@ class TestExpiryAndAudit(RechargeCase):
 			finally:
 				if mend:
 					frappe.db.sql(mend, values)
-				frappe.db.sql("UPDATE `tabRecharge` SET `settled_intent` = %s WHERE `name` = %s", (intent, recharge))
+				frappe.db.sql(
+					"UPDATE `tabRecharge` SET `settled_intent` = %s WHERE `name` = %s", (intent, recharge)
+				)
 				frappe.db.commit()
 		self.assertEqual([b for b in audit.check_all() if b["account"] == account], [])

@@ -42,7 +42,9 @@ class TestEvents(RechargeCase):
 	def deliver(self, kind: str, obj: dict) -> dict:
 		name, _ = self.receive(self.event(kind, obj))
 		events.process(name)
-		return frappe.db.get_value("Stripe Event", name, ["status", "outcome", "tries", "error"], as_dict=True)
+		return frappe.db.get_value(
+			"Stripe Event", name, ["status", "outcome", "tries", "error"], as_dict=True
+		)
 
 	def lost_payment(self) -> tuple[str, str, dict]:
 		"""A recharge that was captured, but whose answer was lost. Returns account, recharge, intent."""
@@ -78,7 +80,9 @@ class TestEvents(RechargeCase):
 
 	def test_success_after_failure_still_settles(self):
 		account, recharge, intent = self.lost_payment()
-		frappe.db.set_value("Recharge", recharge, {"status": "Failed", "lease_owner": None, "lease_until": None})
+		frappe.db.set_value(
+			"Recharge", recharge, {"status": "Failed", "lease_owner": None, "lease_until": None}
+		)
 		frappe.db.sql("UPDATE `tabCredit Account` SET `open_recharge` = NULL WHERE `name` = %s", account)
 		frappe.db.commit()
 		self.deliver("payment_intent.succeeded", intent)
@@ -102,14 +106,18 @@ class TestEvents(RechargeCase):
 		)
 		done = self.deliver("payment_intent.succeeded", {"id": answer.intent, "object": "payment_intent"})
 		self.assertEqual((done.status, done.outcome), ("Ignored", "not ours"))
-		self.assertEqual(self.deliver("invoice.created", {"id": "in_1", "object": "invoice"}).status, "Ignored")
+		self.assertEqual(
+			self.deliver("invoice.created", {"id": "in_1", "object": "invoice"}).status, "Ignored"
+		)
 
 	def test_a_failure_is_kept_with_its_traceback_and_tried_again(self):
 		account, recharge, intent = self.lost_payment()
 		self.stripe.faults.error_before("GET /v1/payment_intents/*", count=1)
 		name, _ = self.receive(self.event("payment_intent.succeeded", intent))
 		events.process(name)
-		row = frappe.db.get_value("Stripe Event", name, ["status", "tries", "error", "next_try_at"], as_dict=True)
+		row = frappe.db.get_value(
+			"Stripe Event", name, ["status", "tries", "error", "next_try_at"], as_dict=True
+		)
 		self.assertEqual((row.status, row.tries), ("Failed", 1))
 		self.assertIn("NotYet", row.error)
 		self.assertIsNotNone(row.next_try_at)
@@ -133,7 +141,12 @@ class TestEvents(RechargeCase):
 		self.assertEqual(frappe.db.count("Stripe Event"), before)
 
 	def test_secrets_are_not_kept(self):
-		obj = {"id": "pi_1", "object": "payment_intent", "client_secret": "pi_1_secret_abc", "note": "4242424242424242"}
+		obj = {
+			"id": "pi_1",
+			"object": "payment_intent",
+			"client_secret": "pi_1_secret_abc",
+			"note": "4242424242424242",
+		}
 		name, _ = self.receive(self.event("payment_intent.processing", obj))
 		payload = frappe.db.get_value("Stripe Event", name, "payload")
 		self.assertNotIn("secret_abc", payload)
@@ -141,17 +154,23 @@ class TestEvents(RechargeCase):
 
 	def test_a_card_renewed_by_the_bank_is_usable_again(self):
 		account = self.account_with(GOOD)
-		card = frappe.db.get_value("Recharge Card", {"credit_account": account}, ["name", "payment_method"], as_dict=True)
+		card = frappe.db.get_value(
+			"Recharge Card", {"credit_account": account}, ["name", "payment_method"], as_dict=True
+		)
 		frappe.db.set_value("Recharge Card", card.name, {"status": "Expired", "exp_year": 2020})
 		frappe.db.commit()
 		self.stripe.control("update_card", payment_method=card.payment_method, exp_month=12, exp_year=2040)
-		self.deliver("payment_method.automatically_updated", {"id": card.payment_method, "object": "payment_method"})
+		self.deliver(
+			"payment_method.automatically_updated", {"id": card.payment_method, "object": "payment_method"}
+		)
 		row = frappe.db.get_value("Recharge Card", card.name, ["status", "exp_year"])
 		self.assertEqual(tuple(row), ("Active", 2040))
 
 	def test_a_detached_card_is_removed(self):
 		account = self.account_with(GOOD)
-		card = frappe.db.get_value("Recharge Card", {"credit_account": account}, ["name", "payment_method"], as_dict=True)
+		card = frappe.db.get_value(
+			"Recharge Card", {"credit_account": account}, ["name", "payment_method"], as_dict=True
+		)
 		self.stripe.gateway().detach(card.payment_method)
 		self.deliver("payment_method.detached", {"id": card.payment_method, "object": "payment_method"})
 		self.assertEqual(self.value("Recharge Card", card.name, "status"), "Removed")
@@ -207,7 +226,13 @@ class TestClearing(RechargeCase):
 		from crm_recharge.gateway.doctype.stripe_event.stripe_event import StripeEvent
 
 		names = {}
-		for status, days in (("Processed", 100), ("Ignored", 100), ("Failed", 100), ("Received", 100), ("Processed", 10)):
+		for status, days in (
+			("Processed", 100),
+			("Ignored", 100),
+			("Failed", 100),
+			("Received", 100),
+			("Processed", 10),
+		):
 			name = f"evt_{frappe.generate_hash(length=16)}"
 			frappe.db.sql(
 				"INSERT INTO `tabStripe Event` (`name`, `creation`, `modified`, `status`) VALUES (%s, %s, NOW(), %s)",

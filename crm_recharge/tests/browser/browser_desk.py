@@ -219,7 +219,9 @@ def test_what_is_unused_is_refunded(site, stripe, manager):
 
 def test_accounting_that_failed_is_tried_again_by_hand(site, stripe, manager):
 	account = site.account(stripe, GOOD, balance="100")
-	item = site.value("CRM Recharge Company", {"company": site.value("Credit Account", account, "company")}, "item")
+	item = site.value(
+		"CRM Recharge Company", {"company": site.value("Credit Account", account, "company")}, "item"
+	)
 	try:
 		site.write("Item", item, "disabled", 1)
 		site.charge(account, "60")

@@ -23,11 +23,15 @@ class ReorderCase(BenchTestCase):
 		frappe.set_user("Administrator")
 		cls.company = first_company()
 		make_fiscal_years()
+		cls.taxes = without_default_taxes(cls.company)
 		frappe.db.commit()
 
 	@classmethod
 	def tearDownClass(cls):
 		frappe.db.rollback()
+		for template in cls.taxes:
+			frappe.db.set_value("Sales Taxes and Charges Template", template, "is_default", 1)
+		frappe.db.commit()
 		super().tearDownClass()
 
 	def setUp(self):
@@ -59,6 +63,16 @@ class ReorderCase(BenchTestCase):
 		"""The Reorder Reminder of a pair as it is now, or None."""
 		name = frappe.db.get_value("Reorder Reminder", {"customer": customer, "item_code": item})
 		return frappe.get_doc("Reorder Reminder", name) if name else None
+
+
+def without_default_taxes(company: str) -> list[str]:
+	"""Let no template of taxes apply by itself, so that totals are what the items cost; returns those that did."""
+	found = frappe.get_all(
+		"Sales Taxes and Charges Template", {"company": company, "is_default": 1}, pluck="name"
+	)
+	for template in found:
+		frappe.db.set_value("Sales Taxes and Charges Template", template, "is_default", 0)
+	return found
 
 
 def first_company() -> str:

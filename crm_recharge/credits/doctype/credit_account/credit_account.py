@@ -96,9 +96,9 @@ class CreditAccount(Document):
 	def on_trash(self):
 		if frappe.db.exists("Credit Ledger", {"credit_account": self.name}):
 			frappe.throw(
-				_("Credit account {0} has movements and cannot be deleted. Set its status to Disabled.").format(
-					self.name
-				),
+				_(
+					"Credit account {0} has movements and cannot be deleted. Set its status to Disabled."
+				).format(self.name),
 				title=_("Account has a ledger"),
 			)
 

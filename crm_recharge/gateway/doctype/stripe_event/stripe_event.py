@@ -17,7 +17,9 @@ class StripeEvent(Document):
 		"""Called by Frappe's log settings: drop what is done with and older than `days`."""
 		table = frappe.qb.DocType("Stripe Event")
 		frappe.db.delete(
-			table, filters=(table.creation < (Now() - Interval(days=days))) & (table.status.isin(["Processed", "Ignored"]))
+			table,
+			filters=(table.creation < (Now() - Interval(days=days)))
+			& (table.status.isin(["Processed", "Ignored"])),
 		)
 
 

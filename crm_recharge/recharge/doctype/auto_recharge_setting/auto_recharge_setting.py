@@ -76,14 +76,28 @@ class AutoRechargeSetting(Document):
 			card = frappe.db.get_value(
 				"Recharge Card",
 				row.card,
-				["name", "credit_account", "kind", "status", "exp_month", "exp_year", "fingerprint", "brand", "last4"],
+				[
+					"name",
+					"credit_account",
+					"kind",
+					"status",
+					"exp_month",
+					"exp_year",
+					"fingerprint",
+					"brand",
+					"last4",
+				],
 				as_dict=True,
 			)
 			self.check_card(row, card, seen)
 			row.brand, row.last4, row.card_status = card.brand, card.last4, card.status
 			reason = card_rules.why_unusable(
 				card_rules.Card(
-					card.name, status=card.status, kind=card.kind, exp_month=card.exp_month, exp_year=card.exp_year
+					card.name,
+					status=card.status,
+					kind=card.kind,
+					exp_month=card.exp_month,
+					exp_year=card.exp_year,
 				),
 				now_datetime().date(),
 			)
@@ -112,7 +126,11 @@ class AutoRechargeSetting(Document):
 				title=_("Card of another account"),
 			)
 		if card.status == card_rules.REMOVED:
-			frappe.throw(_("Row {0}: card •••• {1} has been removed. Take it off the list.").format(row.idx, card.last4))
+			frappe.throw(
+				_("Row {0}: card •••• {1} has been removed. Take it off the list.").format(
+					row.idx, card.last4
+				)
+			)
 		for mark in filter(None, (card.name, card.fingerprint)):
 			if mark in seen:
 				frappe.throw(

@@ -70,7 +70,9 @@ class Recharge(Document):
 				self.set(df.fieldname, before.get(df.fieldname) if before else df.default)
 
 	def check_card(self):
-		card = frappe.db.get_value("Recharge Card", self.card, ["credit_account", "status", "last4"], as_dict=True)
+		card = frappe.db.get_value(
+			"Recharge Card", self.card, ["credit_account", "status", "last4"], as_dict=True
+		)
 		if not card:
 			frappe.throw(_("There is no card {0}.").format(self.card))
 		if card.credit_account != self.credit_account:
@@ -89,7 +91,8 @@ class Recharge(Document):
 				{"recharge": account.open_recharge},
 			)
 		if not self.card and not frappe.db.exists(
-			"Auto-Recharge Card", {"parenttype": "Auto-Recharge Setting", "parent": f"ARS-{self.credit_account}"}
+			"Auto-Recharge Card",
+			{"parenttype": "Auto-Recharge Setting", "parent": f"ARS-{self.credit_account}"},
 		):
 			refuse(
 				InvalidRequestError,
@@ -111,7 +114,8 @@ class Recharge(Document):
 
 	def on_submit(self):
 		frappe.db.sql(
-			"UPDATE `tabCredit Account` SET `open_recharge` = %s WHERE `name` = %s", (self.name, self.credit_account)
+			"UPDATE `tabCredit Account` SET `open_recharge` = %s WHERE `name` = %s",
+			(self.name, self.credit_account),
 		)
 		enqueue_after_commit("carry_out", self.name)
 
@@ -120,9 +124,9 @@ class Recharge(Document):
 		self.status = frappe.db.get_value("Recharge", self.name, "status", for_update=True)
 		if not self.may_cancel():
 			frappe.throw(
-				_("A recharge that is {0} cannot be cancelled. Wait until it has ended; a paid one is refunded.").format(
-					_(self.status)
-				),
+				_(
+					"A recharge that is {0} cannot be cancelled. Wait until it has ended; a paid one is refunded."
+				).format(_(self.status)),
 				title=_("Too late to cancel"),
 			)
 

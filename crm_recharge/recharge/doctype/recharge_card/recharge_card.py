@@ -31,9 +31,9 @@ class RechargeCard(Document):
 		self.card_label = f"{BRANDS.get(brand, brand.title())} •••• {self.last4 or '????'}"
 		if not re.fullmatch(r"(pm|card|src|ba)_[A-Za-z0-9_]+", self.payment_method or ""):
 			frappe.throw(
-				_("{0} is not the id of a Stripe payment method (pm_…). Card numbers are never kept here.").format(
-					_("Payment Method")
-				),
+				_(
+					"{0} is not the id of a Stripe payment method (pm_…). Card numbers are never kept here."
+				).format(_("Payment Method")),
 				title=_("Not a payment method"),
 			)
 
@@ -54,7 +54,9 @@ class RechargeCard(Document):
 			)
 		if frappe.db.exists("Recharge Attempt", {"card": self.name}):
 			frappe.throw(
-				_("Card •••• {0} has been charged; its record stays. Remove the card instead.").format(self.last4),
+				_("Card •••• {0} has been charged; its record stays. Remove the card instead.").format(
+					self.last4
+				),
 				frappe.LinkExistsError,
 				title=_("Card has a history"),
 			)

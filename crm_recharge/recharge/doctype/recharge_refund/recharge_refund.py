@@ -13,7 +13,9 @@ class RechargeRefund(Document):
 			)
 
 	def before_rename(self, *args, **kwargs):
-		frappe.throw(_("A refund cannot be renamed: its name is the key at the gateway."), frappe.PermissionError)
+		frappe.throw(
+			_("A refund cannot be renamed: its name is the key at the gateway."), frappe.PermissionError
+		)
 
 	def on_trash(self):
 		frappe.throw(_("A refund is kept."), frappe.PermissionError)

@@ -20,10 +20,11 @@ HELD = "held"
 NO_USABLE_CARD = "no_usable_card"
 BELOW_MINIMUM = "below_minimum"
 ABOVE_MAXIMUM = "above_maximum"
+NOT_BY_USAGE = "not_by_usage"
 
 TRIGGERS = (USAGE, RECHARGE)
-"""Ledger rows after which the balance is looked at (A5). A colleague's correction, an expiry or a clawback charges no
-card by itself: the next usage does."""
+"""Ledger rows that may start a recharge (A5). A colleague's correction, an expiry or a clawback charges no card by itself:
+the next usage does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class View:
 	caps: tuple[Cap, ...] = ()
 	overdraft: Decimal = ZERO
 	"""How far below zero usage may bring the balance."""
+	by_usage: bool = True
+	"""Whether the movement that is looked at may start a recharge; see TRIGGERS."""
 	refused: Decimal | None = None
 	"""A charge that was refused for lack of credits: the balance is above the threshold, and yet not enough."""
 
@@ -107,6 +110,8 @@ def decide(view: View) -> Decision:
 		return Decision(PAUSED, figures=figures | {"because": view.paused_because})
 	if view.usable_cards < 1:
 		return Decision(NO_USABLE_CARD, figures=figures)
+	if not view.by_usage:
+		return Decision(NOT_BY_USAGE, figures=figures)
 	amount = charge_amount(view)
 	figures["amount"] = plain(amount)
 	if amount < view.limits.minimum:

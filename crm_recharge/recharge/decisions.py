@@ -150,6 +150,9 @@ def explain(code: str, figures: dict, currency: str = "") -> str:
 		rules.ABOVE_MAXIMUM: _(
 			"The balance is {balance}: one payment of at most {maximum} would not bring it above {falls_below}, and auto recharge makes one. Add credits by hand, or correct the balance."
 		),
+		rules.NOT_BY_USAGE: _(
+			"The balance is {balance}, but no usage brought it there: nothing is charged before the next usage."
+		),
 		rules.BELOW_MINIMUM: _("The gap is {amount}, less than the smallest payment of {minimum}."),
 	}
 	amounts = _AMOUNTS | (_CAP_AMOUNTS if "amount" in (figures.get("cap") or "") else set())

@@ -18,19 +18,20 @@ from crm_recharge.recharge.limits import payment_limits
 
 
 def on_ledger_entry(doc, method=None) -> None:
-	"""After each usage: start a recharge when the balance calls for one.
+	"""After each ledger row: start a recharge when the balance calls for one, and keep why or why not.
 
 	Of several rows that are written as one the last decides: an expiry that is posted before a payment must
 	not charge a card for what the payment brings.
 	"""
 	account = doc.flags.account_row
-	if doc.entry_type not in TRIGGERS or not account or not account.auto_recharge or doc.flags.more_follow:
+	if not account or not account.auto_recharge or doc.flags.more_follow:
 		return
 	setting = json.loads(account.auto_recharge)
 	balance = exact(doc.balance_after)
 	if balance > Decimal(setting["falls_below"]):
 		return
-	doc.flags.recharge_started = check(account, setting, balance, triggered_by=doc.name)
+	by_usage = doc.entry_type in TRIGGERS
+	doc.flags.recharge_started = check(account, setting, balance, triggered_by=doc.name, by_usage=by_usage)
 
 
 def on_refused_usage(account: str, amount: str) -> None:
@@ -74,12 +75,13 @@ def check(
 	balance: Decimal,
 	triggered_by: str | None = None,
 	refused: Decimal | None = None,
+	by_usage: bool = True,
 ) -> str | None:
 	"""Decide, keep the decision, and write the Recharge if one is to start. Returns the recharge's name.
 
 	The caller holds the account's lock; `account` is the locked row, `setting` its copy of the setting.
 	"""
-	decision = decide(view_of(account, setting, balance, refused))
+	decision = decide(view_of(account, setting, balance, refused, by_usage))
 	if decision.code == CHARGED and (spike := spikes.found(account, setting, balance)):
 		spikes.pause(account, spike)
 		decision = Decision(PAUSED, figures=decision.figures | {"because": spike})
@@ -123,7 +125,9 @@ def look_again() -> int:
 	return len(freed)
 
 
-def view_of(account, setting: dict, balance: Decimal, refused: Decimal | None = None) -> View:
+def view_of(
+	account, setting: dict, balance: Decimal, refused: Decimal | None = None, by_usage: bool = True
+) -> View:
 	"""What the decision rests on. Caps are read only where they can matter."""
 	may_charge = setting["enabled"] and not account.open_recharge and not setting.get("paused_because")
 	return View(
@@ -139,6 +143,7 @@ def view_of(account, setting: dict, balance: Decimal, refused: Decimal | None = 
 		limits=payment_limits(),
 		caps=caps.setting_caps(account, setting) + caps.account_caps(account) if may_charge else (),
 		overdraft=exact(account.overdraft_limit),
+		by_usage=by_usage,
 		refused=refused,
 	)
 

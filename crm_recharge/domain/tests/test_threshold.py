@@ -116,6 +116,12 @@ def test_one_charge_never_passes_the_payment_maximum():
 	assert decide(low).amount == Decimal(10_000)
 
 
+def test_what_is_no_usage_charges_no_card_but_says_so():
+	assert decide(replace(BELOW, by_usage=False)).code == threshold.NOT_BY_USAGE
+	assert decide(replace(BELOW, by_usage=False, held_because="Refunded")).code == threshold.HELD
+	assert set(threshold.TRIGGERS) == {"Usage", "Recharge"}
+
+
 def test_a_debt_that_one_payment_cannot_lift_charges_no_card():
 	debt = replace(BELOW, balance=Decimal(-9_950))
 	assert decide(replace(debt, overdraft=Decimal(10_000))).amount == Decimal(10_000), "usage made it"

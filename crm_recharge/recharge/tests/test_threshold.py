@@ -186,6 +186,8 @@ class TestThreshold(GatewayTestCase):
 		ledger.adjust(self.one, -60, "a", "Counted twice")
 		frappe.db.commit()
 		self.assertEqual(self.recharges(), [], "a correction charged a card")
+		row = frappe.get_last_doc("Recharge Decision", {"credit_account": self.one})
+		self.assertEqual(row.code, "not_by_usage")
 		self.assertTrue(self.use(1)["recharge_started"])
 		self.assertEqual(len(self.recharges()), 1)
 		account = self.account("60")

@@ -273,7 +273,7 @@ def show_due():
 	"""Who is due, with the range and what is known."""
 	rows = frappe.get_all(
 		"Reorder Reminder",
-		{"remind_on": ["between", ["2000-01-01", nowdate()]]},
+		{"status": "Due"},
 		[
 			"customer",
 			"item_code",

@@ -21,6 +21,7 @@ PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 @pytest.fixture
 def reminded(site):
 	"""A Reorder Message about two items, to a customer who takes reminders."""
+	reorder_case.without_default_taxes(reorder_case.first_company())
 	set_settings(order_document="Quotation", submit_order=0, ask_for_payment=0, tracking_days=90)
 	customer, contact = reorder_case.make_buyer()
 	items = [

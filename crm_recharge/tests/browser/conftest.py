@@ -118,8 +118,9 @@ class Site:
 	def write(self, doctype: str, name: str, field: str, value) -> None:
 		"""Change a value past the form, as something elsewhere would."""
 		frappe.db.set_value(doctype, name, field, value)
-		frappe.clear_document_cache(doctype, name)
 		frappe.db.commit()
+		# Once more: whoever asked before the commit has put the old value back.
+		frappe.clear_document_cache(doctype, name)
 
 	def count(self, doctype: str, filters: dict) -> int:
 		"""Rows as they are committed now."""

@@ -273,6 +273,8 @@ class AccountOverview {
 					description: __("Below zero takes credits away."),
 					reqd: 1,
 					onchange: () => {
+						// It is also told when the dialog has closed.
+						if (!cur_dialog) return;
 						const after = flt(balance) + flt(cur_dialog.get_value("amount"));
 						cur_dialog.get_field("after").$wrapper.text(__("Balance afterwards: {0}", [this.money(after)]));
 					},

@@ -271,6 +271,10 @@ def _meaning(doc, attempts: list[dict]) -> str:
 		return _(
 			"The charge waits for a background worker. That takes seconds; if it lasts, the workers do not run."
 		)
+	if doc.status == payment.CHARGING and waiting and waiting.status == "Refused":
+		return _(
+			"Stripe refused the request itself: nothing was charged. It is tried again at {0}; mend the key or the customer's id at Stripe before."
+		).format(format_datetime(waiting.next_ask_at))
 	if doc.status == payment.CHARGING and waiting:
 		return _(
 			"The bank's answer is not known yet. The same payment is asked about again at {0}; no other card is charged meanwhile."
@@ -293,7 +297,14 @@ def _meaning(doc, attempts: list[dict]) -> str:
 		return _("No card could be charged. Mend the cards or choose another one, then add credits again.")
 	if doc.status == payment.CANCELLED:
 		return _("It was cancelled. Nothing was charged.")
-	return ""
+	paid = _("{0} was paid and credited.").format(amount)
+	since = {
+		"Partly Refunded": _("A part of it has been refunded since."),
+		"Refunded": _("All of it has been refunded since."),
+		"Disputed": _("The card holder disputes it: its unused credits are taken until that is decided."),
+		"Charged Back": _("The dispute was lost: the money is gone."),
+	}
+	return f"{paid} {since[doc.status]}" if doc.status in since else ""
 
 
 def _link(doctype: str, name: str) -> str:

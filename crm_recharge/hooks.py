@@ -114,7 +114,9 @@ doc_events = {
 	("Quotation", "Sales Order", "Sales Invoice", "POS Invoice"): {
 		"on_submit": "crm_recharge.reorder.consent.checkbox.on_submit",
 	},
-	("Quotation", "Sales Order"): {"before_submit": "crm_recharge.reorder.sending.offer.keep_price"},
+	("Quotation", "Sales Order", "POS Invoice"): {
+		"before_submit": "crm_recharge.reorder.sending.offer.keep_price"
+	},
 	"Contact": {"on_trash": "crm_recharge.reorder.privacy.erasing.on_contact_trash"},
 	"Reorder Preference": {"on_update": "crm_recharge.reorder.privacy.erasing.on_preference"},
 	"Personal Data Deletion Request": {
@@ -190,7 +192,12 @@ scheduler_events = {
 # The customer's page. Who owns no account is told so there; no role makes an owner.
 standard_portal_menu_items = [
 	{"title": "Credits", "route": "/credits", "reference_doctype": "Credit Account"},
-	{"title": "My Reorders", "route": "/reorders", "role": "Customer"},
+	{
+		"title": "My Reorders",
+		"route": "/reorders",
+		"reference_doctype": "Reorder Preference",
+		"role": "Customer",
+	},
 ]
 
 # Days after which Frappe's log settings clear what is done with.

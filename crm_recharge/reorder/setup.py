@@ -32,9 +32,13 @@ def keep_defaults() -> None:
 	Frappe takes a single document's defaults only as long as nothing of it is stored: after the first value, a
 	field that came with an update would be empty.
 	"""
-	stored = set(frappe.db.sql_list("SELECT `field` FROM `tabSingles` WHERE `doctype` = %s", SETTINGS))
+	stored = dict(frappe.db.sql("SELECT `field`, `value` FROM `tabSingles` WHERE `doctype` = %s", SETTINGS))
 	for field in frappe.get_meta(SETTINGS).fields:
-		if field.default not in (None, "") and field.fieldname not in stored:
+		if field.default in (None, ""):
+			continue
+		# An installation saves the moment it happens, to the microsecond, as every time of day that has a default.
+		by_installer = field.fieldtype == "Time" and "." in str(stored.get(field.fieldname) or "")
+		if field.fieldname not in stored or by_installer:
 			frappe.db.set_single_value(SETTINGS, field.fieldname, field.default)
 	frappe.clear_document_cache(SETTINGS, SETTINGS)
 

@@ -12,6 +12,10 @@ DEFAULT_HORIZON = 30
 _STOP_BOUNDS = 1e-6
 
 
+LEAST_SCALE = 0.08
+"""Of the log-interval: nobody is more regular than some two days in a month, whatever a few alike intervals say."""
+
+
 class NoBasisError(ValueError):
 	"""Nothing is known from which an interval could be foretold; the message says what to set."""
 
@@ -108,13 +112,16 @@ def next_interval(priors: Priors, basis: Basis, days: int, shift: float = 0.0) -
 	outlook, calibration = priors.outlook, priors.calibration
 	centre = sum(c * x for c, x in zip(outlook.centre, basis.centre, strict=True))
 	centre = basis.learned * centre + (1 - basis.learned) * basis.expected + shift
-	scale = math.exp(sum(c * x for c, x in zip(outlook.scale, basis.scale, strict=True)))
+	scale = max(math.exp(sum(c * x for c, x in zip(outlook.scale, basis.scale, strict=True))), LEAST_SCALE)
 	stop = outlook.stop_probability(days)
 	if calibration.stop:
 		stop = min(max(stop, _STOP_BOUNDS), 1 - _STOP_BOUNDS)
 		stop = 1 / (1 + (1 - stop) / stop * math.exp(-calibration.stop))
 	return Interval(
-		centre + calibration.shift * scale, scale * calibration.lower, scale * calibration.upper, stop
+		centre + calibration.shift * scale,
+		max(scale * calibration.lower, LEAST_SCALE),
+		max(scale * calibration.upper, LEAST_SCALE),
+		stop,
 	)
 
 

@@ -67,7 +67,7 @@ crm_recharge.reorder.preview = (rule) => {
 						.append($("<b>").text(`${label}: `), document.createTextNode(text))
 						.appendTo(about);
 				line(__("Subject"), mail.subject);
-				line(__("From"), mail.sender);
+				line(__("From"), mail.sender || "—");
 				line(__("Email Template"), mail.template);
 				for (const note of mail.notes) $("<div class='text-warning'>").text(note).appendTo(about);
 				about.css("margin-bottom", "var(--margin-sm)");

@@ -90,7 +90,24 @@ def opt_out(preference, source: str, source_document: str | None = None, by: str
 	if not preference.opted_in:
 		return frappe.get_doc("Reorder Preference", preference.name, for_update=True)
 	values = {"opted_in": 0, "opted_out_at": now_datetime()}
+	_take_back_mails(preference.name)
 	return _write(preference, values, row(OPTED_OUT, source, source_document, by=by))
+
+
+def _take_back_mails(preference: str) -> None:
+	"""What waits in the Email Queue is not sent any more; a mail that is being sent cannot be called back."""
+	waiting = frappe.get_all(
+		"Reorder Message",
+		{"preference": preference, "status": "Queued"},
+		["name", "email_queue"],
+		order_by=None,
+	)
+	for message in waiting:
+		if frappe.db.get_value("Email Queue", message.email_queue, "status", for_update=True) != "Not Sent":
+			continue
+		frappe.db.delete("Email Queue Recipient", {"parent": message.email_queue})
+		frappe.db.delete("Email Queue", {"name": message.email_queue})
+		frappe.db.set_value("Reorder Message", message.name, "status", "Failed", update_modified=False)
 
 
 def set_frequency(preference, days: int, source: str, by: str | None = None):

@@ -91,15 +91,30 @@ def draft(customer, dues: list, company: str | None, now: datetime):
 
 
 def offer_what_rules_say(message, ruling: list) -> None:
-	"""Write onto each row what its rule offers."""
+	"""Write onto each row what its rule offers. Points only to whom they will be given."""
+	in_program = has_program(message.customer, message.company) if message.customer else True
 	for row, rule in zip(message.items, ruling, strict=True):
 		row.update(
 			{
 				"discount_percent": float(rule.discount_percent),
 				"free_shipping": int(rule.free_shipping),
-				"loyalty_bonus": rule.loyalty_bonus,
+				"loyalty_bonus": rule.loyalty_bonus if in_program else 0,
 			}
 		)
+
+
+def has_program(customer: str, company: str | None) -> bool:
+	"""Whether the customer is in a Loyalty Program that runs today and is of this company."""
+	name = frappe.db.get_value("Customer", customer, "loyalty_program")
+	program = name and frappe.db.get_value(
+		"Loyalty Program", name, ["company", "from_date", "to_date"], as_dict=True
+	)
+	if not program:
+		return False
+	today = getdate()
+	begun = not program.from_date or getdate(program.from_date) <= today
+	goes_on = not program.to_date or getdate(program.to_date) >= today
+	return begun and goes_on and (not program.company or not company or program.company == company)
 
 
 # -- what a template may use -------------------------------------------------------------------------------

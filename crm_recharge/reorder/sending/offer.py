@@ -125,9 +125,19 @@ def keep_price(doc, method: str | None = None) -> None:
 	ERPNext looks for pricing rules anew on each document made from it. A Sales Invoice knows no coupon, and by then
 	the offer may be over: without this it would ask for the full price.
 	"""
-	if not doc.get("coupon_code") or not frappe.db.exists(
-		"Reorder Message", {"coupon_code": doc.coupon_code}
-	):
+	owner = doc.get("coupon_code") and frappe.db.get_value(
+		"Reorder Message", {"coupon_code": doc.coupon_code}, "customer"
+	)
+	if not owner:
+		return
+	if (doc.get("customer") or doc.get("party_name")) != owner:
+		# ERPNext would give no discount, but count the coupon as used.
+		frappe.throw(
+			_("Coupon {0} was made for another customer. Take it out of this document.").format(
+				doc.coupon_code
+			)
+		)
+	if doc.doctype not in ("Quotation", "Sales Order"):
 		return
 	doc.ignore_pricing_rule = 1
 	for row in doc.items:

@@ -97,8 +97,13 @@ def _rendered(rule: str | None, customer: str | None) -> tuple[str, str, dict]:
 		if not customer:
 			context["name"] = _("Alex")
 		subject, body = message.render(template, context, settings.neutral_subject)
-	facts = {"sender": message.sender_of(ruling, settings, company), "template": template, "notes": notes}
-	return subject, body, facts
+	try:
+		sender = message.sender_of(ruling, settings, company)
+	except frappe.OutgoingEmailError:
+		frappe.clear_messages()
+		sender = None
+		notes.append(_("No Email Account can send yet: set up a default outgoing one."))
+	return subject, body, {"sender": sender, "template": template, "notes": notes}
 
 
 def _pairs_of(customer: str, rule: str | None, settings) -> list[check.Due]:

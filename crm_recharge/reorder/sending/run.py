@@ -406,6 +406,7 @@ def _attempt(customer: str, now: datetime, trigger: str) -> Outcome:
 		if by_team:
 			_hint(checked, by_team, now, settings, outcome)
 	_let_rest(checked)
+	_count_what_is_left(checked)
 	frappe.db.commit()
 	return outcome
 
@@ -593,6 +594,11 @@ def _sent_to(checked, document, now) -> None:
 		{"last_message": document.name, "last_sent_at": now},
 		update_modified=False,
 	)
+
+
+def _count_what_is_left(checked) -> None:
+	due = frappe.db.count("Reorder Reminder", {"customer": checked.row.customer, "status": "Due"})
+	frappe.db.set_value("Reorder Customer", checked.row.name, "due_items", due, update_modified=False)
 
 
 def _let_rest(checked) -> None:

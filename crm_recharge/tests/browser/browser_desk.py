@@ -214,7 +214,9 @@ def test_what_is_unused_is_refunded(site, stripe, manager):
 	expect(refunds).to_contain_text("Bought by mistake")
 	expect(refunds).to_contain_text("Succeeded")
 	expect(page.locator(".page-head:visible .indicator-pill")).to_have_text("Partly Refunded")
-	expect(page.locator("[data-status='Partly Refunded']")).to_contain_text("A part of it has been refunded since.")
+	expect(page.locator("[data-status='Partly Refunded']")).to_contain_text(
+		"A part of it has been refunded since."
+	)
 	assert site.value("Credit Account", account, "balance") == 0
 
 

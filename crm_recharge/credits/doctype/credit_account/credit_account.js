@@ -273,10 +273,11 @@ class AccountOverview {
 					description: __("Below zero takes credits away."),
 					reqd: 1,
 					onchange: () => {
-						// It is also told when the dialog has closed.
-						if (!cur_dialog) return;
+						// It is also told when the dialog has closed, and perhaps another is open.
+						const shown = cur_dialog?.fields_dict?.after;
+						if (!shown) return;
 						const after = flt(balance) + flt(cur_dialog.get_value("amount"));
-						cur_dialog.get_field("after").$wrapper.text(__("Balance afterwards: {0}", [this.money(after)]));
+						shown.$wrapper.text(__("Balance afterwards: {0}", [this.money(after)]));
 					},
 				},
 				{ fieldname: "after", fieldtype: "HTML" },

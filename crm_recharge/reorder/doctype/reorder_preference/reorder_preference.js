@@ -1,9 +1,13 @@
 frappe.ui.form.on("Reorder Preference", {
 	setup(frm) {
-		frm.set_query("contact", () => ({
-			query: "frappe.contacts.doctype.contact.contact.contact_query",
-			filters: frm.doc.customer ? { link_doctype: "Customer", link_name: frm.doc.customer } : {},
-		}));
+		frm.set_query("contact", () =>
+			frm.doc.customer
+				? {
+						query: "frappe.contacts.doctype.contact.contact.contact_query",
+						filters: { link_doctype: "Customer", link_name: frm.doc.customer },
+				  }
+				: {},
+		);
 	},
 
 	contact(frm) {

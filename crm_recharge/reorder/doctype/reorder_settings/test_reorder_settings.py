@@ -102,6 +102,17 @@ class TestReorderSettings(ReorderCase):
 
 		return make_customer()
 
+	def test_the_hours_are_not_the_moment_of_the_installation(self):
+		for field in ("send_from", "send_until"):
+			frappe.db.set_single_value("Reorder Settings", field, "20:25:52.015134")
+		setup.keep_defaults()
+		settings = frappe.get_doc("Reorder Settings")
+		hours = [str(settings.get(field)) for field in ("send_from", "send_until")]
+		self.assertEqual(hours, ["09:00:00", "18:00:00"])
+		frappe.db.set_single_value("Reorder Settings", "send_from", "07:30:00")
+		setup.keep_defaults()
+		self.assertEqual(str(frappe.get_doc("Reorder Settings").send_from), "7:30:00".zfill(8))
+
 	def test_defaults_are_there_though_something_else_was_stored(self):
 		frappe.db.delete("Singles", {"doctype": "Reorder Settings"})
 		frappe.db.set_single_value("Reorder Settings", "max_items", 3)

@@ -7,6 +7,7 @@ from unittest.mock import patch
 import frappe
 from frappe.utils import add_days, now_datetime
 
+from crm_recharge.reorder.consent import preferences
 from crm_recharge.reorder.consent.checkbox import SENSITIVE
 from crm_recharge.reorder.sending import follow, message, run
 from crm_recharge.reorder.sending.tests.sending_case import SendingCase, html_of, parsed, text_of
@@ -224,6 +225,19 @@ class TestFollowUp(SendingCase):
 			frappe.db.set_value("Email Queue", found.email_queue, "status", queue_status)
 			follow.follow_up()
 			self.assertEqual(frappe.db.get_value("Reorder Message", found.name, "status"), status)
+
+	def test_who_stops_is_not_sent_what_waits(self):
+		found = self.reminded()
+		preferences.opt_out(found.preference, "link in a mail")
+		self.assertFalse(frappe.db.exists("Email Queue", found.email_queue))
+		self.assertFalse(frappe.db.exists("Email Queue Recipient", {"parent": found.email_queue}))
+		self.assertEqual(frappe.db.get_value("Reorder Message", found.name, "status"), "Failed")
+
+	def test_nothing_is_due_once_it_was_reminded_of(self):
+		found = self.reminded()
+		self.assertEqual(
+			frappe.db.get_value("Reorder Customer", {"customer": found.customer}, "due_items"), 0
+		)
 
 	def test_deleted_before_it_was_sent(self):
 		found = self.reminded()

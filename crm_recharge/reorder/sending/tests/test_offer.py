@@ -105,6 +105,37 @@ class TestOffer(OfferCase):
 			order = self.order(doctype, stranger, items, message.coupon_code)
 			self.assertEqual(self.rates(order), [Decimal(100), Decimal(100)], doctype)
 
+	def test_a_strangers_order_does_not_use_it_up(self):
+		_customer, message, items = self.mailed_offer(10)
+		stranger = make_customer()
+		order = self.order("Sales Order", stranger, items, message.coupon_code)
+		with self.assertRaises(frappe.ValidationError) as refused:
+			order.submit()
+		self.assertIn(message.coupon_code, str(refused.exception))
+		self.assertEqual(frappe.db.get_value("Coupon Code", message.coupon_code, "used"), 0)
+
+	def test_points_are_promised_to_members_alone(self):
+		self.rule(loyalty_bonus=50)
+		customer = self.buyer()
+		self.remind(customer)
+		self.assertEqual(self.messages(customer)[0].items[0].loyalty_bonus, 0)
+		program = frappe.get_doc(
+			{
+				"doctype": "Loyalty Program",
+				"loyalty_program_name": f"Club {frappe.generate_hash(length=6)}",
+				"loyalty_program_type": "Single Tier Program",
+				"from_date": "2020-01-01",
+				"company": first_company(),
+				"conversion_factor": 1,
+				"collection_rules": [{"tier_name": "One", "collection_factor": 10}],
+			}
+		).insert()
+		member = self.buyer()
+		frappe.db.set_value("Customer", member, "loyalty_program", program.name)
+		frappe.db.commit()
+		self.remind(member)
+		self.assertEqual(self.messages(member)[0].items[0].loyalty_bonus, 50)
+
 	def test_so_does_the_customer_without_the_code(self):
 		customer, _message, items = self.mailed_offer(10, 25)
 		for doctype in ("Quotation", "Sales Order"):

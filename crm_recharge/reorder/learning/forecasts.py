@@ -360,8 +360,13 @@ def summarize(setting: Setting, names: dict[str, str]) -> None:
 	Args:
 		names: {customer: name of its Reorder Customer}, all locked by the caller.
 	"""
+	# The customer's own word goes before the forecast.
+	low, middle, high = (
+		f"IF(`expected_on` > `last_day`, `expected_on`, `{column}`)"
+		for column in ("next_from", "next_on", "next_to")
+	)
 	rows = frappe.db.sql(
-		"SELECT `customer`, `item_code`, `next_from`, `next_on`, `next_to`, `status`, `p_alive`"
+		f"SELECT `customer`, `item_code`, {low}, {middle}, {high}, `status`, `p_alive`"
 		" FROM `tabReorder Reminder` WHERE `customer` IN %s AND (`next_on` IS NOT NULL OR `status` = 'Due')",
 		(tuple(names),),
 	)

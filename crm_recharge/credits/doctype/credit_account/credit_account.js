@@ -272,20 +272,12 @@ class AccountOverview {
 					label: __("Amount ({0})", [this.data.currency]),
 					description: __("Below zero takes credits away."),
 					reqd: 1,
-					onchange: () => {
-						// It is also told when the dialog has closed, and perhaps another is open.
-						const shown = cur_dialog?.fields_dict?.after;
-						if (!shown) return;
-						const after = flt(balance) + flt(cur_dialog.get_value("amount"));
-						shown.$wrapper.text(__("Balance afterwards: {0}", [this.money(after)]));
-					},
 				},
-				{ fieldname: "after", fieldtype: "HTML" },
 				{
 					fieldname: "allow_debt",
 					fieldtype: "Check",
 					label: __("The balance may fall below zero"),
-					depends_on: `eval:flt(doc.amount) + ${flt(balance)} < 0`,
+					description: __("It is {0} now. A debt is refused unless this is ticked.", [this.money(balance)]),
 				},
 				{ fieldname: "note", fieldtype: "Small Text", label: __("Reason"), reqd: 1 },
 			],

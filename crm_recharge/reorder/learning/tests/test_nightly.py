@@ -346,6 +346,8 @@ class TestStanding(NightlyCase):
 		make_invoice(customer, {self.item: 1}, 70)
 		self.settle(customer)
 		self.assertEqual(self.reminder(customer, self.item).expected_on, day(-9))
+		shown = frappe.db.get_value("Reorder Customer", {"customer": customer}, ["next_from", "next_on"])
+		self.assertEqual(shown, (day(-9), day(-9)))
 		make_invoice(customer, {self.item: 1}, 2)
 		self.settle(customer)
 		self.assertIsNone(self.reminder(customer, self.item).expected_on)

@@ -44,6 +44,10 @@ def customer(site):
 		made.make_invoice(buyer, {forgotten: 1}, on=ago)
 	preferences.opt_in(contact, buyer, "Phone", "Yes, mail me")
 	message(buyer, [{"item_code": item, "item_name": "Coffee", "won": 1, "revenue": 20}], ago=3)
+	frappe.db.commit()
+	# Not before the worker has foretold them: it would write over what is meant here.
+	for code in (item, forgotten):
+		site.until("Reorder Reminder", {"customer": buyer, "item_code": code}, "forecast_on", made.day(0))
 	frappe.db.set_value(
 		"Reorder Reminder",
 		{"customer": buyer, "item_code": forgotten},

@@ -63,8 +63,7 @@ def _refuse(text: str, name):
 
 
 def _may_read(doctype: str, name: str, user: str) -> bool:
-	# Without `raise_exception=False` Frappe shows each refusal to the user.
-	return bool(frappe.permissions.has_permission(doctype, "read", name, user=user, raise_exception=False))
+	return bool(frappe.has_permission(doctype, "read", doc=name, user=user))
 
 
 def _reads(doctype: str, user: str) -> bool:

@@ -1,5 +1,7 @@
 """The table of contents of everything that happens by itself."""
 
+from crm_recharge.doors import records as _records
+
 app_name = "crm_recharge"
 app_title = "CRM Recharge"
 app_publisher = "crm_recharge maintainers"
@@ -63,10 +65,15 @@ doctype_list_js = {
 	},
 }
 
-# Who sees records that name a credit account but neither customer nor company.
-_OF_AN_ACCOUNT = ("Gateway Difference", "Ledger Checkpoint", "Recharge Decision")
-permission_query_conditions = {d: "crm_recharge.credits.visibility.list_conditions" for d in _OF_AN_ACCOUNT}
-has_permission = {d: "crm_recharge.credits.visibility.has_permission" for d in _OF_AN_ACCOUNT}
+# Whose records a user sees, in lists and one by one; doors/records.py declares what hangs on what.
+permission_query_conditions = {
+	doctype: "crm_recharge.doors.visibility.list_conditions" for doctype in _records.confined()
+}
+has_permission = {
+	doctype: "crm_recharge.doors.visibility.has_permission"
+	for doctype in _records.confined()
+	if doctype not in _records.ROWS
+}
 
 # What an invoice or a payment sets going; in this order.
 _BOOKED = ["crm_recharge.accounting.corrections.on_submit"]

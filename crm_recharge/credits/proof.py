@@ -9,6 +9,7 @@ from crm_recharge.credits.money import exact
 from crm_recharge.credits.queries import read_account
 from crm_recharge.domain import proof as rules
 from crm_recharge.domain.proof import EXPORTED, LedgerProof, read_row
+from crm_recharge.doors.guard import by_machine
 
 ROWS_A_READ = 5000
 MONEY = ("amount", "balance_after", "quantity")
@@ -143,4 +144,4 @@ def make_checkpoint(account: str) -> str:
 			"seal": rules.seal(previous[1], account, row.sequence, row.last_hash or "", exact(row.balance)),
 		}
 	)
-	return doc.insert(ignore_permissions=True).name
+	return by_machine(doc).insert(ignore_permissions=True).name

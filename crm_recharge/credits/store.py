@@ -283,7 +283,7 @@ class BookStore:
 				"sequence": lot.sequence,
 			}
 		)
-		doc.flags.name_set = doc.flags.by_book = True
+		doc.flags.name_set = doc.flags.by_machine = True
 		doc.set_user_and_timestamp()
 		doc.db_insert()
 		# As text, past the float that a document would make of it.

@@ -9,6 +9,7 @@ from crm_recharge.domain import chain
 from crm_recharge.domain.errors import IdempotencyConflict
 from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.domain.usage import read_key
+from crm_recharge.doors.guard import by_machine
 
 
 @for_people
@@ -41,7 +42,7 @@ def start(account: str, amount, idempotency_key: str, card: str | None = None, o
 		}
 	)
 	doc.flags.ignore_permissions = True
-	doc.insert()
+	by_machine(doc).insert()
 	doc.submit()
 	return {"recharge": doc.name, "status": doc.status, "amount": plain(amount), "repeated": False}
 

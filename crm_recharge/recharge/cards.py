@@ -5,6 +5,7 @@ from frappe import _
 from frappe.utils import now_datetime
 
 from crm_recharge.domain.answers import SavedCard
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
 
@@ -117,9 +118,8 @@ def _insert(account: str, card: SavedCard) -> str:
 			"saved_at": now_datetime(),
 		}
 	)
-	doc.flags.from_gateway = True
 	try:
-		return doc.insert(ignore_permissions=True).name
+		return by_machine(doc).insert(ignore_permissions=True).name
 	except frappe.UniqueValidationError:
 		# The page and the webhook save the same card at once: the other one has.
 		frappe.clear_last_message()

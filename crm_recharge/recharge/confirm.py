@@ -12,6 +12,7 @@ from frappe.utils import fmt_money, get_url, now_datetime
 
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import payment
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import cards, links, payments
@@ -98,8 +99,11 @@ def _next_attempt(recharge: str) -> str:
 			"created_at": now_datetime(),
 		}
 	)
-	attempt.flags.by_machine = True
-	return attempt.insert(ignore_permissions=True, set_name=payment.attempt_name(recharge, number)).name
+	return (
+		by_machine(attempt)
+		.insert(ignore_permissions=True, set_name=payment.attempt_name(recharge, number))
+		.name
+	)
 
 
 def _open_page(recharge: str, attempt: str, token: str) -> str:

@@ -16,6 +16,7 @@ from crm_recharge.domain import effects, payment
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import NETWORK_WINDOW, REMOVED, Card
 from crm_recharge.domain.payment import AttemptView, RechargeView
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway import stripe_gateway
 from crm_recharge.recharge import notices, takeback_notices, takebacks
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import switch_off
@@ -110,8 +111,7 @@ class Performer:
 		attempt.update(card or {})
 		attempt.update({key: _plain(value) for key, value in effect.values.items()})
 		attempt.created_at = attempt.created_at or now_datetime()
-		attempt.flags.by_machine = True
-		attempt.insert(ignore_permissions=True, set_name=effect.name)
+		by_machine(attempt).insert(ignore_permissions=True, set_name=effect.name)
 
 	def update_attempt(self, effect: effects.UpdateAttempt) -> None:
 		values = dict(effect.values)

@@ -13,6 +13,7 @@ from frappe.utils import now_datetime
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import reconcile
 from crm_recharge.domain.answers import Answer
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import payments, refunds
@@ -126,7 +127,7 @@ def note(
 	if frappe.db.exists("Gateway Difference", {"mark": mark}):
 		return
 	known = recharge and frappe.db.get_value("Recharge", recharge, "credit_account")
-	frappe.get_doc(
+	difference = frappe.get_doc(
 		{
 			"doctype": "Gateway Difference",
 			"kind": verdict.kind,
@@ -144,5 +145,6 @@ def note(
 			"resolution": "done by the reconciler" if resolved else None,
 			"mark": mark,
 		}
-	).insert(ignore_permissions=True)
+	)
+	by_machine(difference).insert(ignore_permissions=True)
 	frappe.db.commit()

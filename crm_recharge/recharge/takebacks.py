@@ -19,6 +19,7 @@ from crm_recharge.domain.book import REINSTATEMENT
 from crm_recharge.domain.dispute import ACTIVE, DISPUTED_ACCOUNT
 from crm_recharge.domain.money import ZERO, stored
 from crm_recharge.domain.takeback import DUPLICATE, HELD, OPEN, ORPHAN, DisputeView, PaymentView, RefundView
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway import stripe_gateway
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.recharge import notices, takeback_notices
@@ -166,8 +167,7 @@ def insert(doctype: str, name: str, values: dict) -> None:
 		doc.update({"credit_account": account, **owner})
 	for field in ("currency", "balance_currency"):
 		_drop_unknown_currency(doc, field)
-	doc.flags.by_machine = True
-	doc.insert(ignore_permissions=True, set_name=name)
+	by_machine(doc).insert(ignore_permissions=True, set_name=name)
 
 
 def update(doctype: str, name: str, values: dict) -> None:

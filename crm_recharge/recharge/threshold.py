@@ -13,6 +13,7 @@ from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import ACCOUNT_FIELDS, ACCOUNT_MONEY, lock_account
 from crm_recharge.domain.threshold import CHARGED, PAUSED, TRIGGERS, Decision, View, decide, falls_short
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.recharge import caps, decisions, spikes
 from crm_recharge.recharge.limits import payment_limits
 
@@ -163,7 +164,7 @@ def _queue(account, decision: Decision, triggered_by: str | None) -> str:
 	)
 	recharge.flags.ignore_permissions = True
 	recharge.flags.account_row = account
-	recharge.insert()
+	by_machine(recharge).insert()
 	recharge.submit()
 	account.open_recharge = recharge.name
 	return recharge.name

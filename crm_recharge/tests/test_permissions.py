@@ -9,6 +9,7 @@ import frappe
 
 import crm_recharge.api
 from crm_recharge.api import credits, desk, insight, recharge, settings
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.tests.compat import BenchTestCase
 from crm_recharge.tests.factories import give, make_account, make_team, make_user
 
@@ -120,8 +121,7 @@ class PermissionCase(BenchTestCase):
 		card = frappe.new_doc("Recharge Card")
 		card.update({"credit_account": account, "payment_method": f"pm_{frappe.generate_hash(length=12)}"})
 		card.update({"brand": "visa", "last4": "4242"})
-		card.flags.from_gateway = True
-		return card.insert().name
+		return by_machine(card).insert().name
 
 	def leave_nothing(self):
 		frappe.set_user("Administrator")
@@ -374,8 +374,7 @@ class TestUserPermissions(PermissionCase):
 		paid = self.insert("Recharge", credit_account=account, amount=20, card=card)
 		attempt = frappe.new_doc("Recharge Attempt")
 		attempt.update({"recharge": paid, "number": 1, "status": "Declined", "card": card})
-		attempt.flags.by_machine = True
-		attempt.insert(set_name=f"{paid}-1")
+		by_machine(attempt).insert(set_name=f"{paid}-1")
 		owner = frappe.db.get_value(
 			"Credit Account", account, ["customer", "company", "currency"], as_dict=True
 		)

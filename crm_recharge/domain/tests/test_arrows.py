@@ -11,13 +11,15 @@ APP = Path(__file__).resolve().parents[2]
 # A room imports from its own level and below. What ties rooms together (hooks, install) has no level.
 LEVELS = {
 	"domain": 0,
-	"gateway": 1,
-	"credits": 1,
-	"accounting": 2,
-	"recharge": 2,
-	"reorder": 2,
-	"api": 3,
-	"www": 3,
+	"doors": 1,
+	"gateway": 2,
+	"credits": 2,
+	"people": 2,
+	"accounting": 3,
+	"recharge": 3,
+	"reorder": 3,
+	"api": 4,
+	"www": 4,
 }
 
 

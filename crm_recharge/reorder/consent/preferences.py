@@ -12,6 +12,8 @@ from frappe import _
 from frappe.query_builder.functions import Count
 from frappe.utils import cint, getdate, now_datetime, validate_email_address
 
+from crm_recharge.doors.guard import by_machine
+
 OPTED_IN, OPTED_OUT, FREQUENCY, SNOOZED = "Opted in", "Opted out", "Frequency", "Snoozed"
 LONGEST_FREQUENCY = 3650
 DESK = "Desk"
@@ -72,7 +74,7 @@ def opt_in(
 		preference.flags.consent_is_recorded = True
 		frappe.db.savepoint("crm_recharge_preference")
 		try:
-			return preference.insert(ignore_permissions=True)
+			return by_machine(preference).insert(ignore_permissions=True)
 		except frappe.UniqueValidationError:
 			# Made by the request before, which this transaction does not see.
 			frappe.db.rollback(save_point="crm_recharge_preference")

@@ -12,6 +12,7 @@ from frappe.utils import now_datetime
 
 from crm_recharge.domain.reorder import Priors, PriorsError, Resolved, calibrate, fit
 from crm_recharge.domain.reorder.purchases import PairState, PurchaseError
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder.learning import bulk, purchases
 from crm_recharge.reorder.learning.purchases import ORDINAL
 
@@ -121,7 +122,7 @@ def store(priors: Priors, figures: dict) -> str:
 		}
 	)
 	frappe.db.sql(f"UPDATE `tab{MODEL}` SET `current` = 0, `priors` = NULL WHERE `current` = 1")
-	doc.insert(ignore_permissions=True)
+	by_machine(doc).insert(ignore_permissions=True)
 	old = frappe.get_all(
 		MODEL, pluck="name", order_by="fitted_at desc", limit_start=KEEP, limit_page_length=1000
 	)

@@ -7,6 +7,8 @@ import frappe
 from frappe import _
 from frappe.utils import now_datetime
 
+from crm_recharge.doors.guard import by_machine
+
 RUN = "Reorder Run"
 HISTORY, REFIT = "History", "Refit"
 RUNNING, DONE, PROBLEMS, FAILED = "Running", "Done", "Done with Problems", "Failed"
@@ -41,7 +43,8 @@ class Run:
 				"done": 0,
 				"progress": 0,
 			}
-		).insert(ignore_permissions=True)
+		)
+		by_machine(doc).insert(ignore_permissions=True)
 		return cls(doc.name)
 
 	def problem(self, what: str, why: str, advice: str | None = None) -> None:

@@ -17,6 +17,7 @@ from frappe.utils.data import quoted
 
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder.consent.checkbox import SENSITIVE
 
 TEMPLATE = "Reorder Reminder"
@@ -47,7 +48,7 @@ def draft(customer, dues: list, company: str | None, now: datetime):
 		customer: name and customer_name.
 		now: the moment of reminding, in the site's time zone.
 	"""
-	document = frappe.new_doc("Reorder Message")
+	document = by_machine(frappe.new_doc("Reorder Message"))
 	document.update(
 		{
 			"customer": customer.name,

@@ -18,6 +18,7 @@ from frappe.utils import cint, getdate, now_datetime
 from crm_recharge.credits.contention import is_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
+from crm_recharge.doors.guard import by_machine
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Nothing that is mistaken for something else when it is read out."""
@@ -180,7 +181,7 @@ def clean_up() -> dict:
 
 
 def _record(started, cleared: int, problems: list[str]) -> None:
-	frappe.get_doc(
+	run = frappe.get_doc(
 		{
 			"doctype": "Reorder Run",
 			"kind": "Clean-up",
@@ -195,7 +196,8 @@ def _record(started, cleared: int, problems: list[str]) -> None:
 			"figures": json.dumps({"cleared": cleared, "problems": len(problems)}),
 			"problems": "\n".join(problems[:200]) or None,
 		}
-	).insert(ignore_permissions=True)
+	)
+	by_machine(run).insert(ignore_permissions=True)
 	frappe.db.commit()
 
 

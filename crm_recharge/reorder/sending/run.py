@@ -19,6 +19,7 @@ from frappe.utils import cint, flt, get_time, getdate, now_datetime
 
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.domain.reorder.due import allowed_at
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder.rules import BOTH, EMAIL, SALES_TEAM
 from crm_recharge.reorder.sending import check, follow, message, offer, reasons
 
@@ -85,7 +86,8 @@ def send_all() -> str:
 	run = frappe.get_doc(
 		{"doctype": "Reorder Run", "kind": "Sending", "status": "Running"}
 		| dict.fromkeys(("started_at", "heartbeat_at"), now_datetime())
-	).insert(ignore_permissions=True)
+	)
+	by_machine(run).insert(ignore_permissions=True)
 	frappe.db.commit()
 	progress = _Progress(run.name)
 	try:

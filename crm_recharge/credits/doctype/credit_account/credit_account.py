@@ -2,9 +2,9 @@ import re
 
 import frappe
 from frappe import _
-from frappe.model.document import Document
 
 from crm_recharge.credits.store import lock_row
+from crm_recharge.doors.guard import GuardedDocument
 
 # Columns of the locked row that belong to the book. A form that was opened before the last charge would
 # write an old balance back, so saving a document never writes them.
@@ -26,7 +26,7 @@ def addresses_in(text: str | None) -> list[str]:
 	return [address for address in re.split(r"[\s,;]+", text or "") if address]
 
 
-class CreditAccount(Document):
+class CreditAccount(GuardedDocument):
 	def check_if_latest(self):
 		if not self.is_new():
 			lock_row(self.name)

@@ -1,18 +1,19 @@
 import frappe
 from frappe import _
-from frappe.model.document import Document
+
+from crm_recharge.doors.guard import GuardedDocument
 
 
-class CreditLedger(Document):
+class CreditLedger(GuardedDocument):
 	"""One movement. Rows are written by credits/store.py alone and never changed, by nobody."""
 
-	def before_insert(self):
+	def refuse_by_hand(self):
 		self._refuse(
 			_("A ledger row is written by a movement: charge, grant, adjust or recharge the account.")
 		)
 
 	def db_insert(self, *args, **kwargs):
-		self.before_insert()
+		self.refuse_by_hand()
 
 	def validate(self):
 		self._refuse(_("A ledger row is never changed. Correct it by a reversal or an adjustment."))

@@ -1,16 +1,20 @@
 import frappe
 from frappe import _
-from frappe.model.document import Document
+
+from crm_recharge.doors.guard import GuardedDocument
 
 
-class CreditLot(Document):
+class CreditLot(GuardedDocument):
 	"""What one payment or grant bought. Written with the ledger by credits/store.py alone."""
+
+	def refuse_by_hand(self):
+		self._refuse()
 
 	def validate(self):
 		self._refuse()
 
 	def db_insert(self, *args, **kwargs):
-		if not self.flags.by_book:
+		if not self.flags.by_machine:
 			self._refuse()
 		super().db_insert(*args, **kwargs)
 

@@ -1,5 +1,5 @@
-from frappe.model.document import Document
+from crm_recharge.doors.guard import GuardedDocument
 
 
-class CreditTeam(Document):
+class CreditTeam(GuardedDocument):
 	"""A budget inside an account: who used how much, at most how much a month."""

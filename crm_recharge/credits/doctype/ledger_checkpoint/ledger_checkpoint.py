@@ -1,9 +1,10 @@
 import frappe
 from frappe import _
-from frappe.model.document import Document
+
+from crm_recharge.doors.guard import GuardedDocument
 
 
-class LedgerCheckpoint(Document):
+class LedgerCheckpoint(GuardedDocument):
 	"""Where an account's ledger stood at a moment, sealed on top of the checkpoint before."""
 
 	def validate(self):

@@ -1,12 +1,12 @@
 import frappe
 from frappe import _
-from frappe.model.document import Document
 
 from crm_recharge.credits.errors import for_people
 from crm_recharge.domain.money import parse_positive
+from crm_recharge.doors.guard import GuardedDocument
 
 
-class UsageCategory(Document):
+class UsageCategory(GuardedDocument):
 	@for_people
 	def validate(self):
 		# Finer than nine places it would be stored as another price, or as none.

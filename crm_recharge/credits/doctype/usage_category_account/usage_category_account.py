@@ -1,5 +1,5 @@
-from frappe.model.document import Document
+from crm_recharge.doors.guard import Row
 
 
-class UsageCategoryAccount(Document):
+class UsageCategoryAccount(Row):
 	pass

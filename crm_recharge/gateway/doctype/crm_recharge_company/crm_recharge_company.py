@@ -1,5 +1,5 @@
-from frappe.model.document import Document
+from crm_recharge.doors.guard import Row
 
 
-class CRMRechargeCompany(Document):
+class CRMRechargeCompany(Row):
 	pass

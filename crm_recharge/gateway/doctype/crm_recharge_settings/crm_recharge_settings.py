@@ -3,12 +3,12 @@ from urllib.parse import urlsplit
 
 import frappe
 from frappe import _
-from frappe.model.document import Document
 from frappe.utils import validate_email_address
 
 from crm_recharge.domain import money
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.threshold import Limits, check_setting
+from crm_recharge.doors.guard import GuardedDocument
 
 STRIPE_JS = "https://js.stripe.com/v3/"
 LONGEST_TIMEOUT = 30
@@ -31,7 +31,7 @@ COMPANY_LINKS = (
 )
 
 
-class CRMRechargeSettings(Document):
+class CRMRechargeSettings(GuardedDocument):
 	def validate(self):
 		self.check_keys()
 		self.check_address()

@@ -1,16 +1,16 @@
 import frappe
 from frappe import _
-from frappe.model.document import Document
 from frappe.query_builder import Interval
 from frappe.query_builder.functions import Now
 
+from crm_recharge.doors.guard import GuardedDocument
 
-class StripeEvent(Document):
+
+class StripeEvent(GuardedDocument):
 	"""One webhook, named by the event's id: kept when it arrives, worked on in the background."""
 
-	def validate(self):
-		if self.is_new():
-			frappe.throw(_("Events are written by the webhook alone."), frappe.PermissionError)
+	def refuse_by_hand(self):
+		frappe.throw(_("Events are written by the webhook alone."), frappe.PermissionError)
 
 	@staticmethod
 	def clear_old_logs(days: int = 90):

@@ -1,5 +1,5 @@
-from frappe.model.document import Document
+from crm_recharge.doors.guard import Row
 
 
-class AutoRechargeCard(Document):
+class AutoRechargeCard(Row):
 	pass

@@ -2,7 +2,6 @@ import json
 
 import frappe
 from frappe import _
-from frappe.model.document import Document
 from frappe.utils import now_datetime
 
 from crm_recharge.credits.errors import for_people
@@ -13,6 +12,7 @@ from crm_recharge.domain.caps import CapLimits, check_caps
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import parse, plain
 from crm_recharge.domain.threshold import View, check_setting
+from crm_recharge.doors.guard import GuardedDocument
 from crm_recharge.recharge import takebacks
 from crm_recharge.recharge.caps import SETTING_CAPS
 from crm_recharge.recharge.limits import payment_limits
@@ -22,10 +22,9 @@ LONGEST_CARD_LIST = 10
 DEFAULTS = {field: View.__dataclass_fields__[field].default for field in ("falls_below", "recharge_up_to")}
 COUNTS = ("cap_count_hour", "cap_count_day")
 NUMBERS = (*DEFAULTS, *(f"cap_{cap}" for cap in SETTING_CAPS), "anomaly_factor")
-KEPT = ("disabled_reason", "disabled_at", "paused_because", "paused_at", "enabled_by", "enabled_at")
 
 
-class AutoRechargeSetting(Document):
+class AutoRechargeSetting(GuardedDocument):
 	def check_if_latest(self):
 		# The account's row before this one, as the threshold check and the worker lock them.
 		self.lock_account()
@@ -36,7 +35,6 @@ class AutoRechargeSetting(Document):
 
 	@for_people
 	def validate(self):
-		self.keep_what_the_machine_wrote()
 		self.set_defaults()
 		self.check_numbers()
 		check_setting(
@@ -45,12 +43,6 @@ class AutoRechargeSetting(Document):
 		self.check_caps()
 		self.check_cards()
 		self.note_switch()
-
-	def keep_what_the_machine_wrote(self):
-		"""A form that was opened before a pause, or a request, does not undo it: that takes `resume`."""
-		before = self.get_doc_before_save()
-		for field in KEPT:
-			self.set(field, before.get(field) if before else None)
 
 	def set_defaults(self):
 		for field, default in DEFAULTS.items():

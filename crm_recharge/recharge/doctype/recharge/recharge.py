@@ -1,6 +1,5 @@
 import frappe
 from frappe import _
-from frappe.model.document import Document
 from frappe.utils import now_datetime
 
 from crm_recharge.credits.errors import InvalidRequestError, for_people, messages, refuse
@@ -10,25 +9,14 @@ from crm_recharge.domain import payment
 from crm_recharge.domain.errors import AccountClosed, InvalidRequest
 from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.domain.threshold import cap_figures, check_payment
+from crm_recharge.doors.guard import GuardedDocument
 from crm_recharge.recharge.caps import account_caps
 from crm_recharge.recharge.decisions import cap_label
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.queue import enqueue_after_commit
 
-# Read-only in forms, but known by whoever starts a recharge.
-GIVEN_AT_INSERT = (
-	"requested_by",
-	"idempotency_key",
-	"request_key",
-	"decision",
-	"decision_figures",
-	"triggered_by",
-	"balance_before",
-	"amended_from",
-)
 
-
-class Recharge(Document):
+class Recharge(GuardedDocument):
 	"""One top-up, by hand or automatic. Submitted means authorised; the worker does the rest."""
 
 	def autoname(self):
@@ -38,7 +26,6 @@ class Recharge(Document):
 
 	@for_people
 	def validate(self):
-		self.keep_what_the_worker_writes()
 		account = frappe.db.get_value(
 			"Credit Account", self.credit_account, ["currency", "company", "customer", "status"], as_dict=True
 		)
@@ -53,21 +40,11 @@ class Recharge(Document):
 		if self.card:
 			self.check_card()
 
-	def before_update_after_submit(self):
-		self.keep_what_the_worker_writes()
-
 	def check_if_latest(self):
 		# The account's row before this one, as the worker locks them.
 		if not self.is_new() and not self.flags.account_row:
 			lock_row(self.credit_account)
 		super().check_if_latest()
-
-	def keep_what_the_worker_writes(self):
-		"""Neither a form nor a request sets status, payment or credits."""
-		before = self.get_doc_before_save()
-		for df in self.meta.get("fields", {"read_only": 1, "no_copy": 1}):
-			if before or df.fieldname not in GIVEN_AT_INSERT:
-				self.set(df.fieldname, before.get(df.fieldname) if before else df.default)
 
 	def check_card(self):
 		card = frappe.db.get_value(

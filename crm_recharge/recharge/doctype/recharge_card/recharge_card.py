@@ -2,7 +2,8 @@ import re
 
 import frappe
 from frappe import _
-from frappe.model.document import Document
+
+from crm_recharge.doors.guard import GuardedDocument
 
 BRANDS = {
 	"amex": "American Express",
@@ -13,20 +14,18 @@ BRANDS = {
 }
 
 
-class RechargeCard(Document):
+class RechargeCard(GuardedDocument):
 	"""A card saved at Stripe. There is no number in it, ever."""
 
-	def before_insert(self):
+	def refuse_by_hand(self):
 		# Brand, digits and kind are Stripe's word: recharge/cards.py asks it, a form or a request cannot.
-		if not self.flags.from_gateway:
-			frappe.throw(
-				_("Cards are saved through Stripe's own form. Use Add Card in the auto-recharge setting."),
-				frappe.PermissionError,
-				title=_("Card not saved"),
-			)
+		frappe.throw(
+			_("Cards are saved through Stripe's own form. Use Add Card in the auto-recharge setting."),
+			frappe.PermissionError,
+			title=_("Card not saved"),
+		)
 
 	def validate(self):
-		self.keep_what_the_gateway_said()
 		brand = self.brand or self.kind or "card"
 		self.card_label = f"{BRANDS.get(brand, brand.title())} •••• {self.last4 or '????'}"
 		if not re.fullmatch(r"(pm|card|src|ba)_[A-Za-z0-9_]+", self.payment_method or ""):
@@ -36,13 +35,6 @@ class RechargeCard(Document):
 				).format(_("Payment Method")),
 				title=_("Not a payment method"),
 			)
-
-	def keep_what_the_gateway_said(self):
-		"""Neither a form nor a request makes a card good again, or another one."""
-		before = self.get_doc_before_save()
-		if before:
-			for df in self.meta.get("fields", {"read_only": 1}):
-				self.set(df.fieldname, before.get(df.fieldname))
 
 	def on_trash(self):
 		used = frappe.db.get_value("Auto-Recharge Card", {"card": self.name}, "parent")

@@ -1,14 +1,14 @@
 import frappe
 from frappe import _
-from frappe.model.document import Document
+
+from crm_recharge.doors.guard import GuardedDocument
 
 
-class RechargeDispute(Document):
+class RechargeDispute(GuardedDocument):
 	"""A payment the card holder's bank takes back, or asks or warns about. Named by the gateway's id."""
 
-	def before_insert(self):
-		if not self.flags.by_machine:
-			frappe.throw(_("Disputes come from the payment gateway."), frappe.PermissionError)
+	def refuse_by_hand(self):
+		frappe.throw(_("Disputes come from the payment gateway."), frappe.PermissionError)
 
 	def before_rename(self, *args, **kwargs):
 		frappe.throw(_("A dispute cannot be renamed: its name is the gateway's."), frappe.PermissionError)

@@ -1,16 +1,16 @@
 import frappe
 from frappe import _
-from frappe.model.document import Document
+
+from crm_recharge.doors.guard import GuardedDocument
 
 
-class RechargeRefund(Document):
+class RechargeRefund(GuardedDocument):
 	"""Money sent back for a recharge, or for a capture that bought nothing. Its name is the gateway's key."""
 
-	def before_insert(self):
-		if not self.flags.by_machine:
-			frappe.throw(
-				_("A refund is asked for on the recharge: open it and choose Refund."), frappe.PermissionError
-			)
+	def refuse_by_hand(self):
+		frappe.throw(
+			_("A refund is asked for on the recharge: open it and choose Refund."), frappe.PermissionError
+		)
 
 	def before_rename(self, *args, **kwargs):
 		frappe.throw(

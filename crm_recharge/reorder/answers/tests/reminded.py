@@ -6,6 +6,7 @@ from decimal import Decimal
 import frappe
 from frappe.utils import add_days, get_datetime, now_datetime
 
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder.consent import preferences
 from crm_recharge.tests.support.reorder_case import ReorderCase, day, make_buyer, make_item
 
@@ -40,7 +41,7 @@ def make_reminder(customer: str, item: str, quantity=2, last: int = 30, **values
 			**values,
 		}
 	)
-	return reminder.insert(ignore_permissions=True).name
+	return by_machine(reminder).insert(ignore_permissions=True).name
 
 
 def make_message(
@@ -94,7 +95,7 @@ def make_message(
 				**row,
 			},
 		)
-	return message.insert(ignore_permissions=True)
+	return by_machine(message).insert(ignore_permissions=True)
 
 
 class RemindedCase(ReorderCase):

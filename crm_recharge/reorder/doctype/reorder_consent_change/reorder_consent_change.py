@@ -2,18 +2,12 @@
 
 import frappe
 from frappe import _
-from frappe.model.document import Document
+
+from crm_recharge.doors.guard import Row
 
 
-class ReorderConsentChange(Document):
-	# Saving the parent does not come by here; saving or deleting a row by itself does.
-	def validate(self):
-		self.refuse()
-
-	def on_trash(self):
-		self.refuse()
-
-	def refuse(self):
+class ReorderConsentChange(Row):
+	def refuse_alone(self):
 		"""Raise PermissionError."""
 		frappe.throw(
 			_("The history of a consent can neither be changed nor shortened, and is written by the system."),

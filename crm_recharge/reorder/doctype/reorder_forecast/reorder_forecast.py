@@ -1,9 +1,10 @@
 import frappe
-from frappe.model.document import Document
 from frappe.utils import add_days, nowdate
 
+from crm_recharge.doors.guard import GuardedDocument
 
-class ReorderForecast(Document):
+
+class ReorderForecast(GuardedDocument):
 	@staticmethod
 	def clear_old_logs(days: int = 400):
 		"""Called by Frappe's log settings: drop forecasts made more than `days` ago; by then they are judged."""

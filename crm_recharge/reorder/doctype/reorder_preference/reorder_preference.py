@@ -6,16 +6,16 @@ a program writes into these fields otherwise is refused. Wishes may be edited; t
 
 import frappe
 from frappe import _
-from frappe.model.document import Document
 from frappe.utils import cint, getdate
 
+from crm_recharge.doors.guard import GuardedDocument
 from crm_recharge.reorder.consent import preferences
 
 EVIDENCE = ("opted_in", "opted_in_at", "opted_in_by", "source", "source_document", "opted_out_at", "wording")
 ROW = ("at", "change", "by_user", "source", "source_document", "wording", "detail")
 
 
-class ReorderPreference(Document):
+class ReorderPreference(GuardedDocument):
 	def validate(self):
 		before = None if self.is_new() else frappe.get_doc("Reorder Preference", self.name)
 		self.scope_key = preferences.scope_key(self.contact, self.customer)

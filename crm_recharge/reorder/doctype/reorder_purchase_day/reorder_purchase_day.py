@@ -1,8 +1,9 @@
 import frappe
-from frappe.model.document import Document
+
+from crm_recharge.doors.guard import GuardedDocument
 
 
-class ReorderPurchaseDay(Document):
+class ReorderPurchaseDay(GuardedDocument):
 	pass
 
 

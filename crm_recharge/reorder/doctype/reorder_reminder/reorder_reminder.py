@@ -1,14 +1,10 @@
 import frappe
-from frappe.model.document import Document
+
+from crm_recharge.doors.guard import GuardedDocument
 
 
-class ReorderReminder(Document):
-	def validate(self):
-		# What was learned is learned, not typed: over REST Frappe lets read-only fields be written.
-		before = self.get_doc_before_save()
-		for field in self.meta.fields if before else ():
-			if field.read_only:
-				self.set(field.fieldname, before.get(field.fieldname))
+class ReorderReminder(GuardedDocument):
+	pass
 
 
 def on_doctype_update():

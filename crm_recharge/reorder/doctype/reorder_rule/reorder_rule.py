@@ -2,9 +2,9 @@
 
 import frappe
 from frappe import _
-from frappe.model.document import Document
 from frappe.utils import cint, flt
 
+from crm_recharge.doors.guard import GuardedDocument
 from crm_recharge.reorder.rules import BY_AGE
 
 SUBJECTS = {"Item": "item_code", "Item Group": "item_group", "Brand": "brand"}
@@ -25,7 +25,7 @@ FORETELLING = (
 )
 
 
-class ReorderRule(Document):
+class ReorderRule(GuardedDocument):
 	def validate(self):
 		self.validate_scope()
 		self.validate_timing()

@@ -1,10 +1,11 @@
 import frappe
-from frappe.model.document import Document
 from frappe.query_builder import Interval
 from frappe.query_builder.functions import Now
 
+from crm_recharge.doors.guard import GuardedDocument
 
-class ReorderRun(Document):
+
+class ReorderRun(GuardedDocument):
 	@staticmethod
 	def clear_old_logs(days: int = 180):
 		"""Called by Frappe's log settings: drop runs that ended and are older than `days`."""

@@ -2,8 +2,9 @@
 
 import frappe
 from frappe import _
-from frappe.model.document import Document
 from frappe.utils import cint, flt, get_time
+
+from crm_recharge.doors.guard import GuardedDocument
 
 SHARES = ("hold_out_share", "least_p_alive", "valuable_share")
 LONGEST = 36500
@@ -11,7 +12,7 @@ LONGEST = 36500
 MOST_ITEMS = 50
 
 
-class ReorderSettings(Document):
+class ReorderSettings(GuardedDocument):
 	def validate(self):
 		self.validate_shares()
 		self.validate_numbers()

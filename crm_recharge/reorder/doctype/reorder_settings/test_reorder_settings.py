@@ -2,6 +2,7 @@
 
 import frappe
 
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder import setup
 from crm_recharge.tests.support.reorder_case import ReorderCase, first_company
 
@@ -92,7 +93,7 @@ class TestReorderSettings(ReorderCase):
 
 	def test_a_changed_share_is_drawn_at_once(self):
 		customer = frappe.get_doc({"doctype": "Reorder Customer", "customer": self.any_customer()})
-		customer.insert(ignore_permissions=True, ignore_links=True)
+		by_machine(customer).insert(ignore_permissions=True, ignore_links=True)
 		for share, held_out in ((100, 1), (0, 0)):
 			self.save(hold_out_share=share, enabled=0)
 			self.assertEqual(frappe.db.get_value("Reorder Customer", customer.name, "held_out"), held_out)

@@ -9,6 +9,7 @@ import frappe
 from frappe.utils import now_datetime
 
 from crm_recharge.domain.reorder import PairState, Priors, PriorsError, predict
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder.learning import forecasts, model, nightly, pairs, purchases, repair, runs
 from crm_recharge.reorder.learning.tests.test_pairs import LearningCase
 from crm_recharge.tests.factories import make_customer
@@ -217,21 +218,25 @@ class TestFollowUp(NightlyCase):
 		frappe.db.delete("Reorder Forecast")
 		state = PairState.of([(purchases.today() - 400 + 30 * n, 1.0) for n in range(6)])
 		for n in range(60):
-			frappe.get_doc(
-				{
-					"doctype": "Reorder Forecast",
-					"customer": self.customers[0],
-					"item_code": self.item,
-					"asked": purchases.as_date(state.last + 1),
-					"after": purchases.as_date(state.last - n),
-					"next_from": purchases.as_date(state.last + 20),
-					"next_to": purchases.as_date(state.last + 40),
-					"bought": purchases.as_date(state.last + 10 + n),
-					"state": json.dumps(state.as_dict()),
-				}
+			by_machine(
+				frappe.get_doc(
+					{
+						"doctype": "Reorder Forecast",
+						"customer": self.customers[0],
+						"item_code": self.item,
+						"asked": purchases.as_date(state.last + 1),
+						"after": purchases.as_date(state.last - n),
+						"next_from": purchases.as_date(state.last + 20),
+						"next_to": purchases.as_date(state.last + 40),
+						"bought": purchases.as_date(state.last + 10 + n),
+						"state": json.dumps(state.as_dict()),
+					}
+				)
 			).insert(ignore_permissions=True)
-		frappe.get_doc(
-			{"doctype": "Reorder Forecast", "asked": day(3), "customer": self.customers[0], "state": "{"}
+		by_machine(
+			frappe.get_doc(
+				{"doctype": "Reorder Forecast", "asked": day(3), "customer": self.customers[0], "state": "{"}
+			)
 		).insert(ignore_permissions=True)
 		found = list(model.resolved(purchases.today()))
 		self.assertEqual(len(found), 60)

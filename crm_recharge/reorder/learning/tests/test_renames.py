@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import frappe
 
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder.consent import preferences
 from crm_recharge.reorder.learning import pairs, repair
 from crm_recharge.reorder.learning.tests.test_pairs import LearningCase, statistics
@@ -28,22 +29,24 @@ def bought(customer: str, item: str, *days: tuple[int, int]) -> None:
 def mailed(customer: str, item: str, ago: int) -> str:
 	"""A Reorder Message about the pair's cycle begun `ago` days ago; returns the name of its row."""
 	reminder = frappe.db.get_value("Reorder Reminder", {"customer": customer, "item_code": item})
-	message = frappe.get_doc(
-		{
-			"doctype": "Reorder Message",
-			"customer": customer,
-			"kind": "Reminded",
-			"status": "Sent",
-			"sent_at": f"{day(ago - 1)} 10:00:00",
-			"items": [
-				{
-					"reminder": reminder,
-					"item_code": item,
-					"last_day": day(ago),
-					"cycle_key": cycle_key(customer, item, day(ago)),
-				}
-			],
-		}
+	message = by_machine(
+		frappe.get_doc(
+			{
+				"doctype": "Reorder Message",
+				"customer": customer,
+				"kind": "Reminded",
+				"status": "Sent",
+				"sent_at": f"{day(ago - 1)} 10:00:00",
+				"items": [
+					{
+						"reminder": reminder,
+						"item_code": item,
+						"last_day": day(ago),
+						"cycle_key": cycle_key(customer, item, day(ago)),
+					}
+				],
+			}
+		)
 	).insert(ignore_permissions=True)
 	frappe.db.set_value(
 		"Reorder Reminder", reminder, {"last_message": message.name, "last_reminded_at": message.sent_at}
@@ -90,14 +93,16 @@ class TestRenames(LearningCase):
 		bought(self.old, self.other, (30, 5))
 		self.learn(self.old, self.new)
 		for customer, ago in ((self.old, 20), (self.new, 40)):
-			frappe.get_doc(
-				{
-					"doctype": "Reorder Forecast",
-					"customer": customer,
-					"item_code": self.item,
-					"after": day(40),
-					"asked": day(ago),
-				}
+			by_machine(
+				frappe.get_doc(
+					{
+						"doctype": "Reorder Forecast",
+						"customer": customer,
+						"item_code": self.item,
+						"after": day(40),
+						"asked": day(ago),
+					}
+				)
 			).insert(ignore_permissions=True)
 		row = mailed(self.old, self.item, 20)
 		message = frappe.db.get_value("Reorder Message Item", row, "parent")

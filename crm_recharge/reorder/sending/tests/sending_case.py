@@ -7,6 +7,7 @@ from email.policy import SMTP
 import frappe
 from frappe.utils import now_datetime, nowdate
 
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder.consent import preferences
 from crm_recharge.reorder.sending import run
 from crm_recharge.tests.support.reorder_case import ReorderCase, day, make_buyer, make_item
@@ -93,7 +94,7 @@ class SendingCase(ReorderCase):
 			return name
 		row = frappe.new_doc("Reorder Customer")
 		row.update({"customer": customer, "customer_name": customer})
-		return row.insert(ignore_permissions=True).name
+		return by_machine(row).insert(ignore_permissions=True).name
 
 	def due(self, customer: str, item: str, **values) -> str:
 		"""A Reorder Reminder that is due today, as the learning would write it; returns its name."""
@@ -117,7 +118,7 @@ class SendingCase(ReorderCase):
 				**values,
 			}
 		)
-		return row.insert(ignore_permissions=True).name
+		return by_machine(row).insert(ignore_permissions=True).name
 
 	def consent_of(self, customer: str):
 		return frappe.get_doc("Reorder Preference", {"customer": customer})

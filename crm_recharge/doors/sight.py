@@ -1,0 +1,111 @@
+"""What a user may see, from the records as they are stored: for single ones, and as SQL for lists and sums.
+
+Everything here answers one question, whose records a user may deal with. Which actions the user's roles allow is
+asked besides. The same rule stands behind the single record and the SQL, so that the two cannot drift apart.
+"""
+
+import frappe
+from frappe import _
+from frappe.model.db_query import DatabaseQuery
+from frappe.permissions import get_role_permissions, get_user_permissions, has_user_permission
+
+NOTHING = "1 = 0"
+
+
+# -- single records ------------------------------------------------------------------------------------------
+
+
+def may_see_account(account: str | None, user: str | None = None) -> bool:
+	"""Whether `user` (default: the session's) may read the stored Credit Account; False for one that is not there."""
+	user = user or frappe.session.user
+	if not account or not frappe.db.exists("Credit Account", account):
+		return False
+	return _may_read("Credit Account", account, user)
+
+
+def may_see_customer(customer: str | None, user: str | None = None) -> bool:
+	"""Whether `user` (default: the session's) may deal with the stored Customer; False for one that is not there.
+
+	Who may read customers at all must be allowed to read this one. Staff for reminders need no right on Customer:
+	for them only User Permissions say which.
+	"""
+	user = user or frappe.session.user
+	if not customer or not frappe.db.exists("Customer", customer):
+		return False
+	if user == "Administrator" or _reads("Customer", user):
+		return _may_read("Customer", customer, user)
+	return has_user_permission(frappe.get_cached_doc("Customer", customer), user)
+
+
+def check_account(account: str, user: str | None = None) -> str:
+	"""The account's name as it is stored. Raises frappe.PermissionError (403), also where there is none."""
+	if not may_see_account(account, user):
+		_refuse(_("You may not work with credit account {0}."), account)
+	return frappe.db.get_value("Credit Account", account)
+
+
+def check_customer(customer: str, user: str | None = None) -> str:
+	"""The customer's name as it is stored. Raises frappe.PermissionError (403), also where there is none.
+
+	For every method that acts on a customer; the caller asks besides whether the user's roles allow the action.
+	"""
+	if not may_see_customer(customer, user):
+		_refuse(_("You may not work with customer {0}."), customer)
+	return frappe.db.get_value("Customer", customer)
+
+
+def _refuse(text: str, name):
+	frappe.throw(
+		text.format(frappe.utils.escape_html(str(name or "")[:140])),
+		frappe.PermissionError,
+		title=_("Not permitted"),
+	)
+
+
+def _may_read(doctype: str, name: str, user: str) -> bool:
+	return bool(frappe.has_permission(doctype, "read", doc=name, user=user))
+
+
+def _reads(doctype: str, user: str) -> bool:
+	rights = get_role_permissions(frappe.get_meta(doctype), user=user)
+	return bool(rights.get("read") or rights.get("select"))
+
+
+# -- as SQL --------------------------------------------------------------------------------------------------
+
+
+def rows_of(doctype: str, user: str | None = None) -> str:
+	"""SQL over `tab{doctype}` that keeps to what `user` may list; empty when that is all of it.
+
+	Frappe's own `build_match_conditions` leaves out the condition for a user who sees shared records alone. A
+	percent sign is single: double it where values are passed besides (see `and_rows_of`).
+	"""
+	query = DatabaseQuery(doctype, user=user or frappe.session.user)
+	try:
+		match = query.build_match_conditions()
+	except frappe.PermissionError:
+		frappe.clear_last_message()
+		return NOTHING
+	return " and ".join(part for part in (*query.conditions, match) if part)
+
+
+def and_rows_of(doctype: str, user: str | None = None) -> str:
+	"""As `rows_of`, to be put behind a WHERE of a query that is run with values: empty, or beginning with AND."""
+	match = rows_of(doctype, user)
+	return f" AND ({match.replace('%', '%%')})" if match else ""
+
+
+def accounts(user: str | None = None) -> str:
+	"""SQL over `tabCredit Account`: those for which `may_see_account` holds; empty when it holds for all."""
+	return rows_of("Credit Account", user)
+
+
+def customers(user: str | None = None) -> str:
+	"""SQL over `tabCustomer`: those for which `may_see_customer` holds; empty when it holds for all."""
+	user = user or frappe.session.user
+	if user == "Administrator" or _reads("Customer", user):
+		return rows_of("Customer", user)
+	query = DatabaseQuery("Customer", user=user)
+	query.reference_doctype, query.match_filters, query.match_conditions = "Customer", [], []
+	query.add_user_permissions(get_user_permissions(user))
+	return " and ".join(f"({condition})" for condition in query.match_conditions)

@@ -1,0 +1,98 @@
+"""Whose records a user sees: the hooks for lists and for single records, both from `records` and `sight`."""
+
+import json
+
+import frappe
+from frappe.permissions import get_user_permissions, has_user_permission
+
+from crm_recharge.doors import records, sight
+
+EVENT = "Stripe Event"
+EVENTS_CUSTOMER = "$.data.object.customer"
+"""Where an event of the gateway names its customer."""
+
+
+# -- lists ---------------------------------------------------------------------------------------------------
+
+
+def list_conditions(user: str | None = None, doctype: str | None = None) -> str:
+	"""SQL that keeps a list of `doctype` to what `user` may see; empty when that is all (permission_query_conditions)."""
+	user = user or frappe.session.user
+	if parent := records.ROWS.get(doctype):
+		match = sight.rows_of(parent, user)
+		return (
+			f"(`tab{doctype}`.`parenttype` = {frappe.db.escape(parent)} AND"
+			f" `tab{doctype}`.`parent` IN (SELECT `name` FROM `tab{parent}` WHERE {match}))"
+			if match and not frappe.get_meta(parent).issingle
+			else ""
+		)
+	if doctype in records.OF_ALL:
+		return sight.NOTHING if sight.customers(user) else ""
+	if doctype in records.BY_PAYLOAD:
+		match = sight.accounts(user)
+		return match and (
+			f"JSON_VALUE(`tab{doctype}`.`payload`, '{EVENTS_CUSTOMER}') IN"
+			f" (SELECT `stripe_customer` FROM `tabCredit Account` WHERE {match})"
+		)
+	anchor, field = records.anchor(doctype) or (None, None)
+	if not anchor:
+		return ""
+	match = sight.accounts(user) if anchor == records.ACCOUNT else sight.customers(user)
+	return match and f"`tab{doctype}`.`{field}` IN (SELECT `name` FROM `tab{anchor}` WHERE {match})"
+
+
+# -- single records ------------------------------------------------------------------------------------------
+
+
+def has_permission(doc, ptype: str | None = None, user: str | None = None, **kwargs) -> bool:
+	"""False for a record that `user` may not see as it is stored, whatever the document says (has_permission)."""
+	user = user or frappe.session.user
+	if user == "Administrator":
+		return True
+	stored = stored_of(doc)
+	if stored is not None and get_user_permissions(user) and not has_user_permission(stored, user):
+		return False
+	if doc.doctype in records.OF_ALL:
+		return not sight.customers(user)
+	if doc.doctype in records.BY_PAYLOAD:
+		return _may_see_event(stored if stored is not None else doc, user)
+	return _may_see_anchor(doc, stored, user)
+
+
+def stored_of(doc):
+	"""The stored record under the name of `doc`, as a document; None where there is none."""
+	if not doc.name or not isinstance(doc.name, str) or frappe.get_meta(doc.doctype).issingle:
+		return None
+	if not frappe.db.exists(doc.doctype, doc.name):
+		return None
+	return frappe.get_doc(doc.doctype, doc.name)
+
+
+def _may_see_anchor(doc, stored, user: str) -> bool:
+	anchor, field = records.anchor(doc.doctype) or (None, None)
+	if not anchor:
+		return True
+	see = sight.may_see_account if anchor == records.ACCOUNT else sight.may_see_customer
+	if stored is not None:
+		own = stored.get(field)
+		if own and frappe.db.exists(anchor, own):
+			return see(own, user)
+		# What belongs to nobody, or to one that is gone, is for those from whom nothing is kept.
+		return not (sight.accounts(user) if anchor == records.ACCOUNT else sight.customers(user))
+	sent = doc.get(field)
+	# One that is not there is refused for its content.
+	return see(sent, user) if isinstance(sent, str) and frappe.db.exists(anchor, sent) else True
+
+
+def _may_see_event(event, user: str) -> bool:
+	match = sight.accounts(user)
+	if not match:
+		return True
+	try:
+		customer = json.loads(event.get("payload") or "{}")["data"]["object"]["customer"]
+	except (KeyError, TypeError, ValueError):
+		return False
+	account = isinstance(customer, str) and frappe.db.get_value(
+		"Credit Account", {"stripe_customer": customer}
+	)
+	return bool(account) and sight.may_see_account(account, user)

@@ -10,15 +10,18 @@ import math
 import re
 import typing
 from dataclasses import dataclass
+from datetime import date, datetime
 from enum import Enum
 from typing import Annotated
 
-from crm_recharge.domain.errors import InvalidRequest, shown
+from crm_recharge.domain.errors import SHOWN, InvalidRequest, shown
 from crm_recharge.domain.money import parse
 from crm_recharge.domain.usage import is_readable
 
 LONGEST_TEXT = 10_000
 """Characters of a text that no rule below limits further."""
+FIRST_YEAR, LAST_YEAR = 1900, 9998
+"""Of a day; a year less than there is, so that a day may be added."""
 LARGEST_WHOLE = 2**31 - 1
 """What a column of whole numbers holds."""
 
@@ -31,8 +34,12 @@ class Kind(Enum):
 	"""A text or a whole number, checked by who keeps it."""
 	AMOUNT = "amount"
 	WHOLE = "whole number"
+	DAY = "day"
 	FLAG = "flag"
 	LIST = "list"
+	NAMES = "list of names"
+	ROWS = "list of rows"
+	"""A list that is read row by row by who keeps it."""
 	OBJECT = "object"
 	JSON = "list or object"
 	ANY = "anything"
@@ -42,12 +49,16 @@ class Kind(Enum):
 Key = Annotated[str | int, Kind.KEY]
 Amount = Annotated[str | int | float, Kind.AMOUNT]
 Whole = Annotated[int, Kind.WHOLE]
+Day = Annotated[date, Kind.DAY]
 Flag = Annotated[bool, Kind.FLAG]
+Names = Annotated[list[str], Kind.NAMES]
+Rows = Annotated[list, Kind.ROWS]
 Anything = Annotated[object, Kind.ANY]
 
 _BY_TYPES = {
 	frozenset({str}): Kind.TEXT,
 	frozenset({int}): Kind.WHOLE,
+	frozenset({date}): Kind.DAY,
 	frozenset({bool}): Kind.FLAG,
 	frozenset({bool, int}): Kind.FLAG,
 	frozenset({list}): Kind.LIST,
@@ -141,19 +152,31 @@ def _list(names: list[str]) -> str:
 	return ", ".join(names) or "–"
 
 
+def fields(values: dict, kinds: dict[str, Kind]) -> dict:
+	"""The fields of an object, each read by its kind. Raises InvalidRequest unknown_field, and what `read` raises."""
+	if unknown := [name for name in values if name not in kinds]:
+		raise InvalidRequest(
+			"unknown_field", fields=_list([shown(name) for name in unknown]), known=_list([*kinds])
+		)
+	return {name: read(kinds[name], value, name) for name, value in values.items()}
+
+
 # -- the kinds -------------------------------------------------------------------------------------------------
 
 
 def read(kind: Kind, value, name: str):
 	"""`value` as `kind` says; None, and for all but texts and amounts the empty text, is None.
 
-	Raises InvalidRequest: not_text, unreadable_text, text_too_long, not_whole, too_large, not_a_flag, not_a_list,
+	Raises InvalidRequest: not_text, unreadable_text, text_too_long, not_whole, too_large, bad_day, not_a_bool, not_a_list,
 	not_an_object, and for amounts what money.parse raises.
 	"""
 	if value is None or kind is Kind.ANY:
 		return value
 	if value == "" and kind not in (Kind.TEXT, Kind.KEY, Kind.AMOUNT):
 		return None
+	if kind is Kind.ROWS:
+		found = _from_json(value)
+		return value if found is None else found
 	return _READERS[kind](value, name)
 
 
@@ -189,6 +212,21 @@ def whole(value, name: str) -> int:
 	return number
 
 
+def day(value, name: str) -> date:
+	"""A day: ISO 8601 text, with or without a time of that day, or a date."""
+	if isinstance(value, datetime):
+		value = value.date()
+	try:
+		found = (
+			value if isinstance(value, date) else datetime.fromisoformat(str(value).strip()[:SHOWN]).date()
+		)
+	except ValueError:
+		found = None
+	if found is None or not FIRST_YEAR <= found.year <= LAST_YEAR or not isinstance(value, str | date):
+		raise InvalidRequest("bad_day", field=name, value=shown(value))
+	return found
+
+
 _FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -200,7 +238,7 @@ def flag(value, name: str) -> bool:
 	elif isinstance(value, str):
 		found = _FLAGS.get(value.strip().lower())
 	if found is None:
-		raise InvalidRequest("not_a_flag", field=name, value=shown(value))
+		raise InvalidRequest("not_a_bool", field=name, value=shown(value))
 	return found
 
 
@@ -219,6 +257,11 @@ def a_list(value, name: str) -> list:
 	if not isinstance(found, list):
 		raise InvalidRequest("not_a_list", field=name, value=shown(value))
 	return found
+
+
+def names(value, name: str) -> list[str]:
+	"""A list of texts, such as names of records."""
+	return [text(each, name) for each in a_list(value, name)]
 
 
 def an_object(value, name: str) -> dict:
@@ -242,8 +285,10 @@ _READERS = {
 	Kind.KEY: key,
 	Kind.AMOUNT: parse,
 	Kind.WHOLE: whole,
+	Kind.DAY: day,
 	Kind.FLAG: flag,
 	Kind.LIST: a_list,
+	Kind.NAMES: names,
 	Kind.OBJECT: an_object,
 	Kind.JSON: list_or_object,
 }

@@ -212,18 +212,20 @@ class TestCreditsOverHTTP(MoneyTestCase):
 		)
 
 	def test_accounts_that_are_not_there(self):
-		for account in ("No such account", "x" * 500, "\x00", "\ud800", "' OR 1=1 --"):
+		for account in ("No such account", "x" * 500, "' OR 1=1 --"):
 			self.refused(self.charge(account, amount=1), 404, "UnknownAccountError", "unknown_account")
 			response = self.api.post(
 				"credits.charge_many", account=account, events=[{"amount": 1, "idempotency_key": "k"}]
 			)
 			self.refused(response, 404, "UnknownAccountError", "unknown_account")
 			self.refused(
-				self.api.get("credits.balance", account=account.replace("\ud800", "?")),
+				self.api.get("credits.balance", account=account),
 				404,
 				"UnknownAccountError",
 				"unknown_account",
 			)
+		for account in ("\x00", "\ud800"):
+			self.refused(self.charge(account, amount=1), 422, "InvalidRequestError", "unreadable_text")
 
 	def test_a_disabled_account(self):
 		account = self.account("100", status="Disabled")

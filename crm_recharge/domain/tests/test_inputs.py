@@ -1,6 +1,7 @@
 """Parameters of a request: bound by name, refused by name, each of its kind or not at all."""
 
 import json
+from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
@@ -17,6 +18,7 @@ from crm_recharge.domain.inputs import (
 	Kind,
 	Parameters,
 	Whole,
+	fields,
 	kind_of,
 	read,
 )
@@ -121,6 +123,12 @@ def test_a_parameter_may_have_a_second_name_but_not_two_values():
 		(Kind.AMOUNT, 0.1, Decimal("0.1")),
 		(Kind.WHOLE, " 12 ", 12),
 		(Kind.WHOLE, -3.0, -3),
+		(Kind.DAY, "2026-02-28", date(2026, 2, 28)),
+		(Kind.DAY, "2026-02-28 23:59:59.999999", date(2026, 2, 28)),
+		(Kind.DAY, date(2024, 2, 29), date(2024, 2, 29)),
+		(Kind.DAY, datetime(2024, 2, 29, 12), date(2024, 2, 29)),
+		(Kind.NAMES, '["a", "b"]', ["a", "b"]),
+		(Kind.ROWS, '[{"a": 1}]', [{"a": 1}]),
 		(Kind.FLAG, 0, False),
 		(Kind.FLAG, "True", True),
 		(Kind.FLAG, "no", False),
@@ -137,8 +145,29 @@ def test_each_kind_takes_what_it_means(kind, value, wanted):
 	assert found == wanted and type(found) is type(wanted)
 
 
+def test_an_object_is_read_field_by_field():
+	kinds = {"limit": Kind.AMOUNT, "count": Kind.WHOLE}
+	assert fields({"limit": "5", "count": None}, kinds) == {"limit": Decimal(5), "count": None}
+	assert code_of(lambda: fields({"limti": 5}, kinds)) == (
+		"unknown_field",
+		{"fields": "limti", "known": "limit, count"},
+	)
+	assert code_of(lambda: fields({"count": 1.5}, kinds))[0] == "not_whole"
+
+
 DEEP = "[" * 100_000
 HUGE = 10**5000
+NO_DAYS = (
+	"2026-02-30",
+	"9999-12-31",
+	"0001-01-01",
+	"31.12.2026",
+	"today",
+	20260101,
+	["2026-01-01"],
+	True,
+	"\x00",
+)
 
 
 @pytest.mark.parametrize(
@@ -168,10 +197,14 @@ HUGE = 10**5000
 		(Kind.WHOLE, [1], "not_whole"),
 		(Kind.WHOLE, HUGE, "too_large"),
 		(Kind.WHOLE, 2**31, "too_large"),
-		(Kind.FLAG, "perhaps", "not_a_flag"),
-		(Kind.FLAG, 2, "not_a_flag"),
-		(Kind.FLAG, [], "not_a_flag"),
-		(Kind.FLAG, float("nan"), "not_a_flag"),
+		*((Kind.DAY, value, "bad_day") for value in NO_DAYS),
+		(Kind.NAMES, ["a", 1], "not_text"),
+		(Kind.NAMES, ["a", "\x00"], "unreadable_text"),
+		(Kind.NAMES, {"a": 1}, "not_a_list"),
+		(Kind.FLAG, "perhaps", "not_a_bool"),
+		(Kind.FLAG, 2, "not_a_bool"),
+		(Kind.FLAG, [], "not_a_bool"),
+		(Kind.FLAG, float("nan"), "not_a_bool"),
 		(Kind.LIST, "[", "not_a_list"),
 		(Kind.LIST, DEEP, "not_a_list"),
 		(Kind.LIST, "{}", "not_a_list"),

@@ -16,7 +16,7 @@ from crm_recharge.api import desk
 from crm_recharge.api import recharge as rest
 from crm_recharge.credits import queries
 from crm_recharge.credits.money import exact, money
-from crm_recharge.domain.inputs import Amount, Flag, Key, Kind, Names, fields
+from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import exponent, plain
 from crm_recharge.door import door
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
@@ -361,7 +361,7 @@ def _count_card_form(account: str) -> None:
 
 @frappe.whitelist(methods=["POST"])
 @door
-def finish_card(account: str, setup_intent: str) -> dict:
+def finish_card(account: str, setup_intent: Id) -> dict:
 	"""Save the card of a completed SetupIntent. Returns its Recharge Card. Errors: 403, 417."""
 	account = _owned(account, "Recharge Card", "create")
 	return {"card": card_room.finish_setup(account, setup_intent)}
@@ -369,7 +369,7 @@ def finish_card(account: str, setup_intent: str) -> dict:
 
 @frappe.whitelist(methods=["POST"])
 @door
-def save_card(account: str, payment_method: str) -> dict:
+def save_card(account: str, payment_method: Id) -> dict:
 	"""Save a payment method by its id, only where another address stands in for Stripe (tests). Errors: 403."""
 	account = _owned(account, "Recharge Card", "create")
 	if not settings.custom_address():

@@ -6,7 +6,7 @@ from frappe.rate_limiter import rate_limit
 
 from crm_recharge.credits.errors import InvalidRequestError
 from crm_recharge.credits.money import exact
-from crm_recharge.domain.inputs import Amount, Flag, Key, Kind, Names, fields
+from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import plain
 from crm_recharge.door import door
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
@@ -142,7 +142,7 @@ def start_card_setup(account: str) -> dict:
 
 @frappe.whitelist(methods=["POST"])
 @door
-def finish_card_setup(account: str, setup_intent: str) -> dict:
+def finish_card_setup(account: str, setup_intent: Id) -> dict:
 	"""Save the card of a completed SetupIntent. Returns its Recharge Card."""
 	_check(account, "Recharge Card", "create")
 	return {"card": cards.finish_setup(account, setup_intent)}
@@ -150,7 +150,7 @@ def finish_card_setup(account: str, setup_intent: str) -> dict:
 
 @frappe.whitelist(methods=["POST"])
 @door
-def save_card(account: str, payment_method: str) -> dict:
+def save_card(account: str, payment_method: Id) -> dict:
 	"""Save a Stripe PaymentMethod (pm_…) that belongs to the account's customer. Returns its Recharge Card."""
 	_check(account, "Recharge Card", "create")
 	return {"card": cards.save(account, payment_method)}

@@ -61,6 +61,7 @@ def messages() -> dict[str, str]:
 		"period_too_long": _(
 			"The period has {count} bars; a chart shows at most {limit}. Choose a shorter period, or a longer interval."
 		),
+		"not_an_id": _("{field}: {value} is not an id of the payment gateway."),
 		"not_a_bool": _("{field}: {value} is neither yes nor no. Give true or false."),
 		"not_a_list": _("{field}: {value} is not a list."),
 		"not_an_object": _("{field}: {value} is not an object with names and values."),

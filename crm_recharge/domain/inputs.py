@@ -32,6 +32,7 @@ class Kind(Enum):
 	TEXT = "text"
 	KEY = "key"
 	"""A text or a whole number, checked by who keeps it."""
+	ID = "id of the payment gateway"
 	AMOUNT = "amount"
 	WHOLE = "whole number"
 	DAY = "day"
@@ -47,6 +48,7 @@ class Kind(Enum):
 
 # A parameter's kind, where its type alone does not say it.
 Key = Annotated[str | int, Kind.KEY]
+Id = Annotated[str, Kind.ID]
 Amount = Annotated[str | int | float, Kind.AMOUNT]
 Whole = Annotated[int, Kind.WHOLE]
 Day = Annotated[date, Kind.DAY]
@@ -167,12 +169,12 @@ def fields(values: dict, kinds: dict[str, Kind]) -> dict:
 def read(kind: Kind, value, name: str):
 	"""`value` as `kind` says; None, and for all but texts and amounts the empty text, is None.
 
-	Raises InvalidRequest: not_text, unreadable_text, text_too_long, not_whole, too_large, bad_day, not_a_bool, not_a_list,
+	Raises InvalidRequest: not_text, unreadable_text, text_too_long, not_an_id, not_whole, too_large, bad_day, not_a_bool, not_a_list,
 	not_an_object, and for amounts what money.parse raises.
 	"""
 	if value is None or kind is Kind.ANY:
 		return value
-	if value == "" and kind not in (Kind.TEXT, Kind.KEY, Kind.AMOUNT):
+	if value == "" and kind not in (Kind.TEXT, Kind.KEY, Kind.ID, Kind.AMOUNT):
 		return None
 	if kind is Kind.ROWS:
 		found = _from_json(value)
@@ -191,10 +193,17 @@ def text(value, name: str) -> str:
 	return value
 
 
-def key(value, name: str) -> str | int:
-	"""A text or a whole number."""
+def key(value, name: str) -> str:
+	"""A text or a whole number, as text. How long it may be, and of what signs, is said by who keeps it."""
 	if isinstance(value, bool) or not isinstance(value, str | int):
 		raise InvalidRequest("not_text", field=name, value=shown(value))
+	return value if isinstance(value, str) else shown(value)
+
+
+def identity(value, name: str) -> str:
+	"""An id that the payment gateway gave: letters, digits and _."""
+	if not re.fullmatch(r"[A-Za-z0-9_]{1,255}", text(value, name)):
+		raise InvalidRequest("not_an_id", field=name, value=shown(value))
 	return value
 
 
@@ -283,6 +292,7 @@ def list_or_object(value, name: str) -> list | dict:
 _READERS = {
 	Kind.TEXT: text,
 	Kind.KEY: key,
+	Kind.ID: identity,
 	Kind.AMOUNT: parse,
 	Kind.WHOLE: whole,
 	Kind.DAY: day,

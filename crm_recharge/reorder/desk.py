@@ -7,7 +7,7 @@ from frappe import _
 from frappe.utils import getdate, nowdate
 
 from crm_recharge.credits.money import exact
-from crm_recharge.domain.inputs import Amount, Key
+from crm_recharge.domain.inputs import Amount, Day, Key
 from crm_recharge.door import door
 from crm_recharge.reorder.answers import changes, orders
 from crm_recharge.reorder.answers.orders import Line, Wish
@@ -27,7 +27,7 @@ def with_reorders(data: dict) -> dict:
 
 @frappe.whitelist(methods=["POST"])
 @door
-def snooze(reminder: str, until: str | None = None) -> None:
+def snooze(reminder: str, until: Day | None = None) -> None:
 	"""No reminder of this item before `until`; empty ends it. Raises ValidationError for a day that is past."""
 	row = _reminder(reminder)
 	changes.snooze([row.name], _day_to_come(until))
@@ -35,7 +35,7 @@ def snooze(reminder: str, until: str | None = None) -> None:
 
 @frappe.whitelist(methods=["POST"])
 @door
-def expect(reminder: str, on: str | None = None) -> None:
+def expect(reminder: str, on: Day | None = None) -> None:
 	"""The day on which the customer means to buy the item again; empty goes back to what is learned."""
 	row = _reminder(reminder)
 	changes.expect([row.name], _day_to_come(on))

@@ -20,6 +20,7 @@ from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import takeback
 from crm_recharge.domain.money import plain
+from crm_recharge.door import door
 
 DOCTYPE = "Recharge Refund"
 JOB = "account_for_refund"
@@ -39,6 +40,7 @@ def account_for(name: str) -> str:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def retry(name: str) -> str:
 	"""A person asks to try again now. Returns the accounting status. For the roles of rows.ROLES."""
 	return takeback_rows.retry(DOCTYPE, name, JOB)

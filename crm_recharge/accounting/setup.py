@@ -14,6 +14,7 @@ from frappe import _
 from crm_recharge.accounting.custom_fields import make_custom_fields
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.mailing import make_email_template
+from crm_recharge.door import door
 
 SETTINGS = "CRM Recharge Settings"
 ROW = "CRM Recharge Company"
@@ -120,6 +121,7 @@ def _row(company: str):
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def set_up_company(company: str) -> dict:
 	"""Set up `company` on a person's request. Returns the settings row. For the roles in ROLES."""
 	frappe.only_for(ROLES)

@@ -7,15 +7,13 @@ Amounts go in and come out as text (numbers are taken too), in the account's cur
 import re
 
 import frappe
-from frappe.utils import cint
 
 from crm_recharge.credits import expiry, ledger, proof, queries, usage
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.usage import read_time
+from crm_recharge.domain.inputs import Amount, Flag, Key, Rows
 from crm_recharge.domain.usage import is_readable
-
-# With bool: without it Frappe's reading of the arguments makes 1 of a JSON `true`, which must be refused.
-Number = str | int | float | bool
+from crm_recharge.door import door
 
 
 def _check(account: str, ptype: str) -> None:
@@ -28,12 +26,13 @@ def _check(account: str, ptype: str) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def charge(
 	account: str,
-	amount: Number | None = None,
+	amount: Amount | None = None,
 	category: str | None = None,
-	quantity: Number | None = None,
-	idempotency_key: str | None = None,
+	quantity: Amount | None = None,
+	idempotency_key: Key | None = None,
 	team: str | None = None,
 	user: str | None = None,
 	note: str | None = None,
@@ -65,22 +64,19 @@ def charge(
 
 
 @frappe.whitelist(methods=["POST"])
-def charge_many(account: str, events: list | str) -> dict:
+@door
+def charge_many(account: str, events: Rows) -> dict:
 	"""Charge up to 10,000 usages in one transaction, all or none, with one threshold check at the end.
 
 	Each event is an object with the parameters of `charge` and its own idempotency_key. Returns charged,
 	repeats, amount, balance_after, entries, recharge_started, recharge. Errors as `charge`, naming the event.
 	"""
 	_check(account, "create")
-	if isinstance(events, str):
-		try:
-			events = frappe.parse_json(events)
-		except (ValueError, RecursionError):
-			events = None
 	return usage.charge_many(account, events)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def balance(account: str) -> dict:
 	"""Balance, what may still be spent, and the recharge under way (pending until the gateway confirms)."""
 	_check(account, "read")
@@ -88,20 +84,21 @@ def balance(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door(aliases={"from": "from_date", "to": "to_date"})
 @for_people
-def statement(account: str, from_date: str | None = None, to_date: str | None = None, **kwargs) -> dict:
+def statement(account: str, from_date: str | None = None, to_date: str | None = None) -> dict:
 	"""Movements between `from` (included) and `to` (left out): ISO 8601 times, also as from_date and to_date."""
 	_check(account, "read")
-	start = read_time(kwargs.get("from") or from_date, "from")
-	end = read_time(kwargs.get("to") or to_date, "to")
+	start, end = read_time(from_date, "from"), read_time(to_date, "to")
 	return queries.statement(account, start, end)
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def grant(
 	account: str,
-	amount: Number | None = None,
-	idempotency_key: str | None = None,
+	amount: Amount | None = None,
+	idempotency_key: Key | None = None,
 	note: str | None = None,
 	expires_at: str | None = None,
 	priority: int = 10,
@@ -124,6 +121,7 @@ def _read_expiry(account: str, value: str | None):
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def verify(account: str) -> dict:
 	"""Prove an account: recompute balance, lots and hash chain, and say where they break.
 
@@ -134,6 +132,7 @@ def verify(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def export(account: str) -> dict:
 	"""The whole ledger with its hashes, for a proof elsewhere: `python -m crm_recharge.domain.proof FILE`."""
 	_check(account, "read")
@@ -141,12 +140,13 @@ def export(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def adjust(
 	account: str,
-	amount: Number | None = None,
+	amount: Amount | None = None,
 	note: str | None = None,
-	idempotency_key: str | None = None,
-	allow_debt: bool | int = 0,
+	idempotency_key: Key | None = None,
+	allow_debt: Flag = False,
 ) -> dict:
 	"""Correct a balance by a signed amount, with the reason. For Credit Managers.
 
@@ -155,10 +155,11 @@ def adjust(
 	"""
 	frappe.only_for(("Credit Manager", "System Manager"))
 	_check(account, "create")
-	return ledger.adjust(account, amount, idempotency_key, note, bool(cint(allow_debt)))
+	return ledger.adjust(account, amount, idempotency_key, note, allow_debt)
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def reverse(entry: str, note: str) -> dict:
 	"""Undo a usage, grant or adjustment by a row of its own. For Credit Managers."""
 	frappe.only_for(("Credit Manager", "System Manager"))

@@ -7,19 +7,30 @@ from decimal import Decimal
 import frappe
 from frappe import _
 from frappe.desk.reportview import build_match_conditions
-from frappe.utils import fmt_money, formatdate, getdate, nowdate
+from frappe.utils import fmt_money, formatdate, get_system_timezone, getdate, nowdate
 from frappe.utils.dateutils import get_dates_from_timegrain, get_from_date_from_timespan, get_period_ending
 
 from crm_recharge.credits.money import exact
-from crm_recharge.domain.money import ZERO, exponent
+from crm_recharge.domain.days import day_in
+from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.inputs import Anything, Day, Flag, list_or_object
+from crm_recharge.domain.money import ZERO, exponent, plain
+from crm_recharge.door import door, read_filters
 
 KEPT_SECONDS = 120
 """How long a chart's sums are kept: a busy ledger is not added up at every visit."""
 
 LONG_PERIODS = ("Monthly", "Quarterly", "Yearly")
+DAYS_OF_A_BAR = {"Daily": 1, "Weekly": 7, "Monthly": 30, "Quarterly": 91, "Yearly": 365}
+TIMESPANS = ("Last Year", "Last Quarter", "Last Month", "Last Week", "All Time", "Select Date Range")
+MOST_BARS = 1100
+"""Three years of days: more than anybody tells apart."""
+WIDEST_ZONES = timedelta(hours=27)
+"""So far apart are the clocks of two places at most, and minutes more."""
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def prepaid_balance(filters: str | dict | list | None = None) -> str:
 	"""The credits that customers hold, one sum a currency, as text for a number card."""
 	frappe.has_permission("Credit Account", "read", throw=True)
@@ -37,37 +48,66 @@ def prepaid_balance(filters: str | dict | list | None = None) -> str:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def credits_by_day(
 	chart_name: str | None = None,
-	chart: str | dict | None = None,
-	no_cache: bool | int | None = None,
-	filters: str | dict | None = None,
-	from_date: str | None = None,
-	to_date: str | None = None,
+	chart: dict | str | None = None,
+	no_cache: Flag | None = None,
+	filters: dict | list | str | None = None,
+	from_date: Day | None = None,
+	to_date: Day | None = None,
 	timespan: str | None = None,
 	time_interval: str | None = None,
-	heatmap_year: str | int | None = None,
-	refresh: bool | int | None = None,
+	heatmap_year: Anything = None,
+	refresh: Flag | None = None,
 ) -> dict:
 	"""Credits used and recharged, by day (or `time_interval`), for the dashboard chart of that name.
 
-	`filters`: company and currency; without a currency the one that most accounts are kept in.
+	Usage counts on the day it occurred, in the time zone of its account. `filters`: company and currency; without a
+	currency the one that most accounts are kept in. At most MOST_BARS bars: a longer period is cut to the days that
+	have movements, and refused (422 period_too_long) where those are still too many. Errors: 403, 404, 422.
 	"""
 	frappe.has_permission("Credit Ledger", "read", throw=True)
-	doc = (
-		frappe.get_doc("Dashboard Chart", chart_name)
-		if chart_name
-		else frappe._dict(frappe.parse_json(chart or {}))
+	doc = frappe.get_doc("Dashboard Chart", chart_name) if chart_name else frappe._dict(chart or {})
+	asked = frappe._dict(
+		read_filters(_filters_of(filters, doc), {"company": "Company", "currency": "Currency"})
 	)
-	filters = frappe._dict(frappe.parse_json(filters or doc.get("filters_json") or {}))
-	currency = filters.currency or _usual_currency()
-	interval = time_interval or doc.get("time_interval") or "Daily"
-	end = getdate(to_date or nowdate())
-	start = getdate(
-		from_date or get_from_date_from_timespan(end, timespan or doc.get("timespan") or "Last Month")
+	choice = read_filters(
+		{
+			"time_interval": time_interval or doc.get("time_interval") or "Daily",
+			"timespan": timespan or doc.get("timespan") or "Last Month",
+		},
+		{"time_interval": tuple(DAYS_OF_A_BAR), "timespan": TIMESPANS},
 	)
-	sums = _sums(start, end, currency, filters.company, fresh=bool(frappe.utils.cint(refresh or no_cache)))
-	return _datasets(sums, start, end, interval, currency)
+	currency = asked.currency or _usual_currency()
+	end = to_date or getdate(nowdate())
+	start = from_date or getdate(get_from_date_from_timespan(end, choice["timespan"]))
+	start, end = _bounded(start, end, choice["time_interval"])
+	sums = _sums(start, end, currency, asked.company, fresh=bool(refresh or no_cache))
+	return _datasets(sums, start, end, choice["time_interval"], currency)
+
+
+def _filters_of(filters: dict | list | None, doc) -> dict:
+	"""The filters given, else those of the chart; Frappe writes none as an empty list."""
+	return filters or list_or_object(doc.get("filters_json") or {}, "filters_json") or {}
+
+
+def _bounded(start: date, end: date, interval: str) -> tuple[date, date]:
+	"""A period that a chart can show. Raises InvalidRequest period_backwards, period_too_long."""
+	if end < start:
+		raise InvalidRequest("period_backwards", start=str(start), end=str(end))
+	if _bars(start, end, interval) > MOST_BARS:
+		first = frappe.db.get_value("Credit Ledger", {}, "posted_at", order_by="creation asc")
+		today = getdate(nowdate())
+		start = min(max(start, getdate(first) - timedelta(days=1)) if first else today, end)
+		end = max(min(end, today + timedelta(days=1)), start)
+	if (count := _bars(start, end, interval)) > MOST_BARS:
+		raise InvalidRequest("period_too_long", count=count, limit=MOST_BARS)
+	return start, end
+
+
+def _bars(start: date, end: date, interval: str) -> int:
+	return (end - start).days // DAYS_OF_A_BAR[interval] + 1
 
 
 def _sums(start: date, end: date, currency: str, company: str | None, fresh: bool) -> list:
@@ -82,19 +122,42 @@ def _sums(start: date, end: date, currency: str, company: str | None, fresh: boo
 
 
 def _read_sums(start: date, end: date, currency: str, company: str | None, match: str) -> list:
+	"""The sums of each day, as it was where the account is."""
+	used, recharged = defaultdict(Decimal), defaultdict(Decimal)
+	for time_zone, slot, out, into in _read_slots(start, end, currency, company, match):
+		day = day_in(datetime.fromisoformat(slot), get_system_timezone(), time_zone)
+		used[day] += exact(out)
+		recharged[day] += exact(into)
+	return [
+		(str(day), plain(used[day]), plain(recharged[day])) for day in sorted(used) if start <= day <= end
+	]
+
+
+def _read_slots(start: date, end: date, currency: str, company: str | None, match: str) -> list:
+	"""(time zone or None for the site's, begin of the day or quarter of an hour on the site's clock, used, recharged)."""
 	# A row is made and posted at one moment. Frappe 15 indexes `modified` and Frappe 16 `creation`: naming
 	# both lets either read the days alone and not the whole ledger.
 	moments = ("posted_at", "creation", "modified")
+	# Nothing occurs later than it is posted, but for clocks that are ahead by minutes.
 	since = " AND ".join(f"`tabCredit Ledger`.`{column}` >= %(start)s" for column in moments)
+	ledger = "`tabCredit Ledger`"
+	# An account elsewhere has its own days; all zones there are begin them at a quarter of the site's hours.
+	slot = (
+		f"IF(a.`time_zone` = %(site)s OR COALESCE(a.`time_zone`, '') = '', DATE({ledger}.`occurred_at`),"
+		f" FROM_DAYS(TO_DAYS({ledger}.`occurred_at`)) + INTERVAL 15 * FLOOR(TIME_TO_SEC({ledger}.`occurred_at`) / 900) MINUTE)"
+	)
 	return frappe.db.sql(
-		"SELECT CAST(DATE(`posted_at`) AS CHAR),"
-		" CAST(-SUM(IF(`entry_type` = 'Usage', `amount`, 0)) AS CHAR),"
-		" CAST(SUM(IF(`entry_type` = 'Recharge', `amount`, 0)) AS CHAR)"
-		f" FROM `tabCredit Ledger` WHERE {since} AND `posted_at` < %(end)s AND `currency` = %(currency)s"
-		f" AND (%(company)s = '' OR `company` = %(company)s){match} GROUP BY DATE(`posted_at`)",
+		f"SELECT NULLIF(NULLIF(a.`time_zone`, %(site)s), '') AS `zone`, CAST({slot} AS CHAR) AS `slot`,"
+		f" CAST(-SUM(IF({ledger}.`entry_type` = 'Usage', {ledger}.`amount`, 0)) AS CHAR),"
+		f" CAST(SUM(IF({ledger}.`entry_type` = 'Recharge', {ledger}.`amount`, 0)) AS CHAR)"
+		f" FROM {ledger} JOIN `tabCredit Account` a ON a.`name` = {ledger}.`credit_account`"
+		f" WHERE {since} AND {ledger}.`occurred_at` >= %(start)s AND {ledger}.`occurred_at` < %(end)s"
+		f" AND {ledger}.`currency` = %(currency)s"
+		f" AND (%(company)s = '' OR {ledger}.`company` = %(company)s){match} GROUP BY `zone`, `slot`",
 		{
-			"start": datetime(start.year, start.month, start.day),
-			"end": datetime(end.year, end.month, end.day) + timedelta(days=1),
+			"start": datetime(start.year, start.month, start.day) - WIDEST_ZONES,
+			"end": datetime(end.year, end.month, end.day) + timedelta(days=1) + WIDEST_ZONES,
+			"site": get_system_timezone(),
 			"currency": currency,
 			"company": company or "",
 		},

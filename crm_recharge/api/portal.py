@@ -9,25 +9,26 @@ from urllib.parse import urlencode
 
 import frappe
 from frappe import _
-from frappe.rate_limiter import rate_limit
 from frappe.utils import cint, format_datetime, strip_html
 from frappe.utils.data import get_number_format_info
 
 from crm_recharge.api import desk
 from crm_recharge.api import recharge as rest
-from crm_recharge.api.credits import Number
 from crm_recharge.credits import queries
 from crm_recharge.credits.money import exact, money
+from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import exponent, plain
+from crm_recharge.door import door
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
 from crm_recharge.recharge import by_hand
 from crm_recharge.recharge import cards as card_room
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import DEFAULTS, resume
 from crm_recharge.recharge.links import confirm_link
 
-LIMITS = (*rest.CAP_FIELDS, "anomaly_factor")
+LIMITS = rest.CAP_FIELDS | {"anomaly_factor": Kind.AMOUNT}
 CARD_FORMS_AN_HOUR = 20
-"""Card forms one visitor may open: who tries out stolen cards wants many."""
+"""Card forms one user may open for an account: who tries out stolen cards wants many."""
+HOUR = 3600
 
 
 def _owned(account: str, doctype: str = "Credit Account", ptype: str = "read") -> str:
@@ -90,6 +91,7 @@ def accounts_of(user: str) -> list[dict]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def overview(account: str) -> dict:
 	"""All the page shows of an account: balance, pending recharge, cards, auto-recharge, last movements and
 	recharges. Errors: 403."""
@@ -244,7 +246,8 @@ def _confirm_link(recharge: str, status: str, account: str) -> str | None:
 
 
 @frappe.whitelist(methods=["POST"])
-def start(account: str, amount: Number, idempotency_key: str, card: str | None = None) -> dict:
+@door
+def start(account: str, amount: Amount, idempotency_key: Key, card: str | None = None) -> dict:
 	"""Charge a saved card now; follow it with `status`. Returns recharge, status, amount.
 
 	Errors: 403; 409 for a key used with other content; 422 for an amount outside the limits, no usable card, or
@@ -257,6 +260,7 @@ def start(account: str, amount: Number, idempotency_key: str, card: str | None =
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def status(recharge: str) -> dict:
 	"""How far a recharge has come, as the REST API tells it, with amounts for people. Errors: 403."""
 	doc = frappe.get_doc("Recharge", _owned_part("Recharge", recharge))
@@ -273,13 +277,14 @@ def status(recharge: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def save_auto_recharge(
 	account: str,
-	enabled: bool | int,
-	falls_below: Number,
-	recharge_up_to: Number,
-	cards: list | str,
-	limits: dict | str | None = None,
+	enabled: Flag,
+	falls_below: Amount,
+	recharge_up_to: Amount,
+	cards: Names,
+	limits: dict | None = None,
 	seen: str | None = None,
 ) -> dict:
 	"""Write the auto-recharge setting as the form shows it. Returns `overview`.
@@ -288,10 +293,7 @@ def save_auto_recharge(
 	form was filled. Errors: 403; 417 when it was changed since, or for what the setting's rules refuse.
 	"""
 	account = _owned(account, "Auto-Recharge Setting", "write")
-	listed = _own_cards(account, rest.read_json(cards, list, "cards"))
-	values = rest.read_json(limits, dict, "limits") if limits is not None else {}
-	if unknown := sorted(set(values) - set(LIMITS)):
-		frappe.throw(_("Unknown limits: {0}. Known are: {1}.").format(", ".join(unknown), ", ".join(LIMITS)))
+	listed, values = _own_cards(account, cards), fields(limits or {}, LIMITS)
 	doc = _locked_setting(account)
 	if not doc.is_new() and seen and seen != str(doc.modified):
 		frappe.throw(
@@ -302,7 +304,7 @@ def save_auto_recharge(
 			title=_("Changed meanwhile"),
 		)
 	doc.update(
-		{"enabled": cint(enabled), "falls_below": falls_below, "recharge_up_to": recharge_up_to, **values}
+		{"enabled": int(enabled), "falls_below": falls_below, "recharge_up_to": recharge_up_to, **values}
 	)
 	doc.set("cards", [{"card": card} for card in listed])
 	doc.flags.ignore_permissions = True
@@ -319,6 +321,7 @@ def _locked_setting(account: str):
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def resume_auto_recharge(account: str) -> dict:
 	"""End a pause: the owner has looked. A hold after a dispute is for the company's own people to lift (403)."""
 	account = _owned(account, "Auto-Recharge Setting", "write")
@@ -330,25 +333,43 @@ def resume_auto_recharge(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@rate_limit(key="account", limit=CARD_FORMS_AN_HOUR, seconds=3600)
+@door
 def begin_card(account: str) -> dict:
 	"""What a browser needs for Stripe's own card form, and a SetupIntent for it: no number comes here.
 
 	Returns publishable_key, script, custom_address, name, setup_intent, client_secret. Errors: 403, 422, 429.
 	"""
 	account = _owned(account, "Recharge Card", "create")
+	_count_card_form(account)
 	return rest.card_form_of(account) | card_room.start_setup(account)
 
 
+def _count_card_form(account: str) -> None:
+	"""One more form for this account and user. Raises frappe.RateLimitExceededError (429) beyond the limit.
+
+	Counted by the names as they are stored, not as they were sent, and whatever address the visitor comes from.
+	"""
+	key = frappe.cache.make_key(f"crm_recharge:card_forms:{account}:{frappe.session.user}")
+	count = frappe.cache.incr(key)
+	if count == 1:
+		frappe.cache.expire(key, HOUR)
+	if count > CARD_FORMS_AN_HOUR:
+		frappe.throw(
+			_("You have opened many card forms. Try again in an hour."), frappe.RateLimitExceededError
+		)
+
+
 @frappe.whitelist(methods=["POST"])
-def finish_card(account: str, setup_intent: str) -> dict:
+@door
+def finish_card(account: str, setup_intent: Id) -> dict:
 	"""Save the card of a completed SetupIntent. Returns its Recharge Card. Errors: 403, 417."""
 	account = _owned(account, "Recharge Card", "create")
 	return {"card": card_room.finish_setup(account, setup_intent)}
 
 
 @frappe.whitelist(methods=["POST"])
-def save_card(account: str, payment_method: str) -> dict:
+@door
+def save_card(account: str, payment_method: Id) -> dict:
 	"""Save a payment method by its id, only where another address stands in for Stripe (tests). Errors: 403."""
 	account = _owned(account, "Recharge Card", "create")
 	if not settings.custom_address():
@@ -357,6 +378,7 @@ def save_card(account: str, payment_method: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def remove_card(card: str) -> dict:
 	"""Take a card out of use, here and at Stripe. Errors: 403; 417 for the last card of an enabled setting."""
 	card = _owned_part("Recharge Card", card, "write")

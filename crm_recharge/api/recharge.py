@@ -4,16 +4,22 @@ import frappe
 from frappe import _
 from frappe.rate_limiter import rate_limit
 
-from crm_recharge.api.credits import Number
 from crm_recharge.credits.errors import InvalidRequestError
 from crm_recharge.credits.money import exact
+from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import plain
+from crm_recharge.door import door
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
 from crm_recharge.recharge import by_hand, cards, confirm, refunds, threshold
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import resume as resume_setting
 from crm_recharge.recharge.notices import attempts_of
 
-CAP_FIELDS = ("cap_amount_day", "cap_amount_month", "cap_count_hour", "cap_count_day")
+CAP_FIELDS = {
+	"cap_amount_day": Kind.AMOUNT,
+	"cap_amount_month": Kind.AMOUNT,
+	"cap_count_hour": Kind.WHOLE,
+	"cap_count_day": Kind.WHOLE,
+}
 
 
 def _check(account: str, doctype: str, ptype: str) -> None:
@@ -22,10 +28,11 @@ def _check(account: str, doctype: str, ptype: str) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def start(
 	account: str,
-	amount: Number | None = None,
-	idempotency_key: str | int | None = None,
+	amount: Amount | None = None,
+	idempotency_key: Key | None = None,
 	card: str | None = None,
 ) -> dict:
 	"""Charge a saved card now and credit it once it is paid. Returns recharge, status, amount.
@@ -40,6 +47,7 @@ def start(
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def status(recharge: str) -> dict:
 	"""How far a recharge has come: status, amount, new balance, payment id, attempts with reasons."""
 	doc = frappe.get_doc("Recharge", recharge)
@@ -73,6 +81,7 @@ def status_of(doc) -> dict:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def saved_cards(account: str) -> list[dict]:
 	"""The account's saved cards, those of the auto-recharge setting first and in its order."""
 	_check(account, "Recharge Card", "read")
@@ -98,6 +107,7 @@ def cards_of(account: str) -> list[dict]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def card_form(account: str) -> dict:
 	"""What a browser needs to show Stripe's own card form: publishable_key, script (where Stripe.js is), and
 	custom_address when another address stands in for Stripe. Errors: 422 when no publishable key is set."""
@@ -123,6 +133,7 @@ def card_form_of(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def start_card_setup(account: str) -> dict:
 	"""Begin saving a card: a SetupIntent's client secret for Stripe's own form. No number comes here."""
 	_check(account, "Recharge Card", "create")
@@ -130,20 +141,23 @@ def start_card_setup(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-def finish_card_setup(account: str, setup_intent: str) -> dict:
+@door
+def finish_card_setup(account: str, setup_intent: Id) -> dict:
 	"""Save the card of a completed SetupIntent. Returns its Recharge Card."""
 	_check(account, "Recharge Card", "create")
 	return {"card": cards.finish_setup(account, setup_intent)}
 
 
 @frappe.whitelist(methods=["POST"])
-def save_card(account: str, payment_method: str) -> dict:
+@door
+def save_card(account: str, payment_method: Id) -> dict:
 	"""Save a Stripe PaymentMethod (pm_…) that belongs to the account's customer. Returns its Recharge Card."""
 	_check(account, "Recharge Card", "create")
 	return {"card": cards.save(account, payment_method)}
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def remove_card(card: str) -> dict:
 	"""Take a card out of use, here and at Stripe."""
 	doc = frappe.get_doc("Recharge Card", card)
@@ -153,13 +167,14 @@ def remove_card(card: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def set_auto_recharge(
 	account: str,
-	enabled: bool | int | None = None,
-	falls_below: Number | None = None,
-	recharge_up_to: Number | None = None,
-	cards: list | str | None = None,
-	caps: dict | str | None = None,
+	enabled: Flag | None = None,
+	falls_below: Amount | None = None,
+	recharge_up_to: Amount | None = None,
+	cards: Names | None = None,
+	caps: dict | None = None,
 ) -> dict:
 	"""Create or change the auto-recharge setting; what is left out stays as it is.
 
@@ -176,32 +191,15 @@ def set_auto_recharge(
 	given = {"enabled": enabled, "falls_below": falls_below, "recharge_up_to": recharge_up_to}
 	doc.update({key: value for key, value in given.items() if value is not None})
 	if cards is not None:
-		doc.set("cards", [{"card": card} for card in read_json(cards, list, "cards")])
+		doc.set("cards", [{"card": card} for card in cards])
 	if caps is not None:
-		caps = read_json(caps, dict, "caps")
-		unknown = sorted(set(caps) - set(CAP_FIELDS))
-		if unknown:
-			frappe.throw(
-				_("Unknown limits: {0}. Known are: {1}.").format(", ".join(unknown), ", ".join(CAP_FIELDS))
-			)
-		doc.update(caps)
+		doc.update(fields(caps, CAP_FIELDS))
 	doc.save()
 	return auto_recharge(account)
 
 
-def read_json(value, kind: type, what: str):
-	"""`value`, or what its JSON text says, if it is a `kind`. Raises frappe.ValidationError."""
-	try:
-		value = frappe.parse_json(value)
-	except (ValueError, RecursionError):
-		value = None
-	if not isinstance(value, kind):
-		text = _("{0} must be a list of cards.") if kind is list else _("{0} must be an object of limits.")
-		frappe.throw(text.format(what))
-	return value
-
-
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def auto_recharge(account: str) -> dict:
 	"""The auto-recharge setting of an account, and what it would decide at the balance of now."""
 	_check(account, "Auto-Recharge Setting", "read")
@@ -224,14 +222,16 @@ def auto_recharge(account: str) -> dict:
 	}
 
 
-@frappe.whitelist(allow_guest=True, methods=["POST"])
+@frappe.whitelist(allow_guest=True, xss_safe=True, methods=["POST"])
+@door
 @rate_limit(limit=30, seconds=60)
 def confirm_start(token: str) -> dict:
 	"""Open the gateway's page for a payment that needs its card holder. `token` is the mailed link's."""
 	return {"url": confirm.start(token)}
 
 
-@frappe.whitelist(allow_guest=True, methods=["POST"])
+@frappe.whitelist(allow_guest=True, xss_safe=True, methods=["POST"])
+@door
 @rate_limit(limit=60, seconds=60)
 def confirm_finish(token: str) -> dict:
 	"""After the return from the gateway's page: how it went, as the gateway tells it."""
@@ -239,6 +239,7 @@ def confirm_finish(token: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def resume(account: str) -> dict:
 	"""End a pause or a hold of auto recharge: a person has looked. Checks the balance at once."""
 	name = frappe.db.exists("Auto-Recharge Setting", {"credit_account": account})
@@ -250,10 +251,11 @@ def resume(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def refund(
 	recharge: str,
-	idempotency_key: str | int | None = None,
-	amount: Number | None = None,
+	idempotency_key: Key | None = None,
+	amount: Amount | None = None,
 	reason: str | None = None,
 ) -> dict:
 	"""Refund a paid recharge to its card: all that is unused of it, or `amount` of that.

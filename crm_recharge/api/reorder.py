@@ -12,11 +12,12 @@ from frappe import _
 from frappe.rate_limiter import rate_limit
 from frappe.utils import cint, getdate, nowdate
 
-from crm_recharge.api.credits import Number
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.errors import InvalidRequestError, for_people, refuse
 from crm_recharge.credits.money import as_text, exact
+from crm_recharge.domain.inputs import Amount, Flag, Key, Rows, Whole
 from crm_recharge.domain.money import parse_positive, plain
+from crm_recharge.door import door
 from crm_recharge.reorder import timeline
 from crm_recharge.reorder.answers import actions, changes, orders, payment, view
 from crm_recharge.reorder.answers.orders import Line, Wish
@@ -92,6 +93,7 @@ def _refuse():
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 def due(customer: str | None = None) -> dict:
 	"""The customer's items with the expected range of the next purchase, the soonest first.
 
@@ -151,12 +153,13 @@ def _iso(day) -> str | None:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 @for_people
 def order_again(
 	reminder: str | None = None,
-	items: list | str | None = None,
-	quantity: Number | None = None,
-	idempotency_key: str | None = None,
+	items: Rows | None = None,
+	quantity: Amount | None = None,
+	idempotency_key: Key | None = None,
 	customer: str | None = None,
 ) -> dict:
 	"""Order an item again, or several, as the Quotation or Sales Order that Reorder Settings asks for.
@@ -239,11 +242,6 @@ def _read_items(reminder, items, quantity) -> list[dict]:
 		return [{"reminder": reminder, "quantity": quantity}]
 	if quantity is not None:
 		_wrong("reminder_or_items", _("With items, each has its own quantity."))
-	if isinstance(items, str):
-		try:
-			items = frappe.parse_json(items)
-		except (ValueError, RecursionError):
-			items = None
 	if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
 		_wrong(
 			"items_not_a_list", _("items must be a list of objects with reminder or item_code, and quantity.")
@@ -317,6 +315,7 @@ def _wrong(code: str, message: str, **figures):
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 @retry_on_contention
 def snooze(reminder: str, until: str | None = None) -> dict:
 	"""No reminder of this item before `until` (a day to come, within two years); without it the snooze ends.
@@ -330,6 +329,7 @@ def snooze(reminder: str, until: str | None = None) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 @retry_on_contention
 def set_date(reminder: str, date: str | None = None) -> dict:
 	"""The customer's own date for the next purchase; counts until that. Without it: as learned.
@@ -350,10 +350,11 @@ def _item(row) -> dict | None:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@door
 @retry_on_contention
 def preference(
-	opted_in: bool | int | str | None = None,
-	frequency_days: int | str | None = None,
+	opted_in: Flag | None = None,
+	frequency_days: Whole | None = None,
 	snoozed_until: str | None = None,
 	customer: str | None = None,
 	wording: str | None = None,
@@ -446,6 +447,7 @@ def _read_bool(value) -> bool:
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 @retry_on_contention
 def opt_in(
 	customer: str,
@@ -502,7 +504,8 @@ def _contact_with(customer: str, email: str) -> str | None:
 # -- from the links of a reminder ---------------------------------------------------------------------------
 
 
-@frappe.whitelist(allow_guest=True, methods=["POST"])
+@frappe.whitelist(allow_guest=True, xss_safe=True, methods=["POST"])
+@door(beside=("List-Unsubscribe",))
 def unsubscribe(token: str = "") -> dict:
 	"""Stop the reminders of a mail's contact at once: what mail programs call by List-Unsubscribe-Post (RFC 8058).
 
@@ -512,7 +515,8 @@ def unsubscribe(token: str = "") -> dict:
 	return {"stopped": True}
 
 
-@frappe.whitelist(allow_guest=True, methods=["POST"])
+@frappe.whitelist(allow_guest=True, xss_safe=True, methods=["POST"])
+@door
 @rate_limit(limit=120, seconds=60)
 def looked_at(token: str = "", do: str = "") -> None:
 	"""The page of a reminder's link tells that a person looks at it. Errors: 403, 410."""

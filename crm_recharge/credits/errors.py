@@ -51,6 +51,20 @@ EXCEPTIONS = {
 def messages() -> dict[str, str]:
 	"""Text for every code, with the names of its figures in braces."""
 	return {
+		"unknown_parameter": _("Unknown parameter: {parameters}. Known are: {known}."),
+		"missing_parameter": _("Missing: {parameters}."),
+		"parameter_twice": _("{parameter} is given twice."),
+		"unknown_time_zone": _("{field}: {value} is no time zone. Give one such as Europe/Berlin."),
+		"bad_day": _("{field}: {value} is not a day. Give ISO 8601, such as 2026-03-01."),
+		"not_one_of": _("{field}: {value} is none of {known}."),
+		"unknown_record": _("{field}: there is no {doctype} {value}."),
+		"period_too_long": _(
+			"The period has {count} bars; a chart shows at most {limit}. Choose a shorter period, or a longer interval."
+		),
+		"not_an_id": _("{field}: {value} is not an id of the payment gateway."),
+		"not_a_bool": _("{field}: {value} is neither yes nor no. Give true or false."),
+		"not_a_list": _("{field}: {value} is not a list."),
+		"not_an_object": _("{field}: {value} is not an object with names and values."),
 		"not_a_number": _("{what}: {value} is not a number. Give digits such as 12.50."),
 		"not_finite": _("{what}: {value} is not an amount. Give digits such as 12.50."),
 		"too_many_decimals": _("{what}: {value} has more than {places} decimals. Round it first."),

@@ -1,13 +1,13 @@
 """Posting what is left of lots past their expiry."""
 
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime
 
 import frappe
 from frappe.utils import get_system_timezone, now_datetime
 
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.store import BookStore
+from crm_recharge.domain import days
 
 
 def post_due() -> int:
@@ -42,9 +42,8 @@ def _post(account: str) -> None:
 
 
 def end_of(day: str, time_zone: str | None) -> datetime:
-	"""The moment `day` (ISO date) ends in `time_zone`, as a site time: credits last through that day."""
-	end = datetime.fromisoformat(day) + timedelta(days=1)
-	site = ZoneInfo(get_system_timezone())
-	return (
-		end.replace(tzinfo=ZoneInfo(time_zone) if time_zone else site).astimezone(site).replace(tzinfo=None)
-	)
+	"""The moment `day` (ISO date) ends in `time_zone`, as a site time: credits last through that day.
+
+	Raises InvalidRequest bad_day.
+	"""
+	return days.end_of(date.fromisoformat(day), get_system_timezone(), time_zone, "expires_at")

@@ -1,5 +1,10 @@
 """What a rule refuses, by code. The rooms above turn a code into text for people."""
 
+import json
+
+SHOWN = 50
+"""Characters of a bad value that its refusal repeats."""
+
 
 class RuleError(Exception):
 	"""A request that a rule refuses; nothing has been changed.
@@ -35,3 +40,20 @@ class AccountClosed(RuleError):
 	"""The account's status does not allow this movement."""
 
 	http_status = 403
+
+
+def shown(value) -> str:
+	"""A value as a refusal may repeat it: at most `SHOWN` characters, readable whatever it is."""
+	text = value if isinstance(value, str) else _written(value)
+	text = text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+	text = text.encode("utf-8", "replace").decode()
+	return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _written(value) -> str:
+	if isinstance(value, list | dict):
+		return "[…]" if isinstance(value, list) else "{…}"
+	# Python refuses to write a whole number of thousands of digits.
+	if isinstance(value, int) and abs(value) >= 10**SHOWN:
+		return "…"
+	return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

@@ -1,8 +1,9 @@
 """Amounts: exact decimals with nine places, as MariaDB's decimal(21,9) holds them."""
 
+import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
-from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.errors import InvalidRequest, shown
 
 PLACES = 9
 QUANTUM = Decimal(1).scaleb(-PLACES)
@@ -11,8 +12,13 @@ LARGEST = Decimal(10) ** 10
 LARGEST_BALANCE = Decimal(10) ** 12
 """Beyond what decimal(21,9) holds."""
 ZERO = Decimal(0)
+ENDLESS = ("nan", "snan", "inf", "infinity")
+LONGEST_NUMBER = 60
 FLOAT_DIGITS = 15
 """Digits a double carries unchanged (C's DBL_DIG): with more, it may no longer be the number that was sent."""
+
+PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+"""Digits and a point. No exponent: who types 1e5 or 12e has slipped, and no signs of any language."""
 
 # Wide enough for the product of two stored numbers: the default 28 digits would round silently.
 EXACT = Context(prec=60)
@@ -43,33 +49,44 @@ def charged_places(currency: str) -> int:
 
 
 def parse(value, what: str = "amount") -> Decimal:
-	"""Read `value` (int, str, Decimal, or a JSON number) as an exact amount.
+	"""Read `value` (int, str, Decimal, or a JSON number) as an exact amount. Of a text, only plain digits: 12.50.
 
 	A float is taken by its shortest text, so that JSON's 0.1 is one tenth and 0.1 + 0.2 is refused for its
 	seventeen decimals. Raises InvalidRequest: not_a_number, not_finite, too_many_decimals, too_many_digits,
 	too_large.
 	"""
 	if isinstance(value, bool) or not isinstance(value, int | str | float | Decimal):
-		raise InvalidRequest("not_a_number", what=what, value=str(value)[:50])
+		raise InvalidRequest("not_a_number", what=what, value=shown(value))
 	# An int goes in as it is: Python refuses to write one of thousands of digits as text.
 	text = value if isinstance(value, int | Decimal) else str(value).strip()
-	# Only plain digits: Python reads those of every script, people do not.
-	if isinstance(text, str) and (len(text) > 60 or "_" in text or not text.isascii()):
-		raise InvalidRequest("not_a_number", what=what, value=text[:50])
+	if isinstance(value, str) and not _is_plain(text):
+		raise InvalidRequest("not_a_number", what=what, value=shown(text))
 	try:
 		number = Decimal(text)
 	except InvalidOperation:
-		raise InvalidRequest("not_a_number", what=what, value=str(text)[:50]) from None
+		raise InvalidRequest("not_a_number", what=what, value=shown(text)) from None
 	if not number.is_finite():
-		raise InvalidRequest("not_finite", what=what, value=str(number)[:50])
+		raise InvalidRequest("not_finite", what=what, value=shown(str(number)))
 	# Compared, not computed with: arithmetic on 1e9999999 overflows.
 	if number.copy_abs() >= LARGEST:
-		raise InvalidRequest("too_large", what=what, value=f"{number:.6g}", limit=plain(LARGEST))
+		raise InvalidRequest("too_large", what=what, value=_digits(number), limit=plain(LARGEST))
 	if number != (rounded := quantise(number)):
-		raise InvalidRequest("too_many_decimals", what=what, value=str(number)[:50], places=PLACES)
+		raise InvalidRequest("too_many_decimals", what=what, value=_digits(number), places=PLACES)
 	if isinstance(value, float) and len(number.normalize(EXACT).as_tuple().digits) > FLOAT_DIGITS:
 		raise InvalidRequest("too_many_digits", what=what, value=str(number), digits=FLOAT_DIGITS)
 	return rounded
+
+
+def _digits(number: Decimal) -> str:
+	"""`number` for a refusal: its digits, as a person writes them, as far as they can be read."""
+	written = abs(number.adjusted()) + len(number.as_tuple().digits) <= 2 * LONGEST_NUMBER
+	return shown(f"{number:f}") if written else "…"
+
+
+def _is_plain(text: str) -> bool:
+	return len(text) <= LONGEST_NUMBER and (
+		PLAIN.fullmatch(text) is not None or text.lstrip("+-").lower() in ENDLESS
+	)
 
 
 def parse_positive(value, what: str = "amount") -> Decimal:

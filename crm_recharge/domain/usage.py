@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from crm_recharge.domain import chain
-from crm_recharge.domain.errors import IdempotencyConflict, InvalidRequest
+from crm_recharge.domain.errors import IdempotencyConflict, InvalidRequest, shown
 from crm_recharge.domain.money import multiply, parse_positive, plain
 
 LONGEST_KEY = 140
@@ -139,9 +139,7 @@ def _as_text(value, field: str) -> str:
 		or not isinstance(value, str | int)
 		or (isinstance(value, int) and abs(value) >= 10**140)
 	):
-		raise InvalidRequest(
-			"not_text", field=field, value=repr(value)[:50] if not isinstance(value, int) else "…"
-		)
+		raise InvalidRequest("not_text", field=field, value=shown(value))
 	return str(value)
 
 

@@ -7,6 +7,8 @@ from frappe import _
 from frappe.utils import getdate, nowdate
 
 from crm_recharge.credits.money import exact
+from crm_recharge.domain.inputs import Amount, Day, Key
+from crm_recharge.door import door
 from crm_recharge.reorder.answers import changes, orders
 from crm_recharge.reorder.answers.orders import Line, Wish
 from crm_recharge.reorder.learning import customers, forecasts
@@ -24,28 +26,32 @@ def with_reorders(data: dict) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-def snooze(reminder: str, until: str | None = None) -> None:
+@door
+def snooze(reminder: str, until: Day | None = None) -> None:
 	"""No reminder of this item before `until`; empty ends it. Raises ValidationError for a day that is past."""
 	row = _reminder(reminder)
 	changes.snooze([row.name], _day_to_come(until))
 
 
 @frappe.whitelist(methods=["POST"])
-def expect(reminder: str, on: str | None = None) -> None:
+@door
+def expect(reminder: str, on: Day | None = None) -> None:
 	"""The day on which the customer means to buy the item again; empty goes back to what is learned."""
 	row = _reminder(reminder)
 	changes.expect([row.name], _day_to_come(on))
 
 
 @frappe.whitelist(methods=["POST"])
-def stop(reminder: str, stopped: int | bool = 1) -> None:
+@door
+def stop(reminder: str, stopped: bool = True) -> None:
 	"""No reminders of this item for this customer any more, or again."""
 	row = _reminder(reminder)
-	frappe.db.set_value("Reorder Reminder", row.name, "stopped", int(bool(int(stopped))))
+	frappe.db.set_value("Reorder Reminder", row.name, "stopped", int(stopped))
 	forecasts.refresh(row.customer, [row.item_code])
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def remind_now(customer: str) -> dict:
 	"""Remind a customer of all that is due, at once. All checks but the hours of the day are those of every hour.
 
@@ -66,7 +72,8 @@ def remind_now(customer: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-def order_now(reminder: str, quantity: str | float, idempotency_key: str) -> dict:
+@door
+def order_now(reminder: str, quantity: Amount, idempotency_key: Key) -> dict:
 	"""Order the item again for the customer, as the document that Reorder Settings asks for.
 
 	Args:
@@ -94,6 +101,7 @@ def order_now(reminder: str, quantity: str | float, idempotency_key: str) -> dic
 
 
 @frappe.whitelist(methods=["POST"])
+@door
 def learn_anew(customer: str) -> None:
 	"""Work out all of a customer's statistics from its invoices, in the background. For Reorder Managers."""
 	frappe.only_for(MANAGERS)

@@ -73,7 +73,7 @@ class TestCreditsOverHTTP(MoneyTestCase):
 	def test_numbers_texts_and_forms_mean_the_same(self):
 		account, token = self.account("100"), factories.make_category("0.0004")
 		frappe.db.commit()
-		for amount in (0.1, "0.1", "1e-1"):
+		for amount in (0.1, "0.1", "0.10"):
 			self.assertEqual(self.message(self.charge(account, amount=amount))["amount"], "0.1")
 		self.assertEqual(self.message(self.charge(account, amount=1))["amount"], "1")
 		for as_form in (False, True):
@@ -144,6 +144,7 @@ class TestCreditsOverHTTP(MoneyTestCase):
 			({"amount": 10**30}, "too_large"),
 			({"amount": "0.0000000001"}, "too_many_decimals"),
 			({"amount": "ten"}, "not_a_number"),
+			({"amount": "1e5"}, "not_a_number"),
 			({"amount": ""}, "not_a_number"),
 			({}, "amount_or_quantity"),
 			({"amount": 1, "quantity": 1, "category": token}, "amount_and_quantity"),
@@ -211,18 +212,20 @@ class TestCreditsOverHTTP(MoneyTestCase):
 		)
 
 	def test_accounts_that_are_not_there(self):
-		for account in ("No such account", "x" * 500, "\x00", "\ud800", "' OR 1=1 --"):
+		for account in ("No such account", "x" * 500, "' OR 1=1 --"):
 			self.refused(self.charge(account, amount=1), 404, "UnknownAccountError", "unknown_account")
 			response = self.api.post(
 				"credits.charge_many", account=account, events=[{"amount": 1, "idempotency_key": "k"}]
 			)
 			self.refused(response, 404, "UnknownAccountError", "unknown_account")
 			self.refused(
-				self.api.get("credits.balance", account=account.replace("\ud800", "?")),
+				self.api.get("credits.balance", account=account),
 				404,
 				"UnknownAccountError",
 				"unknown_account",
 			)
+		for account in ("\x00", "\ud800"):
+			self.refused(self.charge(account, amount=1), 422, "InvalidRequestError", "unreadable_text")
 
 	def test_a_disabled_account(self):
 		account = self.account("100", status="Disabled")

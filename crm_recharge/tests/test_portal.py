@@ -140,8 +140,10 @@ class TestOwner(PortalCase):
 			((1, "600", "500", cards), r"Recharge Up To \(500\) must be above Falls Below \(600\)"),
 			((1, "many", "500", cards), "many"),
 			((1, "50", "500", []), "at least one usable card"),
-			((1, "50", "500", "{}"), "must be a list of cards"),
-			((1, "50", "500", cards, {"enabled_by": "Administrator"}), "Unknown limits: enabled_by"),
+			((1, "50", "500", [{"name": cards[0]}]), "cards: {…} is not a text"),
+			((1, "1e2", "500", cards), "falls_below: 1e2 is not a number"),
+			((1, "50", "500", "{}"), "cards: {} is not a list"),
+			((1, "50", "500", cards, {"enabled_by": "Administrator"}), "Unknown field: enabled_by"),
 		):
 			with self.subTest(values=values), self.assertRaisesRegex(frappe.ValidationError, words):
 				portal.save_auto_recharge(account, *values)
@@ -309,7 +311,6 @@ class TestOthers(PortalCase):
 		for call in (
 			lambda: portal.start(account, "25", "k", card=theirs),
 			lambda: portal.save_auto_recharge(account, 1, "50", "500", [theirs]),
-			lambda: portal.save_auto_recharge(account, 1, "50", "500", [{"name": theirs}]),
 			lambda: portal.remove_card(theirs),
 		):
 			with self.assertRaises(frappe.PermissionError) as caught:

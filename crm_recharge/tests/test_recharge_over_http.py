@@ -66,8 +66,8 @@ class TestRechargeOverHTTP(GatewayTestCase):
 			({"idempotency_key": " "}, 422, "missing_key"),
 			({"idempotency_key": "x" * 141}, 422, "key_too_long"),
 			({"card": None}, 422, "no_card"),
-			({"card": "No such card"}, 417, None),
-			({"account": "No such account"}, 404, None),
+			({"card": "No such card"}, 422, "unknown_link"),
+			({"account": "No such account"}, 404, "not_found"),
 		):
 			with self.subTest(arguments=arguments):
 				self.refused(self.start(**arguments), status, code)

@@ -267,8 +267,11 @@ def test_times_without_offset_need_one_from_the_command(tmp_path, prices):
 		("A,2026-03-01T12:00:00+00:00,SMS,-1,k1", "line 3: quantity: -1 is not above zero"),
 		("A,2026-03-01T12:00:00+00:00,SMS,0,k1", "line 3: quantity: 0 is not above zero"),
 		("A,2026-03-01T12:00:00+00:00,SMS,nan,k1", "line 3: quantity: NaN is not an amount"),
-		("A,2026-03-01T12:00:00+00:00,SMS,1e99,k1", "line 3: quantity: 1e+99 is too large"),
-		("A,2026-03-01T12:00:00+00:00,SMS,1e-10,k1", "line 3: quantity: 1E-10 has more than 9 decimals"),
+		("A,2026-03-01T12:00:00+00:00,SMS,99999999999,k1", "line 3: quantity: 99999999999 is too large"),
+		(
+			"A,2026-03-01T12:00:00+00:00,SMS,0.0000000001,k1",
+			"line 3: quantity: 0.0000000001 has more than 9 decimals",
+		),
 		(
 			"A,2026-03-01T12:00:00+00:00,SMS,0.000000001,k1",
 			"line 3: quantity × unit price: 0 is not above zero",

@@ -8,6 +8,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, getdate
 
+from crm_recharge.door import door
 from crm_recharge.doors.guard import GuardedDocument
 from crm_recharge.reorder.consent import preferences
 
@@ -114,6 +115,7 @@ class ReorderPreference(GuardedDocument):
 			)
 
 	@frappe.whitelist(methods=["POST"])
+	@door
 	def record_consent(self, how: str, agreed_to: str | None = None):
 		"""Record a consent that was given to you: by phone, on paper, in the shop.
 
@@ -132,6 +134,7 @@ class ReorderPreference(GuardedDocument):
 		self.reload()
 
 	@frappe.whitelist(methods=["POST"])
+	@door
 	def record_opt_out(self, how: str):
 		"""Record that the person wants no more mails; `how` they said so."""
 		self.check_permission("write")

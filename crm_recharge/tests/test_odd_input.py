@@ -1,0 +1,246 @@
+"""Whatever is sent to a public method, the answer is a plain refusal or a result: no 5xx, no traceback.
+
+CRM_RECHARGE_ODD_SEED picks the sample, CRM_RECHARGE_ODD_SECONDS how long the methods are tried (25).
+"""
+
+import json
+import os
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import frappe
+
+from crm_recharge.recharge import by_hand
+from crm_recharge.recharge.worker import carry_out
+from crm_recharge.reorder.answers.tests.reminded import make_reminder
+from crm_recharge.tests import factories
+from crm_recharge.tests.support.money_case import GatewayTestCase, retire
+from crm_recharge.tests.support.node import Node
+from crm_recharge.tests.support.public_methods import door_of, methods_of_documents, public_methods
+from crm_recharge.tests.support.reorder_case import make_buyer, make_item
+
+SECONDS = float(os.environ.get("CRM_RECHARGE_ODD_SECONDS", 200))
+SEED = int(os.environ.get("CRM_RECHARGE_ODD_SEED") or random.SystemRandom().randrange(10**6))
+CALLERS = 4
+
+ODD = {
+	"nothing": None,
+	"empty": "",
+	"blanks": "   ",
+	"nul": "a\x00b",
+	"half a character": "\ud800",
+	"emoji": "🎉💥",
+	"quotes": "'\"`;--\\%_",
+	"markup": "<script>alert(1)</script><img src=x onerror=alert(1)>",
+	"braces": "{{ 7*7 }}{% raw %}{0}{what}%s%(x)s",
+	"path": "../../../etc/passwd",
+	"long": "x" * 5000,
+	"very long": "x" * 3_000_000,
+	"true": True,
+	"false": False,
+	"zero": 0,
+	"below zero": -1,
+	"whole": 7,
+	"fraction": 0.1,
+	"tiny": 1e-300,
+	"huge": 1e300,
+	"400 digits": int("9" * 400),
+	"400 digits as text": "9" * 400,
+	"not a number": float("nan"),
+	"endless": float("-inf"),
+	"word for endless": "Infinity",
+	"exponent": "1e5",
+	"grouped": "5,000.00",
+	"other digits": "١٢",
+	"list": ["a", 1, None],
+	"nested": [[[[{"a": [{}]}]]]],
+	"empty list": [],
+	"empty object": {},
+	"object": {"name": "x", "doctype": "User", "\ud800": "\x00"},
+	"filter": ["like", "%"],
+	"operator": {"name": ["!=", ""]},
+	"json": '[{"a": NaN}]',
+	"deep json": "[" * 60_000,
+	"no day": "2026-02-30",
+	"last day": "9999-12-31",
+	"last moment": "9999-12-31T23:59:59.999999-14:00",
+	"first day": "0001-01-01",
+	"far zone": "2026-01-01T00:00:00+99:99",
+	"code": "__import__('os').system('true')",
+	"field": "name` FROM tabUser -- ",
+}
+
+# How a call looks that would be good, by the end of the method's path.
+STAFF, OWNER, BUYER, GUEST = "staff", "owner", "buyer", "guest"
+
+
+class TestOddInput(GatewayTestCase):
+	@classmethod
+	def setUpClass(cls):
+		super().setUpClass()
+		frappe.set_user("Administrator")
+		cls.random = random.Random(SEED)
+
+	def setUp(self):
+		super().setUp()
+		self.records = self.make_records()
+		self.node = Node(**self.gateway_conf(), crm_recharge_stripe_publishable_key="pk_test_1")
+		self.addCleanup(self.node.stop)
+		self.url = self.node.start().start_web()
+		self.sessions = {who: self.session(user) for who, user in self.users.items()}
+
+	def make_records(self) -> dict:
+		owner, buyer = (self.user(user_type="Website User") for _ in range(2))
+		roles = ("Credit Manager", "System Manager", "Accounts Manager", "Reorder Manager", "Reorder API")
+		staff = self.user(*roles, "Sales Manager", "Credit API")
+		self.users = {STAFF: staff, OWNER: owner, BUYER: buyer, GUEST: None}
+		account = self.account("1000", account_owner=owner)
+		card = self.card(account)
+		factories.make_setting(account, [card], enabled=0, falls_below=20, recharge_up_to=200)
+		recharge = by_hand.start(account, "50", "paid", card)["recharge"]
+		frappe.db.commit()
+		carry_out(recharge)
+		customer, contact = make_buyer()
+		document = frappe.get_doc("Customer", customer)
+		document.append("portal_users", {"user": buyer})
+		document.save(ignore_permissions=True)
+		frappe.db.set_value("Contact", contact, "user", buyer)
+		reminder = make_reminder(customer, make_item())
+		frappe.db.commit()
+		return {
+			"account": account,
+			"card": card,
+			"recharge": recharge,
+			"customer": customer,
+			"contact": contact,
+			"reminder": reminder,
+			"entry": frappe.get_all("Credit Ledger", {"credit_account": account}, pluck="name")[0],
+			"company": frappe.get_all("Company", pluck="name", limit=1)[0],
+		}
+
+	def session(self, user: str | None):
+		session = self.node.session()
+		session.headers["Accept"] = "application/json"
+		if user:
+			doc = frappe.get_doc("User", user)
+			doc.api_key, doc.api_secret = frappe.generate_hash(length=15), frappe.generate_hash(length=15)
+			session.headers["Authorization"] = f"token {doc.api_key}:{doc.api_secret}"
+			doc.save(ignore_permissions=True)
+			frappe.db.commit()
+		return session
+
+	def good(self, parameter: str, method: str):
+		"""A value of that parameter that is in order."""
+		values = {
+			**self.records,
+			"amount": "25",
+			"quantity": "1",
+			"idempotency_key": frappe.generate_hash(length=12),
+			"events": [{"amount": "1", "idempotency_key": frappe.generate_hash(length=12)}],
+			"note": "why",
+			"reason": "why",
+			"enabled": 0,
+			"falls_below": "20",
+			"recharge_up_to": "200",
+			"cards": [self.records["card"]],
+			"setup_intent": "seti_1",
+			"payment_method": "pm_1",
+			"token": "t",
+			"do": "later",
+			"wording": "I want reminders",
+			"source": "web",
+			"event": "evt_1",
+			"name": "x",
+			"how": "by phone",
+			"chart_name": "Credits Used and Recharged",
+		}
+		return values[parameter]
+
+	def who(self, path: str, function) -> str:
+		if function in frappe.guest_methods:
+			return GUEST
+		if ".api.portal." in path:
+			return OWNER
+		return BUYER if ".api.reorder." in path and not path.endswith("opt_in") else STAFF
+
+	def calls(self) -> list[tuple]:
+		"""(who, path, arguments, what is odd), all of them, shuffled."""
+		found = []
+		for path, function in public_methods().items():
+			parameters, who = door_of(function).parameters, self.who(path, function)
+			names = list(parameters.by_name)
+			base = [name for name in names if parameters.by_name[name].required or name in ALSO.get(path, ())]
+			found.append((who, path, {"no_such_parameter": 1} | self.arguments(path, base), "unknown"))
+			for name in names:
+				for odd, value in ODD.items():
+					found.append((who, path, self.arguments(path, base) | {name: value}, f"{name}: {odd}"))
+		self.random.shuffle(found)
+		return found
+
+	def arguments(self, path: str, names: list[str]) -> dict:
+		return {name: self.good(name, path) for name in names}
+
+	def send(self, who: str, path: str, arguments: dict, get: bool = False):
+		url = f"{self.url}/api/method/{path}"
+		if get:
+			return self.sessions[who].get(url, params=_as_query(arguments), timeout=120)
+		body = json.dumps(arguments).encode()
+		return self.sessions[who].post(url, data=body, headers={"Content-Type": "application/json"}, timeout=120)
+
+	def wrong(self, response) -> str | None:
+		"""What is wrong with an answer."""
+		if response.status_code != 200 and not 400 <= response.status_code < 500:
+			return f"status {response.status_code}"
+		text = response.text
+		if "Traceback" in text or "site-packages" in text or "/apps/frappe" in text:
+			return "internals"
+		if response.status_code >= 400:
+			body = response.json()
+			if "exc" in body or "exception" in body:
+				return "a traceback"
+			if not body.get("error", {}).get("code"):
+				return "no code"
+			if not body.get("_server_messages"):
+				return "no sentence"
+		return None
+
+	def test_every_odd_value_of_every_parameter_is_answered_plainly(self):
+		calls, until, faults, refused = self.calls(), time.monotonic() + SECONDS, {}, []
+		taken = {}
+
+		def one(call):
+			if time.monotonic() > until:
+				return
+			response = self.send(*call[:3])
+			if wrong := self.wrong(response):
+				faults.setdefault(f"{call[1]} {wrong}", []).append((call[3], response.text[:300]))
+			if response.status_code >= 400:
+				refused.append(call)
+			else:
+				taken[call[1]] = 1
+
+		with ThreadPoolExecutor(CALLERS) as pool:
+			list(pool.map(one, calls))
+		print("never taken", sorted(set(public_methods()) - set(taken)))
+		print(f"seed {SEED}: {len(calls)} calls, {len(refused)} refused", flush=True)
+		for what, examples in sorted(faults.items()):
+			print(what, examples[:3])
+		self.assertEqual(sorted(faults), [], f"seed {SEED}")
+
+
+ALSO = {
+	"crm_recharge.api.credits.charge": ("amount", "idempotency_key"),
+	"crm_recharge.api.credits.grant": ("amount", "idempotency_key"),
+	"crm_recharge.api.credits.adjust": ("amount", "note", "idempotency_key"),
+	"crm_recharge.api.recharge.start": ("amount", "idempotency_key"),
+	"crm_recharge.api.recharge.refund": ("idempotency_key", "reason"),
+	"crm_recharge.api.reorder.order_again": ("reminder", "idempotency_key"),
+	"crm_recharge.api.reorder.preference": ("wording",),
+	"crm_recharge.api.reorder.opt_in": ("contact",),
+	"crm_recharge.api.reorder.looked_at": ("token", "do"),
+}
+
+
+def _as_query(arguments: dict) -> dict:
+	return {name: value if isinstance(value, str) else json.dumps(value) for name, value in arguments.items()}

@@ -87,7 +87,7 @@ def from_on(column: str, moment: datetime) -> tuple[str, tuple]:
 	wall = moments.to_wall(moment, zone)
 	stretch = moments.repeated_stretch(wall, zone)
 	if stretch is None:
-		return f"{column} >= %s", (wall,)
+		return f"({column} >= %s)", (wall,)
 	start, end = stretch
 	if wall.microsecond % 2:
 		return f"({column} >= %s OR ({column} >= %s AND MICROSECOND({column}) %% 2 = 1))", (end, wall)

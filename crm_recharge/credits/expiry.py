@@ -1,13 +1,14 @@
 """Posting what is left of lots past their expiry."""
 
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime
 
 import frappe
-from frappe.utils import get_system_timezone, now_datetime
 
+from crm_recharge import clock
+from crm_recharge.clock import now_datetime
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.store import BookStore
+from crm_recharge.domain import moments
 
 
 def post_due() -> int:
@@ -18,7 +19,7 @@ def post_due() -> int:
 	frappe.db.rollback()
 	accounts = frappe.db.sql(
 		"SELECT DISTINCT `credit_account` FROM `tabCredit Lot` WHERE `remaining` > 0 AND `expires_at` <= %s",
-		now_datetime(),
+		clock.latest(clock.read(now_datetime())),
 		pluck=True,
 	)
 	for account in accounts:
@@ -42,9 +43,5 @@ def _post(account: str) -> None:
 
 
 def end_of(day: str, time_zone: str | None) -> datetime:
-	"""The moment `day` (ISO date) ends in `time_zone`, as a site time: credits last through that day."""
-	end = datetime.fromisoformat(day) + timedelta(days=1)
-	site = ZoneInfo(get_system_timezone())
-	return (
-		end.replace(tzinfo=ZoneInfo(time_zone) if time_zone else site).astimezone(site).replace(tzinfo=None)
-	)
+	"""The moment `day` (ISO date) ends in `time_zone`, as a column keeps it: credits last through that day."""
+	return clock.stored(moments.end_of_day(date.fromisoformat(day), clock.zone_of(time_zone)))

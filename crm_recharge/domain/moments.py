@@ -24,7 +24,11 @@ def from_wall(wall: datetime, zone: tzinfo) -> datetime:
 	if wall.tzinfo is None:
 		comes_twice = repeat_of(wall, zone) > NOTHING
 		wall = wall.replace(tzinfo=zone, fold=wall.microsecond % 2 if comes_twice else 0)
-	return wall.astimezone(timezone.utc)
+	try:
+		return wall.astimezone(timezone.utc)
+	except OverflowError:
+		# The last hours that a table can hold, in a zone west of Greenwich.
+		return datetime.max.replace(tzinfo=timezone.utc)
 
 
 def repeat_of(wall: datetime, zone: tzinfo) -> timedelta:

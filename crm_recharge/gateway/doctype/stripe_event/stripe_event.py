@@ -1,8 +1,10 @@
+from datetime import timedelta
+
 import frappe
 from frappe import _
 from frappe.model.document import Document
-from frappe.query_builder import Interval
-from frappe.query_builder.functions import Now
+
+from crm_recharge import clock
 
 
 class StripeEvent(Document):
@@ -18,7 +20,7 @@ class StripeEvent(Document):
 		table = frappe.qb.DocType("Stripe Event")
 		frappe.db.delete(
 			table,
-			filters=(table.creation < (Now() - Interval(days=days)))
+			filters=(table.creation < clock.later(-timedelta(days=days)))
 			& (table.status.isin(["Processed", "Ignored"])),
 		)
 

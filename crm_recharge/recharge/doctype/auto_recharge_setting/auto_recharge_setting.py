@@ -3,12 +3,14 @@ import json
 import frappe
 from frappe import _
 from frappe.model.document import Document
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
+from crm_recharge.clock import now_datetime
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import lock_account, lock_row
 from crm_recharge.domain import cards as card_rules
+from crm_recharge.domain import moments
 from crm_recharge.domain.caps import CapLimits, check_caps
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import parse, plain
@@ -22,7 +24,15 @@ LONGEST_CARD_LIST = 10
 DEFAULTS = {field: View.__dataclass_fields__[field].default for field in ("falls_below", "recharge_up_to")}
 COUNTS = ("cap_count_hour", "cap_count_day")
 NUMBERS = (*DEFAULTS, *(f"cap_{cap}" for cap in SETTING_CAPS), "anomaly_factor")
-KEPT = ("disabled_reason", "disabled_at", "paused_because", "paused_at", "enabled_by", "enabled_at")
+KEPT = (
+	"disabled_reason",
+	"disabled_at",
+	"paused_because",
+	"paused_at",
+	"usage_seen_until",
+	"enabled_by",
+	"enabled_at",
+)
 
 
 class AutoRechargeSetting(Document):
@@ -71,7 +81,7 @@ class AutoRechargeSetting(Document):
 	def check_cards(self):
 		if len(self.cards) > LONGEST_CARD_LIST:
 			frappe.throw(_("At most {0} cards can be listed.").format(LONGEST_CARD_LIST))
-		seen, usable = {}, 0
+		seen, usable, today = {}, 0, self.today()
 		for row in self.cards:
 			card = frappe.db.get_value(
 				"Recharge Card",
@@ -99,7 +109,7 @@ class AutoRechargeSetting(Document):
 					exp_month=card.exp_month,
 					exp_year=card.exp_year,
 				),
-				now_datetime().date(),
+				today,
 			)
 			usable += reason is None
 		if self.enabled and not usable:
@@ -107,6 +117,11 @@ class AutoRechargeSetting(Document):
 				_("Auto recharge needs at least one usable card. Add a card, or replace the expired ones."),
 				title=_("No usable card"),
 			)
+
+	def today(self):
+		"""The day it is where the account is: a card is good until the last day of its month there."""
+		zone = frappe.db.get_value("Credit Account", self.credit_account, "time_zone")
+		return moments.day_of(clock.read(now_datetime()), clock.zone_of(zone))
 
 	def check_card(self, row, card, seen: dict):
 		if not card:
@@ -149,6 +164,12 @@ class AutoRechargeSetting(Document):
 			frappe.throw(_("Only a person can switch auto recharge on."), frappe.PermissionError)
 		self.enabled_by, self.enabled_at = frappe.session.user, now_datetime()
 		self.disabled_reason = self.disabled_at = None
+		self.end_pause()
+
+	def end_pause(self):
+		"""A person has looked at what was used until now: it does not pause again."""
+		if self.paused_because:
+			self.usage_seen_until = now_datetime()
 		self.paused_because = self.paused_at = None
 
 	def on_update(self):
@@ -167,6 +188,7 @@ class AutoRechargeSetting(Document):
 			"cards": len(self.cards),
 			"anomaly_factor": plain(exact(self.anomaly_factor)),
 			"paused_because": self.paused_because or None,
+			"seen_until": self.usage_seen_until and clock.read(self.usage_seen_until).isoformat(),
 		} | {cap: plain(exact(self.get(f"cap_{cap}"))) for cap in SETTING_CAPS}
 		self.lock_account()
 		frappe.db.sql(
@@ -191,8 +213,9 @@ def resume(account: str) -> None:
 	takebacks.release(account)
 	if not name:
 		return
-	frappe.db.set_value("Auto-Recharge Setting", name, {"paused_because": None, "paused_at": None})
 	doc = frappe.get_doc("Auto-Recharge Setting", name)
+	doc.end_pause()
+	doc.db_set({field: doc.get(field) for field in ("paused_because", "paused_at", "usage_seen_until")})
 	doc.copy_to_account()
 	doc.add_comment("Info", _("Resumed by {0}").format(frappe.session.user))
 	check_now(account)

@@ -10,10 +10,11 @@ from frappe.desk.reportview import build_match_conditions
 from frappe.utils import fmt_money, formatdate, get_system_timezone, getdate, nowdate
 from frappe.utils.dateutils import get_dates_from_timegrain, get_from_date_from_timespan, get_period_ending
 
+from crm_recharge import clock
 from crm_recharge.credits.money import exact
-from crm_recharge.domain.days import day_in
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.inputs import Anything, Day, Flag, list_or_object
+from crm_recharge.domain.moments import day_of
 from crm_recharge.domain.money import ZERO, exponent, plain
 from crm_recharge.door import door, read_filters
 
@@ -125,7 +126,7 @@ def _read_sums(start: date, end: date, currency: str, company: str | None, match
 	"""The sums of each day, as it was where the account is."""
 	used, recharged = defaultdict(Decimal), defaultdict(Decimal)
 	for time_zone, slot, out, into in _read_slots(start, end, currency, company, match):
-		day = day_in(datetime.fromisoformat(slot), get_system_timezone(), time_zone)
+		day = day_of(clock.read(slot), clock.zone_of(time_zone))
 		used[day] += exact(out)
 		recharged[day] += exact(into)
 	return [

@@ -3,11 +3,13 @@
 from datetime import date, datetime
 
 import frappe
-from frappe.utils import get_system_timezone, now_datetime
 
+from crm_recharge import clock
+from crm_recharge.clock import now_datetime
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.store import BookStore
-from crm_recharge.domain import days
+from crm_recharge.domain import moments
+from crm_recharge.domain.errors import InvalidRequest
 
 
 def post_due() -> int:
@@ -18,7 +20,7 @@ def post_due() -> int:
 	frappe.db.rollback()
 	accounts = frappe.db.sql(
 		"SELECT DISTINCT `credit_account` FROM `tabCredit Lot` WHERE `remaining` > 0 AND `expires_at` <= %s",
-		now_datetime(),
+		clock.latest(clock.read(now_datetime())),
 		pluck=True,
 	)
 	for account in accounts:
@@ -42,8 +44,11 @@ def _post(account: str) -> None:
 
 
 def end_of(day: str, time_zone: str | None) -> datetime:
-	"""The moment `day` (ISO date) ends in `time_zone`, as a site time: credits last through that day.
+	"""The moment `day` (ISO date) ends in `time_zone`, as a column keeps it: credits last through that day.
 
-	Raises InvalidRequest bad_day.
+	Raises InvalidRequest bad_day beyond all calendars.
 	"""
-	return days.end_of(date.fromisoformat(day), get_system_timezone(), time_zone, "expires_at")
+	try:
+		return clock.stored(moments.end_of_day(date.fromisoformat(day), clock.zone_of(time_zone)))
+	except OverflowError:
+		raise InvalidRequest("bad_day", field="expires_at", value=day) from None

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import frappe
 
+from crm_recharge import clock
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import as_text, exact
@@ -74,7 +75,7 @@ def grant(
 	content = chain.request_hash(plain(amount), note, expires_at, priority)
 
 	def move(store, details):
-		if expires_at and expires_at <= store.now:
+		if expires_at and clock.is_past(expires_at, clock.read(store.now)):
 			raise InvalidRequest("expired_already", value=str(expires_at), now=str(store.now))
 		return store.book.add(
 			GRANT, amount, store.now, expires_at=expires_at, priority=priority, note=note, **details

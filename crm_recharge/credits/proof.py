@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 import frappe
-from frappe.utils import now_datetime
 
+from crm_recharge.clock import now_datetime
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.queries import read_account
 from crm_recharge.domain import proof as rules

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import frappe
 
+from crm_recharge import clock
 from crm_recharge.credits.errors import UnknownAccountError, messages, refuse
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain.errors import InvalidRequest
@@ -63,17 +64,19 @@ def statement(
 	of one period is the beginning of the next. Raises UnknownAccountError, InvalidRequest period_backwards.
 	"""
 	row = read_account(account)
-	start, end = start or datetime(2000, 1, 1), end or datetime(9999, 12, 31)
-	if end < start:
+	if start and end and clock.read(end) < clock.read(start):
 		raise InvalidRequest("period_backwards", start=str(start), end=str(end))
 	account = row.name
-	values = {"account": account, "start": start, "end": end, "limit": limit}
-	where = "`credit_account` = %(account)s AND `posted_at` >= %(start)s AND `posted_at` < %(end)s"
+	since, values = clock.from_on("`posted_at`", clock.read(start)) if start else ("1", ())
+	where, values = f"`credit_account` = %s AND {since}", (account, *values)
+	if end:
+		beyond, more = clock.from_on("`posted_at`", clock.read(end))
+		where, values = f"{where} AND NOT {beyond}", (*values, *more)
 	rows = frappe.db.sql(
 		"SELECT `name`, `sequence`, `posted_at`, `occurred_at`, `entry_type`, `category`, `team`, `user`, `note`, "
 		f"`idempotency_key`, `reference_type`, `reference_name`, {as_text('amount', 'balance_after', 'quantity')}"
-		f" FROM `tabCredit Ledger` WHERE {where} ORDER BY `sequence` LIMIT %(limit)s",
-		values,
+		f" FROM `tabCredit Ledger` WHERE {where} ORDER BY `sequence` LIMIT %s",
+		(*values, limit),
 		as_dict=True,
 	)
 	sums = frappe.db.sql(
@@ -81,7 +84,7 @@ def statement(
 		" GROUP BY `entry_type`",
 		values,
 	)
-	opening = _sum_before(values)
+	opening = _sum_before(account, start) if start else ZERO
 	moved = sum((exact(total) for _, total, _ in sums), Decimal(0))
 	for entry in rows:
 		for field in ("amount", "balance_after", "quantity"):
@@ -97,23 +100,24 @@ def statement(
 	}
 
 
-def _sum_before(values: dict) -> Decimal:
+def _sum_before(account: str, start: datetime) -> Decimal:
 	"""Sum of the movements posted before `start`.
 
 	It is the balance after the last of them, less what stands before that one in number but not in time: the
 	clocks of two servers differ, and an hour comes twice when summer time ends.
 	"""
+	since, values = clock.from_on("`posted_at`", clock.read(start))
 	last = frappe.db.sql(
 		"SELECT `sequence`, CAST(`balance_after` AS CHAR) FROM `tabCredit Ledger`"
-		" WHERE `credit_account` = %(account)s AND `posted_at` < %(start)s ORDER BY `sequence` DESC LIMIT 1",
-		values,
+		f" WHERE `credit_account` = %s AND NOT {since} ORDER BY `sequence` DESC LIMIT 1",
+		(account, *values),
 	)
 	if not last:
 		return ZERO
 	sequence, balance_after = last[0]
 	later = frappe.db.sql(
-		"SELECT CAST(SUM(`amount`) AS CHAR) FROM `tabCredit Ledger` WHERE `credit_account` = %(account)s"
-		" AND `posted_at` >= %(start)s AND `sequence` < %(sequence)s",
-		values | {"sequence": sequence},
+		"SELECT CAST(SUM(`amount`) AS CHAR) FROM `tabCredit Ledger` WHERE `credit_account` = %s"
+		f" AND {since} AND `sequence` < %s",
+		(account, *values, sequence),
 	)
 	return exact(balance_after) - exact(later[0][0])

@@ -13,8 +13,9 @@ from decimal import Decimal
 from operator import itemgetter
 
 import frappe
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
+from crm_recharge.clock import now_datetime
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.errors import UnknownAccountError, messages, refuse
 from crm_recharge.credits.money import as_text, exact
@@ -191,7 +192,10 @@ class BookStore:
 			overdraft_limit=exact(self.row.overdraft_limit),
 			status=self.row.status,
 		)
-		self.book.expire_due(self.now, self._expiry_details)
+		self.book.expire_due(self.now, self._expiry_details, self._is_past)
+
+	def _is_past(self, expires_at: datetime) -> bool:
+		return clock.is_past(expires_at, clock.read(self.now))
 
 	def _expiry_details(self, lot: Lot) -> dict:
 		key = f"expiry:{lot.name}:{self.book.sequence}"

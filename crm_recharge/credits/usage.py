@@ -5,13 +5,14 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import frappe
-from frappe.utils import get_system_timezone, now_datetime
+from frappe.utils import get_system_timezone
 
+from crm_recharge.clock import now_datetime
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import BookStore, find_entries
-from crm_recharge.domain import chain, usage
+from crm_recharge.domain import chain, moments, usage
 from crm_recharge.domain.book import USAGE
 from crm_recharge.domain.errors import InsufficientCredits, InvalidRequest, RuleError
 from crm_recharge.domain.money import plain
@@ -215,7 +216,7 @@ def _read_moment(value, field: str) -> tuple[datetime, datetime]:
 			else datetime.fromisoformat(str(value).strip().replace("Z", "+00:00"))
 		)
 		zone = ZoneInfo(get_system_timezone())
-		local = moment.astimezone(zone).replace(tzinfo=None) if moment.tzinfo else moment
+		local = moments.to_wall(moment, zone) if moment.tzinfo else moment
 		if local.year < 2000:
 			raise ValueError(local)
 		return moment if moment.tzinfo else moment.replace(tzinfo=zone), local

@@ -1,11 +1,13 @@
 """Usage far above an account's own history: told before the bill, not after (U3)."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from crm_recharge.domain.money import ZERO
 
 DAYS = 28
+WINDOW = timedelta(hours=24)
 ENOUGH_DAYS = 7
 """Fewer days of history say nothing about what is usual."""
 
@@ -21,8 +23,17 @@ def usual_day(days: Sequence[Decimal]) -> Decimal | None:
 	return sum(recent, ZERO) / len(recent)
 
 
+def counted_from(now: datetime, seen_until: datetime | None) -> datetime:
+	"""Since when usage counts at `now`: for the last 24 hours, or since a person looked at it (both moments).
+
+	Who has resumed has seen what was used until then: only what comes after it can be unusual once more.
+	"""
+	start = now - WINDOW
+	return max(start, seen_until) if seen_until else start
+
+
 def is_spike(last_24_hours: Decimal, days: Sequence[Decimal], factor: Decimal) -> bool:
-	"""Whether the last 24 hours used more than `factor` times the usual day, and more than any day before.
+	"""Whether what counts (see `counted_from`) is more than `factor` times the usual day, and than any day before.
 
 	The second condition keeps an account with one busy day a week from being stopped each week. A factor of
 	zero never stops.

@@ -238,9 +238,18 @@ class Book:
 			lot.changed = True
 		return self._post(REVERSAL, -amount, now, self._draw(amount, first=lot), **details)
 
-	def expire_due(self, now: datetime, key: Callable[[Lot], dict]) -> list[Entry]:
-		"""Post what is left of lots past their expiry; `key(lot)` names the movement. Call it before others."""
-		due = [x for x in self.lots.values() if x.remaining > 0 and x.expires_at and x.expires_at <= now]
+	def expire_due(
+		self,
+		now: datetime,
+		key: Callable[[Lot], dict],
+		is_past: Callable[[datetime], bool] | None = None,
+	) -> list[Entry]:
+		"""Post what is left of lots past their expiry; `key(lot)` names the movement. Call it before others.
+
+		`is_past` compares an expiry with `now` where both are times of a clock on a wall, which may go back.
+		"""
+		is_past = is_past or (lambda expires_at: expires_at <= now)
+		due = [x for x in self.lots.values() if x.remaining > 0 and x.expires_at and is_past(x.expires_at)]
 		entries = []
 		for lot in sorted(due, key=lambda x: x.order):
 			left = lot.remaining

@@ -1,13 +1,15 @@
 """Hard caps on automatic recharges, as reservations: what is in flight counts as if it were captured (U3, B3).
 
-Days and months follow the calendar of the account's time zone; the hour is the last sixty minutes.
+Days and months follow the calendar of the account's time zone; the hour is the last sixty minutes, whatever the
+clock on the wall does meanwhile.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 
+from crm_recharge.domain import moments
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import ZERO, plain
 from crm_recharge.domain.threshold import Cap
@@ -30,7 +32,7 @@ class CapLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-	"""One automatic recharge: captured at `captured_at`, or in flight when that is None.
+	"""One automatic recharge: captured at `captured_at` (a moment with its zone), or in flight when that is None.
 
 	A recharge that failed without money is none.
 	"""
@@ -39,47 +41,60 @@ class Reservation:
 	captured_at: datetime | None = None
 
 
-def caps_at(limits: CapLimits, reservations: Iterable[Reservation], now: datetime) -> tuple[Cap, ...]:
+def caps_at(
+	limits: CapLimits, reservations: Iterable[Reservation], now: datetime, zone: tzinfo | None = None
+) -> tuple[Cap, ...]:
 	"""The caps that are set, with what counts against each at `now`.
 
-	`now` and the reservations' times are wall-clock times of the account's zone.
+	`now` and the reservations' times are moments, with their zone; days begin in `zone` (left out: that of `now`),
+	whose clock also tells when a cap frees.
+	Raises ValueError for a time without its zone, of which nobody knows how long ago it was.
 	"""
 	reservations = list(reservations)
+	if any(moment.tzinfo is None for moment in (now, *(r.captured_at or now for r in reservations))):
+		raise ValueError("caps are counted between moments: a time lacks its zone")
+	zone = zone or now.tzinfo
 	caps = (
-		_cap("amount_day", limits.amount_day, DAY, False, reservations, now),
-		_cap("amount_month", limits.amount_month, MONTH, False, reservations, now),
-		_cap("count_hour", limits.count_hour, HOUR, True, reservations, now),
-		_cap("count_day", limits.count_day, DAY, True, reservations, now),
+		_cap("amount_day", limits.amount_day, DAY, False, reservations, now, zone),
+		_cap("amount_month", limits.amount_month, MONTH, False, reservations, now, zone),
+		_cap("count_hour", limits.count_hour, HOUR, True, reservations, now, zone),
+		_cap("count_day", limits.count_day, DAY, True, reservations, now, zone),
 	)
 	return tuple(cap for cap in caps if cap)
 
 
-def _cap(name: str, limit, window: str, is_count: bool, reservations, now: datetime) -> Cap | None:
+def _cap(
+	name: str, limit, window: str, is_count: bool, reservations, now: datetime, zone: tzinfo
+) -> Cap | None:
 	if not limit:
 		return None
-	start, end = window_of(window, now)
-	# The hour's own edge has left it: what was captured sixty minutes ago is no longer in it.
+	start, end = window_of(window, now, zone)
+	# In UTC: of two times in one zone Python compares the clocks alone. What was captured sixty minutes ago has left
+	# the hour.
+	moments_of = [(r, r.captured_at and r.captured_at.astimezone(timezone.utc)) for r in reservations]
 	counted = [
-		r
-		for r in reservations
-		if r.captured_at is None or r.captured_at > start or (window != HOUR and r.captured_at == start)
+		(r, captured)
+		for r, captured in moments_of
+		if captured is None or captured > start or (window != HOUR and captured == start)
 	]
-	used = Decimal(len(counted)) if is_count else sum((r.amount for r in counted), ZERO)
+	used = Decimal(len(counted)) if is_count else sum((r.amount for r, _ in counted), ZERO)
 	if window == HOUR:
-		captured = [r.captured_at for r in counted if r.captured_at]
+		captured = [at for _, at in counted if at]
 		end = min(captured) + timedelta(hours=1) if captured else None
-	return Cap(name, Decimal(limit), used, is_count, end if counted else None)
+	return Cap(name, Decimal(limit), used, is_count, end.astimezone(zone) if counted and end else None)
 
 
-def window_of(window: str, now: datetime) -> tuple[datetime, datetime]:
-	"""Start and end of the window that `now` is in. The hour ends now: it moves along."""
+def window_of(window: str, now: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+	"""Start and end, in UTC, of the window that `now` is in. The hour ends now: it moves along."""
 	if window == HOUR:
+		now = now.astimezone(timezone.utc)
 		return now - timedelta(hours=1), now
-	day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+	day = moments.day_of(now, zone)
 	if window == DAY:
-		return day, day + timedelta(days=1)
-	month = day.replace(day=1)
-	return month, (month + timedelta(days=32)).replace(day=1)
+		return moments.start_of_day(day, zone), moments.end_of_day(day, zone)
+	first = day.replace(day=1)
+	following = (first + timedelta(days=32)).replace(day=1)
+	return moments.start_of_day(first, zone), moments.start_of_day(following, zone)
 
 
 def check_caps(limits: CapLimits, recharge_up_to: Decimal, currency: str) -> None:

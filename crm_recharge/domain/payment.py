@@ -12,10 +12,10 @@ commits: after a crash at any point the next run reads what was committed and go
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 
-from crm_recharge.domain import cards, effects
+from crm_recharge.domain import cards, effects, moments
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import Card
 
@@ -23,6 +23,8 @@ from crm_recharge.domain.cards import Card
 DRAFT, PENDING_APPROVAL, QUEUED, CHARGING = "Draft", "Pending Approval", "Queued", "Charging"
 SUCCEEDED, FAILED, ACTION_REQUIRED, CANCELLED = "Succeeded", "Failed", "Action Required", "Cancelled"
 WORKABLE = (QUEUED, CHARGING)
+IN_FLIGHT = (QUEUED, CHARGING, ACTION_REQUIRED)
+"""May still hold or bring money: counts against caps, and is the account's open recharge."""
 UNPAID = (DRAFT, PENDING_APPROVAL, QUEUED, CHARGING, ACTION_REQUIRED, FAILED, CANCELLED)
 
 # Status of an attempt.
@@ -88,6 +90,8 @@ class RechargeView:
 	next_try_at: datetime | None = None
 	settled_intent: str | None = None
 	held_because: str | None = None
+	zone: tzinfo = timezone.utc
+	"""The account's: a card is good until the last day of its month there."""
 
 
 # -- what to do next: pure ---------------------------------------------------------------------------------
@@ -125,7 +129,7 @@ def next_step(view: RechargeView, now: datetime) -> Step:
 	for card in view.cards:
 		if card.name in tried:
 			continue
-		reason = cards.why_unusable(card, now.date())
+		reason = cards.why_unusable(card, moments.day_of(now, view.zone))
 		return Step("skip", card=card, reason=reason) if reason else Step("start", card=card)
 	needs_person = any(a.status == NEEDS_AUTHENTICATION for a in view.attempts)
 	return Step("give_up", reason=ACTION_REQUIRED if needs_person else FAILED)

@@ -4,8 +4,8 @@ import json
 from datetime import datetime, timezone
 
 import frappe
-from frappe.utils import convert_utc_to_system_timezone, now_datetime
 
+from crm_recharge import clock
 from crm_recharge.gateway import webhooks
 from crm_recharge.gateway.masking import mask
 from crm_recharge.gateway.stripe_gateway import webhook_secret
@@ -21,7 +21,7 @@ def receive(payload: bytes, signature: str | None) -> tuple[str, bool]:
 	Raises a webhooks.WebhookError when it is not Stripe's.
 	"""
 	event = webhooks.verify(payload, signature, webhook_secret())
-	now = now_datetime()
+	now = clock.now_datetime()
 	obj = event["data"]["object"]
 	frappe.db.sql(
 		"INSERT IGNORE INTO `tabStripe Event` (`name`, `creation`, `modified`, `owner`, `modified_by`, `event_type`,"
@@ -56,4 +56,4 @@ def without_secrets(value):
 def _system_time(seconds) -> datetime | None:
 	if not isinstance(seconds, int | float):
 		return None
-	return convert_utc_to_system_timezone(datetime.fromtimestamp(seconds, timezone.utc)).replace(tzinfo=None)
+	return clock.stored(datetime.fromtimestamp(seconds, timezone.utc))

@@ -1,8 +1,11 @@
 """The daily check of the rules that hold always (house plan, 4), on all accounts; the first breach alerts."""
 
+from datetime import timedelta
+
 import frappe
 from frappe import _
 
+from crm_recharge import clock
 from crm_recharge.credits.proof import verify
 from crm_recharge.recharge import notices
 
@@ -76,7 +79,8 @@ def check_all(prove_chains: bool = True) -> list[dict]:
 
 def _broken_chains() -> list[dict]:
 	moved = frappe.db.sql(
-		"SELECT DISTINCT `credit_account` FROM `tabCredit Ledger` WHERE `posted_at` > NOW() - INTERVAL 2 DAY",
+		"SELECT DISTINCT `credit_account` FROM `tabCredit Ledger` WHERE `posted_at` > %s",
+		clock.earliest(clock.now() - timedelta(days=2)),
 		pluck=True,
 	)
 	found = []

@@ -1,18 +1,19 @@
 """What counts against an account's and a setting's hard caps; the rule is in domain/caps.py."""
 
-from datetime import datetime
+from datetime import timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import frappe
-from frappe.utils import get_system_timezone, now_datetime
 
+from crm_recharge import clock
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import caps as rules
+from crm_recharge.domain import payment
 from crm_recharge.domain.caps import CapLimits, Reservation
 from crm_recharge.domain.threshold import Cap
 
-IN_FLIGHT = ("Queued", "Charging", "Action Required")
+LONGEST_WINDOW = timedelta(days=33)
+"""Longer than any month, in any zone."""
 SETTING_CAPS = ("amount_day", "amount_month", "count_hour", "count_day")
 ACCOUNT_CAPS = ("amount_day", "amount_month")
 
@@ -37,31 +38,17 @@ def any_set(limits: CapLimits) -> bool:
 
 
 def _caps(account, limits: CapLimits, condition: str) -> tuple[Cap, ...]:
-	zone = account.time_zone or get_system_timezone()
-	now = to_zone(now_datetime(), zone)
-	return rules.caps_at(limits, _reservations(account.name, zone, condition), now)
+	reservations = _reservations(account.name, condition)
+	return rules.caps_at(limits, reservations, clock.now(), clock.zone_of(account.time_zone))
 
 
-def _reservations(account: str, zone: str, condition: str) -> list[Reservation]:
+def _reservations(account: str, condition: str) -> list[Reservation]:
 	# A locking read: it sees what is committed now, not what this transaction's snapshot remembers. All
 	# recharges of an account are written under its lock, which the caller holds.
 	rows = frappe.db.sql(
 		"SELECT CAST(`amount` AS CHAR), `settled_at` FROM `tabRecharge` WHERE `credit_account` = %s"
-		f" AND (`settled_at` >= DATE_SUB(%s, INTERVAL 33 DAY) OR (`settled_at` IS NULL AND `status` IN %s)) {condition}"
+		f" AND (`settled_at` >= %s OR (`settled_at` IS NULL AND `status` IN %s)) {condition}"
 		" LOCK IN SHARE MODE",
-		(account, now_datetime(), IN_FLIGHT),
+		(account, clock.earliest(clock.now() - LONGEST_WINDOW), payment.IN_FLIGHT),
 	)
-	return [Reservation(exact(amount), settled and to_zone(settled, zone)) for amount, settled in rows]
-
-
-def to_zone(moment: datetime, zone: str) -> datetime:
-	"""A site time as the wall clock of `zone` shows it."""
-	return (
-		moment.replace(tzinfo=ZoneInfo(get_system_timezone())).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-	)
-
-
-def to_site(moment: datetime, zone: str | None) -> datetime:
-	"""A wall-clock time of `zone` (None: the site's) as a site time."""
-	site = ZoneInfo(get_system_timezone())
-	return moment.replace(tzinfo=ZoneInfo(zone) if zone else site).astimezone(site).replace(tzinfo=None)
+	return [Reservation(exact(amount), clock.read(settled)) for amount, settled in rows]

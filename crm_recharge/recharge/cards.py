@@ -2,8 +2,8 @@
 
 import frappe
 from frappe import _
-from frappe.utils import now_datetime
 
+from crm_recharge.clock import now_datetime
 from crm_recharge.domain.answers import SavedCard
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway.errors import GatewayError

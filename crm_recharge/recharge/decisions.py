@@ -9,13 +9,13 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
+from crm_recharge.clock import now_datetime
 from crm_recharge.credits.money import money
 from crm_recharge.domain import threshold as rules
 from crm_recharge.domain.threshold import Decision
 from crm_recharge.recharge import notices
-from crm_recharge.recharge.caps import to_site
 
 TELL = (rules.CAPPED, rules.PAUSED, rules.NO_USABLE_CARD, rules.ABOVE_MAXIMUM)
 """What a person has to know of at once; a failed card has a mail of its own."""
@@ -45,7 +45,7 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 			"recharge": recharge,
 			"ledger_entry": entry,
 			"figures": json.dumps(decision.figures, indent=1),
-			"frees_at": _frees_at(account, decision),
+			"frees_at": _frees_at(decision),
 			"tell": int(decision.code in TELL),
 		}
 	)
@@ -61,12 +61,12 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 		frappe.db.after_commit.add(lambda: try_enqueue(doc.name))
 
 
-def _frees_at(account, decision: Decision):
-	"""When the cap that stopped it frees, as a site time; caps count by the account's own clock."""
+def _frees_at(decision: Decision):
+	"""When the cap that stopped it frees, as a column keeps it."""
 	text = decision.figures.get("frees_at")
 	if decision.code != rules.CAPPED or not text:
 		return None
-	return to_site(datetime.fromisoformat(text), account.time_zone)
+	return clock.stored(datetime.fromisoformat(text))
 
 
 def _same_matter(last: dict, decision: Decision) -> bool:

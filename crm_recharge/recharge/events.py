@@ -1,8 +1,10 @@
 """Working on webhook events. Each handler fetches the object as it is now, so order does not matter."""
 
-import frappe
-from frappe.utils import add_to_date, now_datetime
+from datetime import timedelta
 
+import frappe
+
+from crm_recharge import clock
 from crm_recharge.domain.answers import Outcome
 from crm_recharge.gateway import inbox
 from crm_recharge.gateway.stripe_gateway import connect
@@ -11,6 +13,7 @@ from crm_recharge.recharge.payments import hear_about
 
 TRIES = 12
 SWEEP_LIMIT = 500
+FRESH = timedelta(seconds=20)
 
 
 class NotYet(Exception):
@@ -19,7 +22,7 @@ class NotYet(Exception):
 
 def try_enqueue(event: str, again: bool = False) -> bool:
 	"""Enqueue `event`; False when Redis is away, for then the sweeper finds the row."""
-	job_id = f"stripe_event:{event}" + (f":{now_datetime():%H%M}" if again else "")
+	job_id = f"stripe_event:{event}" + (f":{clock.now():%H%M}" if again else "")
 	try:
 		frappe.enqueue(
 			"crm_recharge.recharge.events.process", queue="short", job_id=job_id, deduplicate=True, name=event
@@ -62,13 +65,16 @@ def reset(event: str) -> None:
 
 def sweep() -> int:
 	"""Enqueue events that nobody has worked on, or whose next try is due. Returns how many."""
-	now = now_datetime()
-	due = frappe.db.sql(
-		"SELECT `name` FROM `tabStripe Event` WHERE (`status` = 'Received' AND `creation` < %s)"
-		" OR (`status` = 'Failed' AND `next_try_at` <= %s) ORDER BY `creation` LIMIT %s",
-		(add_to_date(now, seconds=-20), now, SWEEP_LIMIT),
-		pluck=True,
+	now = clock.now()
+	# One that has just come has a job of its own.
+	old = now - FRESH
+	found = frappe.db.sql(
+		"SELECT `name`, `next_try_at`, `creation` FROM `tabStripe Event`"
+		" WHERE (`status` = 'Received' AND `creation` <= %s) OR (`status` = 'Failed' AND `next_try_at` <= %s)"
+		" ORDER BY `creation` LIMIT %s",
+		(clock.latest(old), clock.latest(now), SWEEP_LIMIT),
 	)
+	due = [n for n, next_try, made in found if clock.is_past(next_try, now) and clock.is_past(made, old)]
 	for event in due:
 		try_enqueue(event, again=True)
 	return len(due)
@@ -81,7 +87,7 @@ def _end(event: str, status: str, outcome: str | None) -> str:
 		{
 			"status": status,
 			"outcome": str(outcome or "")[:500],
-			"processed_at": now_datetime(),
+			"processed_at": clock.now_datetime(),
 			"error": None,
 		},
 	)
@@ -100,7 +106,7 @@ def _fail(event: str, tries: int, error: Exception) -> str:
 		{
 			"status": inbox.FAILED,
 			"tries": tries,
-			"next_try_at": add_to_date(now_datetime(), seconds=wait) if tries < TRIES else None,
+			"next_try_at": clock.later(timedelta(seconds=wait)) if tries < TRIES else None,
 			"outcome": mask(str(error))[:500],
 			"error": mask(frappe.get_traceback()),
 		},

@@ -5,11 +5,10 @@ takebacks.py.
 """
 
 from datetime import timedelta
-from zoneinfo import ZoneInfo
 
 import frappe
-from frappe.utils import get_system_timezone, now_datetime
 
+from crm_recharge import clock
 from crm_recharge.credits import ledger
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import effects, payment
@@ -52,10 +51,10 @@ class Performer:
 	def __init__(self):
 		# What this connection has read before must not answer for what is committed now. The clock's time zone
 		# comes from the database the first time: read then, the snapshot would be older than the lock.
-		now_datetime()
+		clock.now_datetime()
 		frappe.db.rollback()
 		self._handlers = {
-			effects.Now: lambda e: now_datetime(),
+			effects.Now: lambda e: clock.now(),
 			effects.Commit: lambda e: frappe.db.commit(),
 			effects.Rollback: lambda e: frappe.db.rollback(),
 			effects.LockAccount: self.lock_account,
@@ -93,7 +92,7 @@ class Performer:
 		return view_of(rows[0]) if rows else None
 
 	def update_recharge(self, effect: effects.UpdateRecharge) -> None:
-		values = dict(effect.values)
+		values = clock.in_columns(effect.values)
 		if values.get("status") == payment.FAILED:
 			values["failure_reason"] = notices.failure_reason(effect.recharge)
 		if values.get("status") == payment.CANCELLED:
@@ -109,12 +108,12 @@ class Performer:
 		attempt = frappe.new_doc("Recharge Attempt")
 		attempt.update({"recharge": effect.recharge, "number": effect.number, "card": effect.card})
 		attempt.update(card or {})
-		attempt.update({key: _plain(value) for key, value in effect.values.items()})
-		attempt.created_at = attempt.created_at or now_datetime()
+		attempt.update({key: _plain(value) for key, value in clock.in_columns(effect.values).items()})
+		attempt.created_at = attempt.created_at or clock.now_datetime()
 		by_machine(attempt).insert(ignore_permissions=True, set_name=effect.name)
 
 	def update_attempt(self, effect: effects.UpdateAttempt) -> None:
-		values = dict(effect.values)
+		values = clock.in_columns(effect.values)
 		if values.get("message"):
 			values["message"] = values["message"][:500]
 		frappe.db.set_value("Recharge Attempt", effect.name, values)
@@ -156,7 +155,7 @@ class Performer:
 	# -- the gateway: never inside a transaction -------------------------------------------------------------
 
 	def charge(self, effect: effects.Charge) -> Answer:
-		if effect.until and now_datetime() > effect.until:
+		if effect.until and clock.now() > effect.until:
 			return Answer(Outcome.UNKNOWN, code="too_late", message="The key may no longer be remembered.")
 		recharge = frappe.db.get_value(
 			"Recharge", effect.recharge, ["credit_account", "customer"], as_dict=True
@@ -187,7 +186,7 @@ class Performer:
 	def look_up(self, effect: effects.LookUp) -> Answer | None:
 		account = frappe.db.get_value("Recharge", effect.recharge, "credit_account")
 		customer = self._stripe_customer(account)
-		since = (effect.since - timedelta(minutes=10)).replace(tzinfo=ZoneInfo(get_system_timezone()))
+		since = effect.since - timedelta(minutes=10)
 		return self._ask(lambda gateway: gateway.find_by_attempt(effect.key, customer, since))
 
 	def _stripe_customer(self, account: str) -> str | None:
@@ -218,7 +217,10 @@ def view_of(row) -> RechargeView:
 		row.name,
 		as_dict=True,
 	)
-	held, status = frappe.db.get_value("Credit Account", row.credit_account, ["held_because", "status"])
+	account = frappe.db.get_value(
+		"Credit Account", row.credit_account, ["held_because", "status", "time_zone"], as_dict=True
+	)
+	clock.out_of_columns(row, "lease_until", "next_try_at")
 	return RechargeView(
 		name=row.name,
 		account=row.credit_account,
@@ -227,13 +229,19 @@ def view_of(row) -> RechargeView:
 		currency=row.currency,
 		trigger=row.origin,
 		cards=cards_of(row.credit_account, row.card),
-		attempts=tuple(AttemptView(**(a | {"intent_open": bool(a.intent_open)})) for a in attempts),
+		attempts=tuple(_attempt(a) for a in attempts),
 		lease_owner=row.lease_owner,
 		lease_until=row.lease_until,
 		next_try_at=row.next_try_at,
 		settled_intent=row.settled_intent,
-		held_because=held or (status if status != "Active" else None),
+		held_because=account.held_because or (account.status if account.status != "Active" else None),
+		zone=clock.zone_of(account.time_zone),
 	)
+
+
+def _attempt(row) -> AttemptView:
+	row.intent_open = bool(row.intent_open)
+	return AttemptView(**clock.out_of_columns(row, "created", "next_ask_at"))
 
 
 def cards_of(account: str, chosen: str | None = None) -> tuple[Card, ...]:
@@ -259,7 +267,8 @@ def _card(row) -> Card:
 	mark = {"fingerprint": fingerprint} if fingerprint else {"card": row.name}
 	declines = frappe.db.count(
 		"Recharge Attempt",
-		mark | {"status": payment.DECLINED, "created_at": [">", now_datetime() - NETWORK_WINDOW]},
+		mark
+		| {"status": payment.DECLINED, "created_at": [">", clock.earliest(clock.now() - NETWORK_WINDOW)]},
 	)
 	return Card(**row, declines_30d=declines)
 

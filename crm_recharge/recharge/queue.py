@@ -3,7 +3,8 @@
 from functools import partial
 
 import frappe
-from frappe.utils import now_datetime
+
+from crm_recharge import clock
 
 # Job -> method, label, queue, and the method's argument that names the row.
 JOBS = {
@@ -46,7 +47,7 @@ def try_enqueue(job: str, recharge: str, again: bool = False) -> bool:
 	method, label, queue, argument = JOBS[job]
 	job_id = f"{label}:{recharge}"
 	if again:
-		job_id += f":{now_datetime():%H%M}"
+		job_id += f":{clock.now():%H%M}"
 	try:
 		frappe.enqueue(
 			method,

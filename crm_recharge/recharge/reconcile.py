@@ -8,8 +8,9 @@ import hashlib
 from datetime import datetime, timedelta, timezone
 
 import frappe
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
+from crm_recharge.clock import now_datetime
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import reconcile
 from crm_recharge.domain.answers import Answer
@@ -91,14 +92,14 @@ def _known(answer: Answer) -> reconcile.Known | None:
 		credited=exact(credited[0][0]) if credited else None,
 		currency=row.currency,
 		refund_arranged=bool(frappe.db.exists("Recharge Refund", {"intent": answer.intent})),
-		busy=bool(row.lease_until and row.lease_until > now_datetime()),
+		busy=not clock.is_past(row.lease_until),
 	)
 
 
 def _missing(seen: set[str], window: timedelta) -> int:
 	"""Credits that name a payment the gateway did not show: nothing undoes them by itself, a person looks."""
 	# An hour less, for a payment is made before it is settled.
-	since = now_datetime() - window + timedelta(hours=1)
+	since = clock.later(timedelta(hours=1) - window)
 	rows = frappe.get_all(
 		"Recharge",
 		{"settled_intent": ["is", "set"], "settled_at": [">", since], "creation": [">", since]},

@@ -4,8 +4,8 @@ The rules are the machines of domain/refund.py; this room starts them, and finds
 """
 
 import frappe
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.errors import for_people
 from crm_recharge.domain import chain, refund
@@ -93,14 +93,14 @@ def carry_out(name: str) -> str:
 
 def sweep() -> int:
 	"""Enqueue every refund that is due and that nobody holds; each minute. Returns how many."""
-	now = now_datetime()
-	due = frappe.db.sql(
-		"SELECT `name` FROM `tabRecharge Refund` WHERE `status` IN %s"
-		" AND (`lease_until` IS NULL OR `lease_until` < %s) AND (`next_ask_at` IS NULL OR `next_ask_at` <= %s)"
+	now = clock.now()
+	found = frappe.db.sql(
+		"SELECT `name`, `lease_until`, `next_ask_at` FROM `tabRecharge Refund` WHERE `status` IN %s"
+		" AND (`lease_until` IS NULL OR `lease_until` <= %s) AND (`next_ask_at` IS NULL OR `next_ask_at` <= %s)"
 		" ORDER BY `creation` LIMIT %s",
-		(OPEN_REFUND, now, now, SWEEP_LIMIT),
-		pluck=True,
+		(OPEN_REFUND, clock.latest(now), clock.latest(now), SWEEP_LIMIT),
 	)
+	due = [name for name, *times in found if all(clock.is_past(time, now) for time in times)]
 	for name in due:
 		try_enqueue("refund", name, again=True)
 	return len(due)

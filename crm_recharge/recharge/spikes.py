@@ -1,16 +1,17 @@
 """Pausing auto-recharge when an account uses far more than is usual for it; the rule is in domain/anomaly.py."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
 from crm_recharge.credits.money import exact
-from crm_recharge.domain.anomaly import DAYS, is_spike, usual_day
-from crm_recharge.domain.money import plain
+from crm_recharge.domain import moments
+from crm_recharge.domain.anomaly import DAYS, counted_from, is_spike, usual_day
+from crm_recharge.domain.money import ZERO, plain
 
 
 def found(account, setting: dict, balance: Decimal) -> str | None:
@@ -22,21 +23,26 @@ def found(account, setting: dict, balance: Decimal) -> str | None:
 	days = [Decimal(day) for day in json.loads(account.daily_usage or "[]")]
 	if not factor or usual_day(days) is None:
 		return None
-	last = used_since(account.name, now_datetime() - timedelta(hours=24))
-	if not is_spike(last, days, factor):
+	seen = setting.get("seen_until") and datetime.fromisoformat(setting["seen_until"])
+	used = used_since(account.name, counted_from(clock.now(), seen))
+	if not is_spike(used, days, factor):
 		return None
-	return _("{0} {1} used in the last 24 hours, {2} is usual a day").format(
-		plain(last), account.currency, f"{usual_day(days):.2f}"
+	text = (
+		_("{0} {1} used since it was resumed, {2} is usual a day")
+		if seen and seen > clock.now() - timedelta(hours=24)
+		else _("{0} {1} used in the last 24 hours, {2} is usual a day")
 	)
+	return text.format(plain(used), account.currency, f"{usual_day(days):.2f}")
 
 
-def used_since(account: str, since) -> Decimal:
-	"""Usage posted since `since`, less what was reversed (the account's currency)."""
+def used_since(account: str, since: datetime) -> Decimal:
+	"""Usage posted from the moment `since` on, less what was reversed (the account's currency)."""
+	condition, values = clock.from_on("`posted_at`", since)
 	return -exact(
 		frappe.db.sql(
 			"SELECT CAST(SUM(`amount`) AS CHAR) FROM `tabCredit Ledger`"
-			" WHERE `credit_account` = %s AND `posted_at` > %s AND `entry_type` IN ('Usage', 'Reversal')",
-			(account, since),
+			f" WHERE `credit_account` = %s AND {condition} AND `entry_type` IN ('Usage', 'Reversal')",
+			(account, *values),
 		)[0][0]
 	)
 
@@ -51,14 +57,15 @@ def pause(account, because: str) -> None:
 	)
 	frappe.db.sql(
 		"UPDATE `tabAuto-Recharge Setting` SET `paused_because` = %s, `paused_at` = %s WHERE `credit_account` = %s",
-		(because, now_datetime(), account.name),
+		(because, clock.now_datetime(), account.name),
 	)
 
 
 def refresh_daily_usage() -> int:
 	"""Nightly: what each account with auto-recharge used on each of the last days. Returns how many accounts."""
 	accounts = frappe.db.sql(
-		"SELECT `name`, `creation` FROM `tabCredit Account` WHERE `auto_recharge` IS NOT NULL", as_dict=True
+		"SELECT `name`, `creation`, `time_zone` FROM `tabCredit Account` WHERE `auto_recharge` IS NOT NULL",
+		as_dict=True,
 	)
 	for account in accounts:
 		_refresh(account)
@@ -67,20 +74,31 @@ def refresh_daily_usage() -> int:
 
 
 def _refresh(account) -> None:
-	today = now_datetime().replace(hour=0, minute=0, second=0, microsecond=0)
-	start = today - timedelta(days=DAYS)
-	rows = frappe.db.sql(
-		"SELECT DATE(`posted_at`), CAST(SUM(`amount`) AS CHAR) FROM `tabCredit Ledger`"
-		" WHERE `credit_account` = %s AND `posted_at` >= %s AND `posted_at` < %s AND `entry_type` IN ('Usage', 'Reversal')"
-		" GROUP BY DATE(`posted_at`)",
-		(account.name, start, today),
-	)
-	used = {day: -exact(total) for day, total in rows}
-	first = max(start.date(), account.creation.date())
-	days = [
-		plain(used.get(first + timedelta(days=n), Decimal(0))) for n in range((today.date() - first).days)
-	]
+	zone = clock.zone_of(account.time_zone)
+	today = clock.today(account.time_zone)
+	first = max(today - timedelta(days=DAYS), moments.day_of(clock.read(account.creation), zone))
+	used = _used_by_day(account.name, first, zone)
+	days = [plain(used.get(first + timedelta(days=n), ZERO)) for n in range((today - first).days)]
 	frappe.db.sql(
 		"UPDATE `tabCredit Account` SET `daily_usage` = %s WHERE `name` = %s",
 		(json.dumps(days), account.name),
 	)
+
+
+def _used_by_day(account: str, first, zone) -> dict:
+	"""Usage by the day that a calendar in `zone` shows, from `first` on.
+
+	Summed by quarters of an hour: no zone is off by less. In the hour that comes twice the two are told apart.
+	"""
+	condition, values = clock.from_on("`posted_at`", moments.start_of_day(first, zone))
+	quarters = frappe.db.sql(
+		"SELECT MIN(`posted_at`), CAST(SUM(`amount`) AS CHAR) FROM `tabCredit Ledger`"
+		f" WHERE `credit_account` = %s AND {condition} AND `entry_type` IN ('Usage', 'Reversal')"
+		" GROUP BY DATE(`posted_at`), HOUR(`posted_at`), MINUTE(`posted_at`) DIV 15, MICROSECOND(`posted_at`) %% 2",
+		(account, *values),
+	)
+	used: dict = {}
+	for posted_at, total in quarters:
+		day = moments.day_of(clock.read(posted_at), zone)
+		used[day] = used.get(day, ZERO) - exact(total)
+	return used

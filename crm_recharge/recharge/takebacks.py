@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 
 import frappe
 from frappe import _
-from frappe.utils import convert_utc_to_system_timezone, now_datetime
 
+from crm_recharge import clock
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.credits.store import BookStore, find_entries
 from crm_recharge.domain import chain, effects, takeback
@@ -49,6 +49,7 @@ DISPUTE_COLUMNS = "`name`, `status`, `currency`, `intent`, `moves`, `heard`, " +
 	"amount", "taken", "withdrawn", "fees"
 )
 MONEY = ("amount", "taken", "withdrawn", "fees")
+TIMES = ("asked_at", "next_ask_at", "lease_until")
 STRIPE_REASON = {DUPLICATE: "duplicate", ORPHAN: "duplicate"}
 
 
@@ -139,6 +140,7 @@ def _views(view, doctype: str, columns: str, recharge: str):
 
 
 def _view(view, row):
+	clock.out_of_columns(row, *(field for field in TIMES if field in row))
 	return view(**(row | {field: exact(row[field]) for field in MONEY if field in row}))
 
 
@@ -186,9 +188,9 @@ def _drop_unknown_currency(values, field: str) -> None:
 
 def _plain(value):
 	if isinstance(value, int) and not isinstance(value, bool) and value > 10**8:
-		return convert_utc_to_system_timezone(datetime.fromtimestamp(value, timezone.utc)).replace(
-			tzinfo=None
-		)
+		return clock.stored(datetime.fromtimestamp(value, timezone.utc))
+	if clock.is_moment(value):
+		return clock.stored(value)
 	return str(value) if hasattr(value, "as_tuple") else value
 
 
@@ -362,7 +364,7 @@ def write_down(kind: str, answer, recharge: str | None, account: str | None) -> 
 
 
 def ask_refund(effect: effects.AskRefund) -> RefundAnswer:
-	if effect.until and now_datetime() > effect.until:
+	if effect.until and clock.now() > effect.until:
 		return RefundAnswer(
 			RefundOutcome.UNKNOWN, code="too_late", message="The key may no longer be remembered."
 		)

@@ -7,8 +7,8 @@ import json
 from decimal import Decimal
 
 import frappe
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import ACCOUNT_FIELDS, ACCOUNT_MONEY, lock_account
@@ -107,13 +107,14 @@ def check_now(account: str) -> str | None:
 
 def look_again() -> int:
 	"""Check accounts again whose limit has freed: usage that is refused would never ask. Returns how many."""
-	freed = frappe.db.sql(
-		"SELECT d.`credit_account` FROM `tabRecharge Decision` d JOIN `tabCredit Account` a"
+	now = clock.now()
+	capped = frappe.db.sql(
+		"SELECT d.`credit_account`, d.`frees_at` FROM `tabRecharge Decision` d JOIN `tabCredit Account` a"
 		" ON a.`name` = d.`credit_account` AND JSON_VALUE(a.`last_decision`, '$.name') = d.`name`"
 		" WHERE d.`code` = 'capped' AND d.`frees_at` <= %s LIMIT 200",
-		now_datetime(),
-		pluck=True,
+		clock.latest(now),
 	)
+	freed = [account for account, frees_at in capped if clock.is_past(frees_at, now)]
 	for account in freed:
 		frappe.db.rollback()
 		try:

@@ -1,8 +1,8 @@
 """Background jobs of this room: carrying a recharge out, and the sweeper that takes up what was left."""
 
 import frappe
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.domain import payment
 from crm_recharge.recharge import threshold
@@ -36,14 +36,14 @@ def sweep() -> int:
 	A killed worker, an emptied Redis, a time-out to be asked again: all end here. Those that were tried last
 	come last, so that some which fail each time do not keep the others out.
 	"""
-	now = now_datetime()
-	due = frappe.db.sql(
-		"SELECT `name` FROM `tabRecharge` WHERE `status` IN %s"
-		" AND (`lease_until` IS NULL OR `lease_until` < %s) AND (`next_try_at` IS NULL OR `next_try_at` <= %s)"
+	now = clock.now()
+	found = frappe.db.sql(
+		"SELECT `name`, `lease_until`, `next_try_at` FROM `tabRecharge` WHERE `status` IN %s"
+		" AND (`lease_until` IS NULL OR `lease_until` <= %s) AND (`next_try_at` IS NULL OR `next_try_at` <= %s)"
 		" ORDER BY COALESCE(`lease_until`, `creation`) LIMIT %s",
-		(payment.WORKABLE, now, now, SWEEP_LIMIT),
-		pluck=True,
+		(payment.WORKABLE, clock.latest(now), clock.latest(now), SWEEP_LIMIT),
 	)
+	due = [name for name, *times in found if all(clock.is_past(time, now) for time in times)]
 	for name in due:
 		try_enqueue("carry_out", name, again=True)
 	_expire_actions(now)
@@ -54,7 +54,7 @@ def sweep() -> int:
 def _expire_actions(now) -> None:
 	rows = frappe.get_all(
 		"Recharge",
-		{"status": payment.ACTION_REQUIRED, "next_try_at": ["<=", now]},
+		{"status": payment.ACTION_REQUIRED, "next_try_at": ["<=", clock.latest(now)]},
 		["name", "credit_account"],
 		limit=SWEEP_LIMIT,
 	)

@@ -186,7 +186,9 @@ class TestOddInput(GatewayTestCase):
 		if get:
 			return self.sessions[who].get(url, params=_as_query(arguments), timeout=120)
 		body = json.dumps(arguments).encode()
-		return self.sessions[who].post(url, data=body, headers={"Content-Type": "application/json"}, timeout=120)
+		return self.sessions[who].post(
+			url, data=body, headers={"Content-Type": "application/json"}, timeout=120
+		)
 
 	def wrong(self, response) -> str | None:
 		"""What is wrong with an answer."""

@@ -17,7 +17,7 @@ from crm_recharge.domain.money import plain
 from crm_recharge.domain.simulated import rows
 from crm_recharge.domain.simulated.world import Transaction
 
-IN_FLIGHT = (payment.QUEUED, payment.CHARGING, payment.ACTION_REQUIRED)
+IN_FLIGHT = payment.IN_FLIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,19 +224,19 @@ def view_of(transaction: Transaction, row, setting, now: datetime) -> threshold.
 		# Listed, not good: a recharge that finds no good card fails, and that is told.
 		usable_cards=len(setting.cards),
 		limits=setting.limits,
-		caps=caps_at(setting.caps, reservations(transaction, row), now.astimezone(row.zone)),
+		caps=caps_at(setting.caps, reservations(transaction, row), now, row.zone),
 		overdraft=row.overdraft_limit,
 	)
 
 
 def reservations(transaction: Transaction, account) -> list[Reservation]:
-	"""The account's automatic recharges that hold money or still may, in its own time zone."""
+	"""The account's automatic recharges that hold money or still may."""
 	found = []
 	for recharge in transaction.all(rows.Recharge, account.name):
 		if recharge.origin != payment.AUTOMATIC:
 			continue
 		if recharge.settled_at:
-			found.append(Reservation(recharge.amount, recharge.settled_at.astimezone(account.zone)))
+			found.append(Reservation(recharge.amount, recharge.settled_at))
 		elif recharge.status in IN_FLIGHT:
 			found.append(Reservation(recharge.amount))
 	return found

@@ -156,6 +156,7 @@ class Performer:
 			lease_until=row.lease_until,
 			next_try_at=row.next_try_at,
 			settled_intent=row.settled_intent,
+			zone=transaction.get(rows.CreditAccount, row.account).zone,
 		)
 
 	def _cards_of(self, row: rows.Recharge, transaction: Transaction) -> tuple[Card, ...]:

@@ -1,10 +1,11 @@
 """A spike is far above the account's own history, and above any day in it."""
 
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
 
-from crm_recharge.domain.anomaly import is_spike, usual_day
+from crm_recharge.domain.anomaly import counted_from, is_spike, usual_day
 
 FLAT = [Decimal(10)] * 28
 
@@ -31,3 +32,20 @@ def test_spike(last, days, factor, spike):
 def test_usual_day_needs_a_week():
 	assert usual_day(FLAT[:6]) is None
 	assert usual_day([Decimal(0)] * 6 + [Decimal(7)]) == 1
+
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+	("seen_until", "since"),
+	[
+		(None, NOW - 24 * HOUR),
+		(NOW - 30 * HOUR, NOW - 24 * HOUR),
+		(NOW - 2 * HOUR, NOW - 2 * HOUR),
+		(NOW, NOW),
+	],
+)
+def test_what_a_person_has_looked_at_does_not_count_again(seen_until, since):
+	assert counted_from(NOW, seen_until) == since

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -78,6 +79,51 @@ def test_days_begin_in_the_accounts_own_zone():
 	captured = Reservation(D(450), datetime(2026, 3, 15, 23, 59, tzinfo=tokyo))
 	assert one(CapLimits(amount_day=D(1000)), [captured], now).used == 0
 	assert one(CapLimits(amount_day=D(1000)), [captured], now.astimezone(timezone.utc)).used == 450
+
+
+NEW_YORK, LORD_HOWE = ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe")
+
+
+def utc(text):
+	return datetime.fromisoformat(f"{text}+00:00")
+
+
+@pytest.mark.parametrize(
+	("zone", "captured", "now", "used"),
+	[
+		# In New York summer begins on 2027-03-14 at 07:00 UTC (02:00 becomes 03:00), and ends on 2027-11-07 at 06:00.
+		(NEW_YORK, ("2027-03-14 06:50", "2027-03-14 06:55"), "2027-03-14 07:05", 2),
+		(NEW_YORK, ("2027-03-14 06:04", "2027-03-14 06:06"), "2027-03-14 07:05", 1),
+		(NEW_YORK, ("2027-11-07 04:10", "2027-11-07 05:00"), "2027-11-07 06:05", 0),
+		(NEW_YORK, ("2027-11-07 05:10", "2027-11-07 05:50"), "2027-11-07 06:05", 2),
+		# On Lord Howe Island the clock moves by half an hour: on 2027-10-02 at 15:30 UTC, and back on 2027-04-03 at 15:00.
+		(LORD_HOWE, ("2027-10-02 14:50", "2027-10-02 15:29"), "2027-10-02 15:45", 2),
+		(LORD_HOWE, ("2027-04-03 13:50", "2027-04-03 14:55"), "2027-04-03 15:20", 1),
+		(ZoneInfo("Asia/Kolkata"), ("2027-03-14 06:04", "2027-03-14 06:06"), "2027-03-14 07:05", 1),
+	],
+)
+def test_an_hour_lasts_sixty_minutes_whatever_the_clock_on_the_wall_does(zone, captured, now, used):
+	made = [Reservation(D(50), utc(at).astimezone(zone)) for at in captured]
+	cap = one(CapLimits(count_hour=9), made, utc(now).astimezone(zone))
+	assert cap.used == used
+	if used:
+		assert cap.frees_at - min(r.captured_at for r in made[-used:]).astimezone(timezone.utc) == HOUR
+
+
+def test_a_day_of_25_hours_counts_all_of_them_and_frees_at_its_end():
+	first, last = utc("2027-11-07 04:00"), utc("2027-11-08 04:59")
+	cap = caps_at(
+		CapLimits(amount_day=D(900)), [Reservation(D(5), first), Reservation(D(6), last)], last, NEW_YORK
+	)[0]
+	assert (cap.used, cap.frees_at) == (11, utc("2027-11-08 05:00"))
+	before = [Reservation(D(5), first - timedelta(seconds=1))]
+	assert caps_at(CapLimits(amount_day=D(900)), before, last, NEW_YORK)[0].used == 0
+
+
+def test_a_time_without_its_zone_is_not_counted_with():
+	for made, now in (([], datetime(2027, 3, 14)), ([Reservation(D(1), datetime(2027, 3, 14))], NOW)):
+		with pytest.raises(ValueError, match="zone"):
+			caps_at(CapLimits(count_hour=2), made, now)
 
 
 def test_all_caps_that_are_set_are_counted_in_order():

@@ -144,14 +144,51 @@ class TestDecisions(RechargeCase):
 		self.assertIn("1960", self.value("Auto-Recharge Setting", f"ARS-{account}", "paused_because"))
 		resume(account)
 		frappe.db.commit()
-		# Still the same day: the spike is still one, and pauses again until the factor is changed.
-		self.assertEqual(self.decisions(account)[-1][0], "paused")
-		setting = frappe.get_doc("Auto-Recharge Setting", {"credit_account": account})
-		setting.anomaly_factor = 0
-		setting.save()
+		# What was used until now has been looked at: it pauses nothing again.
+		self.assertEqual(self.decisions(account)[-1][0], "charged")
+		self.assertIsNone(self.value("Auto-Recharge Setting", f"ARS-{account}", "paused_because"))
+
+	def test_after_resuming_only_new_unusual_usage_pauses_and_is_told_again(self):
+		account = self.account_with(GOOD, balance=2000, anomaly_factor=5, falls_below=480, recharge_up_to=500)
+		frappe.db.set_value("Credit Account", account, "daily_usage", json.dumps(["10"] * 28))
+		frappe.db.commit()
+		self.use(account, 1960)
 		resume(account)
 		frappe.db.commit()
+		self.assertEqual(self.work(self.value("Credit Account", account, "open_recharge")), "Succeeded")
+		# Usage goes on: 25 since then is less than five usual days, 55 is more.
+		self.assertEqual(self.work(self.use(account, 25)["recharge"]), "Succeeded")
+		self.assertFalse(self.use(account, 30)["recharge_started"])
+		self.assertEqual(
+			[code for code, _ in self.decisions(account)], ["paused", "charged", "charged", "paused"]
+		)
+		self.assertIn(
+			"55 USD used since", self.value("Auto-Recharge Setting", f"ARS-{account}", "paused_because")
+		)
+		waiting = {"credit_account": account, "code": "paused"}
+		told = [decisions.tell(name) for name in frappe.get_all("Recharge Decision", waiting, pluck="name")]
+		self.assertEqual(told, [True, True])
+
+	def test_switching_on_anew_ends_a_pause_for_good_too(self):
+		account = self.account_with(GOOD, balance=2000, anomaly_factor=5)
+		frappe.db.set_value("Credit Account", account, "daily_usage", json.dumps(["10"] * 28))
+		frappe.db.commit()
+		self.use(account, 1960)
+		setting = frappe.get_doc("Auto-Recharge Setting", {"credit_account": account})
+		setting.update({"enabled": 0}).save()
+		setting.update({"enabled": 1}).save()
+		frappe.db.commit()
 		self.assertEqual(self.decisions(account)[-1][0], "charged")
+
+	def test_resuming_what_is_not_paused_hides_no_usage(self):
+		account = self.account_with(GOOD, balance=2000, anomaly_factor=5)
+		frappe.db.set_value("Credit Account", account, "daily_usage", json.dumps(["10"] * 28))
+		frappe.db.commit()
+		self.use(account, 1900)
+		resume(account)
+		frappe.db.commit()
+		self.use(account, 60)
+		self.assertEqual(self.decisions(account)[-1][0], "paused")
 
 	def test_ordinary_usage_is_no_spike(self):
 		account = self.account_with(GOOD, anomaly_factor=5)

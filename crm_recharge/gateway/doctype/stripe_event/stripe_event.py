@@ -1,8 +1,9 @@
+from datetime import timedelta
+
 import frappe
 from frappe import _
-from frappe.query_builder import Interval
-from frappe.query_builder.functions import Now
 
+from crm_recharge import clock
 from crm_recharge.doors.guard import GuardedDocument
 
 
@@ -18,7 +19,7 @@ class StripeEvent(GuardedDocument):
 		table = frappe.qb.DocType("Stripe Event")
 		frappe.db.delete(
 			table,
-			filters=(table.creation < (Now() - Interval(days=days)))
+			filters=(table.creation < clock.later(-timedelta(days=days)))
 			& (table.status.isin(["Processed", "Ignored"])),
 		)
 

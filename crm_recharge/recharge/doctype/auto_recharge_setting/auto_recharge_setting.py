@@ -2,12 +2,14 @@ import json
 
 import frappe
 from frappe import _
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
+from crm_recharge.clock import now_datetime
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import lock_account, lock_row
 from crm_recharge.domain import cards as card_rules
+from crm_recharge.domain import moments
 from crm_recharge.domain.caps import CapLimits, check_caps
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import parse, plain
@@ -63,7 +65,7 @@ class AutoRechargeSetting(GuardedDocument):
 	def check_cards(self):
 		if len(self.cards) > LONGEST_CARD_LIST:
 			frappe.throw(_("At most {0} cards can be listed.").format(LONGEST_CARD_LIST))
-		seen, usable = {}, 0
+		seen, usable, today = {}, 0, self.today()
 		for row in self.cards:
 			card = frappe.db.get_value(
 				"Recharge Card",
@@ -91,7 +93,7 @@ class AutoRechargeSetting(GuardedDocument):
 					exp_month=card.exp_month,
 					exp_year=card.exp_year,
 				),
-				now_datetime().date(),
+				today,
 			)
 			usable += reason is None
 		if self.enabled and not usable:
@@ -99,6 +101,11 @@ class AutoRechargeSetting(GuardedDocument):
 				_("Auto recharge needs at least one usable card. Add a card, or replace the expired ones."),
 				title=_("No usable card"),
 			)
+
+	def today(self):
+		"""The day it is where the account is: a card is good until the last day of its month there."""
+		zone = frappe.db.get_value("Credit Account", self.credit_account, "time_zone")
+		return moments.day_of(clock.read(now_datetime()), clock.zone_of(zone))
 
 	def check_card(self, row, card, seen: dict):
 		if not card:
@@ -141,6 +148,12 @@ class AutoRechargeSetting(GuardedDocument):
 			frappe.throw(_("Only a person can switch auto recharge on."), frappe.PermissionError)
 		self.enabled_by, self.enabled_at = frappe.session.user, now_datetime()
 		self.disabled_reason = self.disabled_at = None
+		self.end_pause()
+
+	def end_pause(self):
+		"""A person has looked at what was used until now: it does not pause again."""
+		if self.paused_because:
+			self.usage_seen_until = now_datetime()
 		self.paused_because = self.paused_at = None
 
 	def on_update(self):
@@ -159,6 +172,7 @@ class AutoRechargeSetting(GuardedDocument):
 			"cards": len(self.cards),
 			"anomaly_factor": plain(exact(self.anomaly_factor)),
 			"paused_because": self.paused_because or None,
+			"seen_until": self.usage_seen_until and clock.read(self.usage_seen_until).isoformat(),
 		} | {cap: plain(exact(self.get(f"cap_{cap}"))) for cap in SETTING_CAPS}
 		self.lock_account()
 		frappe.db.sql(
@@ -183,8 +197,9 @@ def resume(account: str) -> None:
 	takebacks.release(account)
 	if not name:
 		return
-	frappe.db.set_value("Auto-Recharge Setting", name, {"paused_because": None, "paused_at": None})
 	doc = frappe.get_doc("Auto-Recharge Setting", name)
+	doc.end_pause()
+	doc.db_set({field: doc.get(field) for field in ("paused_because", "paused_at", "usage_seen_until")})
 	doc.copy_to_account()
 	doc.add_comment("Info", _("Resumed by {0}").format(frappe.session.user))
 	check_now(account)

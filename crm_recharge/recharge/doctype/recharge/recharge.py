@@ -1,7 +1,7 @@
 import frappe
 from frappe import _
-from frappe.utils import now_datetime
 
+from crm_recharge.clock import now_datetime
 from crm_recharge.credits.errors import InvalidRequestError, for_people, messages, refuse
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import lock_row

@@ -3,6 +3,7 @@
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from crm_recharge.domain import site_clock
 from crm_recharge.domain.errors import InvalidRequest, shown
 
 
@@ -22,10 +23,10 @@ def day_in(moment: datetime, site: str, zone: str | None) -> date:
 
 
 def end_of(day: date, site: str, zone: str | None, field: str = "day") -> datetime:
-	"""The moment `day` ends in `zone`, as the clock in `site` shows it. Raises InvalidRequest bad_day beyond all
-	calendars."""
+	"""The moment `day` ends in `zone`, as the clock in `site` shows it; the hour after where it shows that hour twice
+	and the second is meant. Raises InvalidRequest bad_day beyond all calendars."""
 	try:
 		end = datetime(day.year, day.month, day.day, tzinfo=zone_of(zone or site)) + timedelta(days=1)
-		return end.astimezone(ZoneInfo(site)).replace(tzinfo=None)
+		return site_clock.not_before(end, ZoneInfo(site))
 	except OverflowError:
 		raise InvalidRequest("bad_day", field=field, value=str(day)) from None

@@ -29,6 +29,15 @@ def age(shown: datetime, now: datetime, zone: tzinfo) -> timedelta:
 	return now - moment(shown, zone, not_after=now)
 
 
+def not_before(moment: datetime, zone: tzinfo) -> datetime:
+	"""The first time on the wall, in `zone`, that is never shown before `moment`: later than it where an hour is
+	shown twice and the second is meant.
+	"""
+	shown = moment.astimezone(zone)
+	early = moment - shown.replace(fold=0).astimezone(timezone.utc)
+	return shown.replace(tzinfo=None) + early
+
+
 def latest_start(now: datetime, zone: tzinfo, ahead: timedelta) -> datetime:
 	"""The latest time on the wall at which something that is due again in a minute may be said to have begun.
 

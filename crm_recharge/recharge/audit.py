@@ -2,6 +2,7 @@
 
 import frappe
 from frappe import _
+from frappe.utils import add_to_date, now_datetime
 
 from crm_recharge.credits.proof import verify
 from crm_recharge.recharge import notices
@@ -76,7 +77,8 @@ def check_all(prove_chains: bool = True) -> list[dict]:
 
 def _broken_chains() -> list[dict]:
 	moved = frappe.db.sql(
-		"SELECT DISTINCT `credit_account` FROM `tabCredit Ledger` WHERE `posted_at` > NOW() - INTERVAL 2 DAY",
+		"SELECT DISTINCT `credit_account` FROM `tabCredit Ledger` WHERE `posted_at` > %s",
+		add_to_date(now_datetime(), days=-2),
 		pluck=True,
 	)
 	found = []

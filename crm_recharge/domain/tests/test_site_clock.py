@@ -55,6 +55,18 @@ def test_a_time_of_another_zone_is_to_come():
 	assert site_clock.age(shown, END_OF_SUMMER, NEW_YORK) < timedelta(hours=-9)
 
 
+@given(moments, moments, zones)
+def test_what_is_due_by_the_wall_is_not_due_before_its_moment(moment, now, zone):
+	due = site_clock.not_before(moment, zone)
+	if site_clock.wall(now, zone) >= due:
+		assert now >= moment
+
+
+def test_due_in_the_hour_that_is_shown_twice():
+	assert site_clock.not_before(END_OF_SUMMER, NEW_YORK) == datetime(2026, 11, 1, 2)
+	assert site_clock.not_before(END_OF_SUMMER - timedelta(hours=1), NEW_YORK) == datetime(2026, 11, 1, 1)
+
+
 @given(moments, zones)
 def test_a_start_is_no_later_than_the_clock_shows(now, zone):
 	assert site_clock.latest_start(now, zone, 2 * MINUTE) <= site_clock.wall(now, zone)

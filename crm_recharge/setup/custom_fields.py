@@ -58,7 +58,7 @@ def _bring_up_to_date(name: str, declared: dict) -> None:
 		key: value
 		for key, value in declared.items()
 		if _plain(field.get(key)) != _plain(value)
-		and (key in RELIED_ON or (key in before and _plain(field.get(key)) == _plain(before[key])))
+		and (key in RELIED_ON or _plain(field.get(key)) == _plain(before.get(key)))
 	}
 	if changed:
 		field.update(changed)

@@ -41,10 +41,10 @@ def not_before(moment: datetime, zone: tzinfo) -> datetime:
 def latest_start(now: datetime, zone: tzinfo, ahead: timedelta) -> datetime:
 	"""The latest time on the wall at which something that is due again in a minute may be said to have begun.
 
-	What has begun later than the clock shows is not due before the clock has caught up. That holds at `now`, and in
-	the time `ahead` of it, in which the clock may go back.
+	What has begun later than the clock shows is not due before the clock has caught up. Where the clock goes back in
+	the time `ahead` of `now`, that counts already: what is now is then an hour ago.
 	"""
-	return min(wall(now, zone), wall(now + ahead, zone))
+	return min(wall(now, zone), wall(now + ahead, zone) - ahead)
 
 
 def moved(shown: datetime, old: tzinfo, new: tzinfo) -> datetime:

@@ -15,7 +15,7 @@ from frappe.utils import get_system_timezone
 from crm_recharge.domain import site_clock
 
 DOCTYPE = "Scheduled Job Type"
-OURS = "crm\\_recharge.%"
+OURS = "crm_recharge."
 MAIL_QUEUE = "frappe.email.queue.flush"
 """Not ours, and every mail of ours waits for it."""
 AHEAD = timedelta(minutes=2)
@@ -33,7 +33,7 @@ def keep_due(now: datetime | None = None, zone: str | None = None) -> list[str]:
 	ahead = (
 		frappe.qb.from_(job)
 		.select(job.name, job.method)
-		.where(job.method.like(OURS) | (job.method == MAIL_QUEUE))
+		.where(job.method.like(f"{OURS}%") | (job.method == MAIL_QUEUE))
 		# What has never run counts from when it was made, as Frappe has it.
 		.where(Coalesce(job.last_execution, job.creation) > latest)
 	).run(as_dict=True)
@@ -44,5 +44,5 @@ def keep_due(now: datetime | None = None, zone: str | None = None) -> list[str]:
 
 def take_away() -> None:
 	"""Delete the jobs: until the next migration Frappe would go on starting them."""
-	for name in frappe.get_all(DOCTYPE, {"method": ["like", OURS]}, pluck="name"):
+	for name in frappe.get_all(DOCTYPE, {"method": ["like", f"{OURS}%"]}, pluck="name"):
 		frappe.delete_doc(DOCTYPE, name, force=True, ignore_permissions=True, delete_permanently=True)

@@ -103,3 +103,11 @@ def today(time_zone: str | None = None) -> date:
 def later(by: timedelta) -> datetime:
 	"""So much after now, as a column keeps it."""
 	return stored(now() + by)
+
+
+def is_recent(value, within: timedelta) -> bool:
+	"""Whether what a column keeps is less than `within` away from now. An empty one is not.
+
+	Some seconds to come are another machine's clock; hours are another time zone's, and not recent.
+	"""
+	return bool(value) and abs(now() - read(value)) < within

@@ -12,9 +12,12 @@ app_email = "maintainers@example.com"
 app_license = "gpl-3.0"
 required_apps = ["erpnext"]
 
+before_install = "crm_recharge.install.before_install"
 after_install = "crm_recharge.install.after_install"
+before_migrate = "crm_recharge.install.before_migrate"
 after_migrate = "crm_recharge.install.after_migrate"
 before_uninstall = "crm_recharge.uninstall.before_uninstall"
+after_uninstall = "crm_recharge.uninstall.after_uninstall"
 
 # What the desk's forms and lists share.
 _SHARED = ["public/js/desk.js"]
@@ -126,6 +129,7 @@ doc_events = {
 	},
 	"Contact": {"on_trash": "crm_recharge.reorder.privacy.erasing.on_contact_trash"},
 	"Reorder Preference": {"on_update": "crm_recharge.reorder.privacy.erasing.on_preference"},
+	"System Settings": {"on_update": "crm_recharge.setup.time_zone.on_system_settings"},
 	"Personal Data Deletion Request": {
 		"on_update": "crm_recharge.reorder.privacy.requests.on_deletion_request"
 	},
@@ -154,10 +158,13 @@ setup_wizard_complete = "crm_recharge.accounting.setup.setup_all_companies"
 # What this app itself announces: usage that was refused for lack of credits (account, amount).
 usage_refused = ["crm_recharge.recharge.threshold.on_refused_usage"]
 
-# What happens with time. Each is a sweeper: it finds in the database what is due.
+# What happens with time. Each is a sweeper: it finds in the database what is due. Frappe names a job by the last two
+# words of its path and knows one job of a name: these must differ.
 scheduler_events = {
 	"cron": {
 		"* * * * *": [
+			# Where the clock goes back, the others go on.
+			"crm_recharge.setup.jobs.keep_due",
 			"crm_recharge.recharge.worker.sweep",
 			"crm_recharge.recharge.events.sweep",
 			"crm_recharge.recharge.decisions.sweep",
@@ -167,8 +174,8 @@ scheduler_events = {
 		],
 		"*/3 * * * *": [
 			"crm_recharge.accounting.sweep.sweep",
-			"crm_recharge.accounting.refunds.sweep",
-			"crm_recharge.accounting.disputes.sweep",
+			"crm_recharge.accounting.refunds.sweep_refunds",
+			"crm_recharge.accounting.disputes.sweep_disputes",
 		],
 		# Within Stripe's 24 hours in which a key can be asked again.
 		"17 * * * *": ["crm_recharge.recharge.reconcile.reconcile_recent"],
@@ -196,15 +203,11 @@ scheduler_events = {
 	],
 }
 
-# The customer's page. Who owns no account is told so there; no role makes an owner.
+# The customer's pages. Who is nobody's person is told so there; no role makes one. Without a role here, too, the one
+# that people choose in Portal Settings stays at a migration.
 standard_portal_menu_items = [
 	{"title": "Credits", "route": "/credits", "reference_doctype": "Credit Account"},
-	{
-		"title": "My Reorders",
-		"route": "/reorders",
-		"reference_doctype": "Reorder Preference",
-		"role": "Customer",
-	},
+	{"title": "My Reorders", "route": "/reorders", "reference_doctype": "Reorder Preference"},
 ]
 
 # Days after which Frappe's log settings clear what is done with.
@@ -218,55 +221,5 @@ user_data_fields = [
 		"doctype": "Reorder Message",
 		"filter_by": "email",
 		"redact_fields": ["customer_name", "email", "subject"],
-	},
-]
-
-# Own masters, kept in fixtures/.
-fixtures = [
-	{
-		"dt": "Role",
-		"filters": [
-			[
-				"name",
-				"in",
-				[
-					"Credit Manager",
-					"Credit User",
-					"Credit API",
-					"Reorder Manager",
-					"Reorder User",
-					"Reorder API",
-				],
-			]
-		],
-	},
-	{
-		"dt": "Email Template",
-		"filters": [
-			[
-				"name",
-				"in",
-				[
-					"Auto-Recharge Failed",
-					"Recharge Needs Confirmation",
-					"Payment Gateway Error",
-					"Payment Captured Twice",
-					"Auto-Recharge Stopped",
-					"Credits Refunded",
-					"Refund Came Back",
-					"Recharge Credit Note",
-					"Refund Failed",
-					"Refund Undecided",
-					"Refunded at the Payment Gateway",
-					"Payment Disputed",
-					"Payment Disputed: Answer It",
-					"Payment Questioned by the Bank",
-					"Dispute Won",
-					"Dispute Lost",
-					"Early Fraud Warning",
-					"Reorder Reminder",
-				],
-			]
-		],
 	},
 ]

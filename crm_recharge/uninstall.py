@@ -1,18 +1,19 @@
 """What the app takes away when it leaves a site: the mirror image of `install.py`.
 
-The books stay: invoices, payments, accounts, the item and the mode of payment belong to the company.
+Frappe itself deletes what belongs to the app's modules: DocTypes with their records and permissions, workspaces,
+cards, charts, reports, print formats. Here goes what lies in other apps' tables. The books stay: invoices, payments,
+accounts, the item and the mode of payment belong to the company. So do the counters of names: a payment at Stripe
+that says CA-00001 must not meet another account of that name.
 """
 
 import frappe
 from frappe import _
 from frappe.query_builder.functions import Cast
 
-from crm_recharge.accounting.custom_fields import delete_custom_fields
-from crm_recharge.accounting.mailing import TEMPLATE
+from crm_recharge import install
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
-from crm_recharge.reorder import setup as reorder
-from crm_recharge.reorder.answers import fields as answer_fields
+from crm_recharge.setup import custom_fields, jobs, roles, templates, traces
 
 DISCARD = "crm_recharge_discard_balances"
 
@@ -20,11 +21,18 @@ DISCARD = "crm_recharge_discard_balances"
 def before_uninstall() -> None:
 	"""Refuse while customers hold credits; then delete what lies in other apps' tables."""
 	refuse_while_credits_are_held()
-	delete_custom_fields()
-	reorder.before_uninstall()
-	answer_fields.delete_custom_fields()
-	if frappe.db.exists("Email Template", TEMPLATE):
-		frappe.delete_doc("Email Template", TEMPLATE, ignore_permissions=True, force=True)
+	custom_fields.take_away(install.custom_fields())
+	templates.take_away()
+	jobs.take_away()
+	traces.take_away()
+
+
+def after_uninstall() -> None:
+	"""The DocTypes are gone: what names a role of the app now is the site's own."""
+	roles.take_away()
+	traces.forget()
+	# Frappe has committed before, and does not again.
+	frappe.db.commit()
 
 
 def refuse_while_credits_are_held() -> None:

@@ -1,7 +1,4 @@
-"""Fields this app adds to ERPNext's documents: made at install, deleted at uninstall, from one dict."""
-
-import frappe
-from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
+"""What this room adds to ERPNext's documents; `crm_recharge.install` makes it, `crm_recharge.uninstall` deletes it."""
 
 RECHARGE = "crm_recharge"
 """The field that ties a Sales Invoice or a Payment Entry to its Recharge."""
@@ -35,18 +32,3 @@ CUSTOM_FIELDS = {
 	"Payment Entry": [_link(RECHARGE, "Recharge", "remarks"), _link(REFUND, "Recharge Refund", RECHARGE)],
 	"Journal Entry": [_link(DISPUTE, "Recharge Dispute", "user_remark")],
 }
-
-
-def make_custom_fields() -> None:
-	"""Create or update the fields; safe to run again."""
-	create_custom_fields(CUSTOM_FIELDS, ignore_validate=True)
-
-
-def delete_custom_fields() -> None:
-	"""Take the fields away. Their columns stay in the tables, as Frappe always leaves them."""
-	for doctype, fields in CUSTOM_FIELDS.items():
-		for field in fields:
-			name = frappe.db.get_value("Custom Field", {"dt": doctype, "fieldname": field["fieldname"]})
-			if name:
-				frappe.delete_doc("Custom Field", name, ignore_permissions=True, force=True)
-		frappe.clear_cache(doctype=doctype)

@@ -44,7 +44,7 @@ def retry(name: str) -> str:
 	return takeback_rows.retry(DOCTYPE, name, JOB)
 
 
-def sweep() -> int:
+def sweep_disputes() -> int:
 	"""Queue what is due: disputes to be booked, and lost ones whose debt has been paid since. Returns how many."""
 	paid_since = frappe.db.sql(
 		"SELECT d.`name` FROM `tabRecharge Dispute` d JOIN `tabCredit Account` a ON a.`name` = d.`credit_account`"

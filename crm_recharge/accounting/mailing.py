@@ -25,6 +25,7 @@ from frappe.utils import (
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.rows import DONE, explain, log_failure, next_try, read
 from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.setup import templates
 
 TEMPLATE = "Recharge Invoice"
 
@@ -32,23 +33,6 @@ PRINT_FORMAT = "Recharge Invoice"
 
 TRIES = 8
 """Some three days. After that it waits for a person: an address that is missing stays missing."""
-
-SUBJECT = "Invoice {{ invoice.name }}: {{ amount }} of credits"
-BODY = """<p>Hello {{ customer_name }},</p>
-<p>thank you. We have received {{ amount }} on {{ date }} and added it to your credits.
-The invoice {{ invoice.name }} is attached; it is paid, there is nothing left to do.</p>
-<p>Payment reference: {{ recharge.settled_intent }}</p>
-<p>{{ company }}</p>
-"""
-
-
-def make_email_template() -> None:
-	"""Create the template if there is none; a changed one stays as it is."""
-	if frappe.db.exists("Email Template", TEMPLATE):
-		return
-	template = frappe.new_doc("Email Template")
-	template.update({"name": TEMPLATE, "subject": SUBJECT, "use_html": 1, "response_html": BODY})
-	template.insert(ignore_permissions=True)
 
 
 def mail_invoice(recharge: str) -> bool:
@@ -235,10 +219,9 @@ def _customers_own(customer: str) -> list[str]:
 
 
 def _render(row, invoice) -> tuple[str, str]:
-	if not frappe.db.exists("Email Template", TEMPLATE):
-		make_email_template()
-		frappe.db.commit()
-	template = frappe.get_doc("Email Template", TEMPLATE)
+	template = templates.get(TEMPLATE)
+	# One that was missing is there from now on.
+	frappe.db.commit()
 	context = {
 		"invoice": invoice.as_dict(),
 		"recharge": row,

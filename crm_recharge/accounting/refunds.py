@@ -21,6 +21,7 @@ from crm_recharge.credits.money import exact
 from crm_recharge.domain import takeback
 from crm_recharge.domain.money import plain
 from crm_recharge.door import door
+from crm_recharge.setup import templates
 
 DOCTYPE = "Recharge Refund"
 JOB = "account_for_refund"
@@ -46,7 +47,7 @@ def retry(name: str) -> str:
 	return takeback_rows.retry(DOCTYPE, name, JOB)
 
 
-def sweep() -> int:
+def sweep_refunds() -> int:
 	"""Queue what is due: documents, and credit notes that are not mailed yet. Returns how many."""
 	names = takeback_rows.due(DOCTYPE)
 	# In SQL: get_all would take a mail without a due time for one that is long due.
@@ -304,7 +305,9 @@ def _mail(name: str) -> bool:
 		return False
 	note = frappe.get_doc("Sales Invoice", row.credit_note)
 	recipients = mailing.recipients_or_refuse(row)
-	template = frappe.get_cached_doc("Email Template", TEMPLATE)
+	template = templates.get(TEMPLATE)
+	# One that was missing is there from now on.
+	frappe.db.commit()
 	context = {
 		"invoice": note,
 		"refund": row,

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import frappe
 from frappe import _
 
-from crm_recharge.accounting.custom_fields import make_custom_fields
 from crm_recharge.accounting.errors import AccountingError
-from crm_recharge.accounting.mailing import make_email_template
 from crm_recharge.door import door
 
 SETTINGS = "CRM Recharge Settings"
@@ -180,15 +178,13 @@ def on_company_rename(doc, method=None, old=None, new=None, merge=False) -> None
 
 
 def after_install() -> None:
-	"""Fields, index, mail template and companies; what is not there yet is made when it appears."""
+	"""Index and companies; what is not there yet is made when it appears."""
 	after_migrate()
-	make_email_template()
 	setup_all_companies()
 
 
 def after_migrate() -> None:
-	"""Bring the custom fields up to date; companies and templates stay as people left them."""
-	make_custom_fields()
+	"""Companies stay as people left them."""
 	# What the sweeper reads by; it belongs to this room, so it is not in the DocType's own on_doctype_update.
 	frappe.db.add_index("Recharge", ["accounting_status", "accounting_next_try_at"])
 

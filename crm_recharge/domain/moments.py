@@ -58,6 +58,20 @@ def earliest_wall(moment: datetime, zone: tzinfo) -> datetime:
 	return wall - repeat if repeat > NOTHING and wall.microsecond % 2 == 0 else wall
 
 
+def latest_start(now: datetime, zone: tzinfo, ahead: timedelta) -> datetime:
+	"""The latest time on the wall at which something that is due again in a minute may be said to have begun.
+
+	What has begun later than the clock shows is not due before the clock has caught up. Where the clock goes back in
+	the time `ahead` of `now`, that counts already: what is now is then an hour ago.
+	"""
+	return min(to_wall(now, zone), to_wall(now + ahead, zone) - ahead)
+
+
+def moved(wall: datetime, old: tzinfo, new: tzinfo) -> datetime:
+	"""What a table of a site in `new` keeps for the moment that one in `old` kept as `wall`."""
+	return to_wall(from_wall(wall, old), new)
+
+
 def repeated_stretch(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime] | None:
 	"""Beginning and end of the stretch of naive times around `wall` that comes twice; None when it does not."""
 	if repeat_of(wall, zone) <= NOTHING:

@@ -12,6 +12,7 @@ from crm_recharge.credits.contention import is_contention
 from crm_recharge.credits.doctype.credit_account.credit_account import addresses_in
 from crm_recharge.recharge.links import confirm_link
 from crm_recharge.recharge.reasons import sentence
+from crm_recharge.setup import templates
 
 TEMPLATES = {
 	"all_cards_failed": "Auto-Recharge Failed",
@@ -62,7 +63,7 @@ def _render(template: str, context: dict) -> tuple[str, str]:
 	"""Subject and message by an Email Template; a template that is broken or gone is told instead of failing."""
 
 	def render():
-		doc = frappe.get_cached_doc("Email Template", template)
+		doc = templates.get(template)
 		formatted = doc.get_formatted_email(context)
 		return formatted["subject"], formatted["message"]
 

@@ -2,27 +2,22 @@
 
 import frappe
 
-from crm_recharge.reorder.consent import checkbox
-from crm_recharge.reorder.learning import fields, history
-from crm_recharge.reorder.privacy import fields as privacy_fields
+from crm_recharge.reorder.consent import checkbox, preferences
+from crm_recharge.reorder.learning import history
 
 SETTINGS = "Reorder Settings"
 
 
 def after_install() -> None:
-	"""Defaults of the settings, then the fields that show the consent's wording and the next purchase.
-
-	Where there are invoices already, reading them begins.
-	"""
+	"""Defaults of the settings; and where there are invoices already, reading them begins. Fields are there by now."""
 	keep_defaults()
-	checkbox.make_custom_fields()
-	fields.make_custom_fields()
-	privacy_fields.make_custom_fields()
+	# Not a person's to edit: what is kept as agreed to is what was shown.
+	checkbox.show_wording(preferences.wording())
 	history.begin_once()
 
 
 def after_migrate() -> None:
-	"""As at install: a later version may have new settings and fields."""
+	"""As at install: a later version may have new settings."""
 	after_install()
 
 
@@ -41,14 +36,3 @@ def keep_defaults() -> None:
 		if field.fieldname not in stored or by_installer:
 			frappe.db.set_single_value(SETTINGS, field.fieldname, field.default)
 	frappe.clear_document_cache(SETTINGS, SETTINGS)
-
-
-def before_uninstall() -> None:
-	"""Take the fields away from other apps' documents, and this room's template."""
-	from crm_recharge.reorder.sending.message import TEMPLATE
-
-	checkbox.delete_custom_fields()
-	fields.delete_custom_fields()
-	privacy_fields.delete_custom_fields()
-	if frappe.db.exists("Email Template", TEMPLATE):
-		frappe.delete_doc("Email Template", TEMPLATE, ignore_permissions=True, force=True)

@@ -13,6 +13,7 @@ APP=crm_recharge
 TEST_SITE=crm-recharge-test.localhost
 DEMO_SITE=crm-recharge-demo.localhost
 BENCHMARK_SITE=crm-recharge-bench.localhost
+TRIAL_SITE=crm-recharge-uninstall.localhost
 
 FRAPPE_REPO="${FRAPPE_REPO:-https://github.com/frappe/frappe}"
 ERPNEXT_REPO="${ERPNEXT_REPO:-https://github.com/frappe/erpnext}"

@@ -146,7 +146,7 @@ class TestDisputes(BooksTestCase):
 	def swept(self) -> list[str]:
 		frappe.db.rollback()
 		with patch("crm_recharge.accounting.takeback_rows.try_enqueue", return_value=True) as enqueue:
-			disputes.sweep()
+			disputes.sweep_disputes()
 		return [call.args[1] for call in enqueue.call_args_list]
 
 	def test_two_lost_ones_never_write_off_the_same_debt(self):

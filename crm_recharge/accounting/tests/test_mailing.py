@@ -17,6 +17,7 @@ from crm_recharge.accounting.tests.books import (
 	new_customer,
 	settled_recharge,
 )
+from crm_recharge.setup import templates
 
 PIXEL = base64.b64decode(
 	"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -99,7 +100,7 @@ class TestMailing(BooksTestCase):
 		before = frappe.db.get_value("Email Template", mailing.TEMPLATE, "subject")
 		self.assertTrue(before)
 		self.change("Email Template", mailing.TEMPLATE, subject="Thanks, {{ customer_name }}")
-		mailing.make_email_template()
+		templates.make()
 		recharge = settled_recharge(account(account_owner=self.owner), "10")
 		posting.account_for(recharge)
 		message = email.message_from_string(

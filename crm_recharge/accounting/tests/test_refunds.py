@@ -219,7 +219,7 @@ class TestWaiting(RefundBooksCase):
 	def swept(self) -> list[str]:
 		frappe.db.rollback()
 		with patch("crm_recharge.accounting.takeback_rows.try_enqueue", return_value=True) as enqueue:
-			refunds.sweep()
+			refunds.sweep_refunds()
 		return [call.args[1] for call in enqueue.call_args_list]
 
 	def test_nothing_where_recharges_are_not_invoiced(self):

@@ -11,6 +11,8 @@ APP = Path(__file__).resolve().parents[2]
 # A room imports from its own level and below. What ties rooms together (hooks, install) has no level.
 LEVELS = {
 	"domain": 0,
+	# What it puts on a site is told to it.
+	"setup": 0,
 	"doors": 1,
 	"gateway": 2,
 	"credits": 2,

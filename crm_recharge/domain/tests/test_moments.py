@@ -108,3 +108,33 @@ def test_a_zone_that_is_none_is_refused(name):
 	with pytest.raises(InvalidRequest) as refused:
 		zone_named(name)
 	assert refused.value.code == "unknown_time_zone"
+
+
+# Summer ends in New York on 1 November 2026 at 06:00 UTC: 02:00 becomes 01:00.
+END_OF_SUMMER = datetime(2026, 11, 1, 6, tzinfo=UTC)
+NEW_YORK, KOLKATA = ZoneInfo("America/New_York"), ZoneInfo("Asia/Kolkata")
+MINUTE = timedelta(minutes=1)
+
+
+@given(any_time, zones)
+def test_a_start_is_no_later_than_the_clock_shows(now, zone):
+	assert moments.latest_start(now, zone, 2 * MINUTE) <= moments.to_wall(now, zone)
+
+
+def test_a_start_just_before_the_clock_goes_back_is_of_the_hour_to_come():
+	latest = moments.latest_start(END_OF_SUMMER - MINUTE, NEW_YORK, 2 * MINUTE)
+	assert latest.replace(microsecond=0) == datetime(2026, 11, 1, 0, 59)
+	early = END_OF_SUMMER - 5 * MINUTE
+	assert moments.latest_start(early, NEW_YORK, 2 * MINUTE) == moments.to_wall(early, NEW_YORK)
+
+
+@given(any_time, zones, zones)
+def test_a_time_moved_to_another_zone_is_the_same_moment(moment, old, new):
+	moved = moments.moved(moments.to_wall(moment, old), old, new)
+	assert abs(moments.from_wall(moved, new) - moment) <= 2 * TINY
+
+
+def test_a_time_moved_west_is_earlier_on_the_wall():
+	shown = datetime(2026, 7, 1, 12)
+	assert moments.moved(shown, KOLKATA, NEW_YORK) == datetime(2026, 7, 1, 2, 30)
+	assert moments.moved(datetime(2026, 7, 1, 2, 30), NEW_YORK, KOLKATA) == shown

@@ -529,8 +529,8 @@ class TestWiring(TakebackCase):
 			"crm_recharge.recharge.refunds.sweep",
 			"crm_recharge.recharge.catch_up.catch_up",
 			"crm_recharge.recharge.catch_up.follow_open_disputes",
-			"crm_recharge.accounting.refunds.sweep",
-			"crm_recharge.accounting.disputes.sweep",
+			"crm_recharge.accounting.refunds.sweep_refunds",
+			"crm_recharge.accounting.disputes.sweep_disputes",
 		):
 			self.assertIn(name, names)
 			frappe.get_attr(name)

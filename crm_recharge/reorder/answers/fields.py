@@ -1,7 +1,4 @@
-"""What this room adds to ERPNext's documents. Made at install and at every migration, deleted at uninstall."""
-
-import frappe
-from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
+"""What this room adds to ERPNext's documents; `crm_recharge.install` makes it, `crm_recharge.uninstall` deletes it."""
 
 KEY = "crm_recharge_reorder_key"
 """On Quotation and Sales Order: which request made it. Unique, so that no request makes two."""
@@ -42,18 +39,3 @@ CUSTOM_FIELDS = {
 		_hidden(REMINDED, "Reorder Reminder Row", "invoice", search_index=1),
 	],
 }
-
-
-def make_custom_fields() -> None:
-	"""Create or update the fields; safe to run again."""
-	create_custom_fields(CUSTOM_FIELDS, ignore_validate=True)
-
-
-def delete_custom_fields() -> None:
-	"""Take the fields away. Their columns stay in the tables, as Frappe always leaves them."""
-	for doctype, fields in CUSTOM_FIELDS.items():
-		for field in fields:
-			name = frappe.db.get_value("Custom Field", {"dt": doctype, "fieldname": field["fieldname"]})
-			if name:
-				frappe.delete_doc("Custom Field", name, ignore_permissions=True, force=True)
-		frappe.clear_cache(doctype=doctype)

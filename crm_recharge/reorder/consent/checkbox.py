@@ -2,7 +2,6 @@
 
 import frappe
 from frappe import _
-from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 from frappe.utils import cint, get_link_to_form
 
 from crm_recharge.credits.contention import is_contention
@@ -18,7 +17,8 @@ AFTER = {
 }
 
 
-def _fields() -> dict[str, list[dict]]:
+def fields() -> dict[str, list[dict]]:
+	"""What this room adds to other apps' documents; `crm_recharge.install` makes it."""
 	box = {
 		"fieldname": REMIND_ME,
 		"label": "Remind me when it's time to reorder",
@@ -43,20 +43,6 @@ def _fields() -> dict[str, list[dict]]:
 		**{doctype: [{**box, "insert_after": after}] for doctype, after in AFTER.items()},
 		"Item Group": [sensitive],
 	}
-
-
-def make_custom_fields() -> None:
-	"""Create or update the fields; safe to run again."""
-	create_custom_fields(_fields(), ignore_validate=True)
-
-
-def delete_custom_fields() -> None:
-	"""Take the fields away. Their columns stay in the tables, as Frappe always leaves them."""
-	for doctype, fields in _fields().items():
-		for field in fields:
-			if name := frappe.db.get_value("Custom Field", {"dt": doctype, "fieldname": field["fieldname"]}):
-				frappe.delete_doc("Custom Field", name, ignore_permissions=True, force=True)
-		frappe.clear_cache(doctype=doctype)
 
 
 def show_wording(wording: str) -> None:

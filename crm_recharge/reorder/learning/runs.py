@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import frappe
 from frappe import _
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
+from crm_recharge.clock import now_datetime
 from crm_recharge.doors.guard import by_machine
 
 RUN = "Reorder Run"
@@ -124,17 +125,18 @@ def running(kind: str) -> str | None:
 	return frappe.db.get_value(RUN, {"kind": kind, "status": RUNNING}, "name", order_by="creation desc")
 
 
-def is_alive(name: str) -> bool:
-	"""Whether the run's heart has beaten lately."""
-	at = frappe.db.get_value(RUN, name, "heartbeat_at")
-	return bool(at and at > now_datetime() - DEAD_AFTER)
+def is_alive(name: str, within: timedelta = DEAD_AFTER) -> bool:
+	"""Whether the run's heart has beaten `within` that time."""
+	return clock.is_recent(frappe.db.get_value(RUN, name, "heartbeat_at"), within)
+
+
+def under_way(kind: str) -> list[str]:
+	"""The runs of `kind` that have not ended, alive or not."""
+	return frappe.get_all(RUN, {"kind": kind, "status": RUNNING}, pluck="name")
 
 
 def bury(kind: str) -> None:
 	"""End runs of `kind` whose worker is gone, and commit."""
-	for name in frappe.get_all(
-		RUN,
-		{"kind": kind, "status": RUNNING, "heartbeat_at": ["<", now_datetime() - DEAD_AFTER]},
-		pluck="name",
-	):
-		Run(name).fail(_("Interrupted: its worker is gone. The next run does what was left."))
+	for name in under_way(kind):
+		if not is_alive(name):
+			Run(name).fail(_("Interrupted: its worker is gone. The next run does what was left."))

@@ -1,7 +1,6 @@
-"""The mark on Customer that its purchases are not learned: made at install, deleted at uninstall."""
+"""The mark on Customer that its purchases are not learned; `crm_recharge.install` makes it."""
 
 import frappe
-from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 
 NOT_LEARNED = "crm_recharge_not_learned"
 
@@ -21,21 +20,6 @@ CUSTOM_FIELDS = {
 		}
 	]
 }
-
-
-def make_custom_fields() -> None:
-	"""Create or update the fields; safe to run again."""
-	create_custom_fields(CUSTOM_FIELDS, ignore_validate=True)
-
-
-def delete_custom_fields() -> None:
-	"""Take the fields away. Their columns stay in the table, as Frappe always leaves them."""
-	for doctype, fields in CUSTOM_FIELDS.items():
-		for field in fields:
-			name = frappe.db.get_value("Custom Field", {"dt": doctype, "fieldname": field["fieldname"]})
-			if name:
-				frappe.delete_doc("Custom Field", name, ignore_permissions=True, force=True)
-		frappe.clear_cache(doctype=doctype)
 
 
 def is_not_learned(customer: str) -> bool:

@@ -19,6 +19,7 @@ from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder.consent.checkbox import SENSITIVE
+from crm_recharge.setup import templates
 
 TEMPLATE = "Reorder Reminder"
 ENVELOPE = "reorder_reminder"
@@ -248,7 +249,7 @@ def render(template: str, context: dict, neutral_subject: str) -> tuple[str, str
 	What the context holds is escaped for the body: names of items and people are text, never markup.
 	"""
 	try:
-		document = frappe.get_cached_doc("Email Template", template)
+		document = templates.get(template)
 		subject = neutral_subject
 		if not context["sensitive"]:
 			# Text goes in, text comes out; nothing in a subject is markup.

@@ -20,6 +20,7 @@ from frappe.utils import cint, flt, get_time, getdate, now_datetime
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.domain.reorder.due import allowed_at
 from crm_recharge.doors.guard import by_machine
+from crm_recharge.reorder.learning import runs
 from crm_recharge.reorder.rules import BOTH, EMAIL, SALES_TEAM
 from crm_recharge.reorder.sending import check, follow, message, offer, reasons
 
@@ -27,8 +28,8 @@ HOURLY = "hourly"
 PAGE = 200
 BUDGET = 1200
 """Seconds a run may take; what is left goes on with the next hour, from where this one stopped."""
-SILENT = 1800
-"""Seconds without a heartbeat after which a run counts as dead."""
+SILENT = timedelta(minutes=30)
+"""Without a heartbeat for that long a run counts as dead."""
 MOST_PROBLEMS = 200
 RESTING = ("already_reminded", "stopped")
 """Nothing but a purchase or a wish changes these, and then the day is worked out anew."""
@@ -72,12 +73,7 @@ def _minute(value) -> int:
 
 
 def _somebody_else_runs() -> bool:
-	alive = now_datetime() - timedelta(seconds=SILENT)
-	return bool(
-		frappe.db.exists(
-			"Reorder Run", {"kind": "Sending", "status": "Running", "heartbeat_at": [">", alive]}
-		)
-	)
+	return any(runs.is_alive(name, SILENT) for name in runs.under_way("Sending"))
 
 
 def send_all() -> str:
@@ -247,16 +243,9 @@ class _Progress:
 
 def _where_the_last_one_stopped() -> str:
 	"""The customer after whom the last run stopped for time, or died. Runs that died are marked as failed."""
-	dead = frappe.get_all(
-		"Reorder Run",
-		{
-			"kind": "Sending",
-			"status": "Running",
-			"heartbeat_at": ["<=", now_datetime() - timedelta(seconds=SILENT)],
-		},
-		pluck="name",
-	)
-	for name in dead:
+	for name in runs.under_way("Sending"):
+		if runs.is_alive(name, SILENT):
+			continue
 		frappe.db.set_value(
 			"Reorder Run",
 			name,

@@ -15,7 +15,7 @@ class StripeEvent(GuardedDocument):
 
 	@staticmethod
 	def clear_old_logs(days: int = 90):
-		"""Called by Frappe's log settings: drop what is done with and older than `days`."""
+		"""Called by Frappe's log settings: drop what is done with and older than `days`, by the site's clock."""
 		table = frappe.qb.DocType("Stripe Event")
 		frappe.db.delete(
 			table,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import frappe
@@ -83,7 +84,7 @@ class TestJobs(BenchTestCase):
 			moment += MINUTE
 		for method in (SWEEP, look):
 			swept = sorted(at for name, at in ran if name == method)
-			longest = max(b - a for a, b in zip(swept, swept[1:], strict=False))
+			longest = max(b - a for a, b in pairwise(swept))
 			# It may miss the minute of the change itself.
 			self.assertLessEqual(longest, 2 * MINUTE, method)
 

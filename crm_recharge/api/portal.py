@@ -20,6 +20,7 @@ from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, field
 from crm_recharge.domain.money import exponent, plain
 from crm_recharge.door import door
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
+from crm_recharge.people.named import owns
 from crm_recharge.recharge import by_hand
 from crm_recharge.recharge import cards as card_room
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import DEFAULTS, resume
@@ -36,12 +37,9 @@ def _owned(account: str, doctype: str = "Credit Account", ptype: str = "read") -
 
 	Raises frappe.PermissionError (403), also for an account that does not exist: others learn nothing.
 	"""
-	user = frappe.session.user
-	if user != "Guest" and account:
-		# The name as it is stored: the database takes capital and small letters for the same.
-		name = frappe.db.get_value("Credit Account", {"name": account, "account_owner": user})
-		if name:
-			return name
+	# The name as it is stored: the database takes capital and small letters for the same.
+	if name := owns(frappe.session.user, account):
+		return name
 	name = frappe.db.get_value("Credit Account", {"name": account or ""})
 	if not name or not frappe.has_permission(doctype, ptype):
 		_refuse()

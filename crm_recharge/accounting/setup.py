@@ -14,6 +14,7 @@ from frappe import _
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.door import door
 from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.sight import check_company
 
 SETTINGS = "CRM Recharge Settings"
 ROW = "CRM Recharge Company"
@@ -124,6 +125,8 @@ def _row(company: str):
 def set_up_company(company: str) -> dict:
 	"""Set up `company` on a person's request. Returns the settings row. For the roles in ROLES."""
 	frappe.only_for(ROLES)
+	if frappe.db.exists("Company", company):
+		check_company(company)
 	setup_company(company)
 	return _row(company).as_dict()
 

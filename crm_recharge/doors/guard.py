@@ -133,7 +133,7 @@ class GuardedDocument(Document):
 					row.set("__islocal", True)
 
 	def refuse_links_of_others(self) -> None:
-		"""Raise PermissionError where it links to a card, recharge … of another account; says nothing of that one."""
+		"""Raise ValidationError where it links to a card, recharge … of another account; tells nothing of that one."""
 		anchor = records.anchor(self.doctype)
 		if not anchor or anchor[0] != records.ACCOUNT:
 			return
@@ -150,7 +150,6 @@ class GuardedDocument(Document):
 						_("{0} {1} belongs to another account. Choose one of {2}.").format(
 							_(doc.meta.get_label(field)), escape_html(str(linked)), escape_html(str(account))
 						),
-						frappe.PermissionError,
 						title=_("Of another account"),
 					)
 

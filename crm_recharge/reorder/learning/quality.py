@@ -5,6 +5,7 @@ from frappe import _
 from frappe.utils import cint, flt
 
 from crm_recharge.domain.reorder.netting import EARLIEST
+from crm_recharge.doors.sight import customers
 from crm_recharge.people import vouching
 from crm_recharge.reorder.learning.purchases import INVOICES, as_date, own_items, today
 
@@ -48,11 +49,12 @@ def problems(filters: dict | None = None) -> list[dict]:
 
 
 class _Scope:
-	"""The filters as SQL over an invoice `inv` and its row `row_`."""
+	"""The filters, and what the reader may see, as SQL over an invoice `inv` and its row `row_`."""
 
 	def __init__(self, filters):
 		self.filters = filters
 		self.limit = cint(filters.get("limit")) or LIMIT
+		self.seen = customers().replace("%", "%%")
 		self.values = {
 			**{key: filters.get(key) for key in ("customer", "item_code", "company", "from_date", "to_date")},
 			"limit": self.limit,
@@ -68,6 +70,8 @@ class _Scope:
 			if self.filters.get(key):
 				operator = {"from_date": ">=", "to_date": "<="}.get(key, "=")
 				found.append(f"{column} {operator} %({key})s")
+		if "customer" in columns and self.seen:
+			found.append(f"{columns['customer']} IN (SELECT `name` FROM `tabCustomer` WHERE {self.seen})")
 		return "".join(f" AND {condition}" for condition in found)
 
 	def invoices(self, row: bool = True) -> str:

@@ -110,9 +110,15 @@ doc_events = {
 	},
 	"POS Invoice": {"on_submit": _PURCHASED, "on_cancel": _UNDONE},
 	"Customer": {
-		"on_update": "crm_recharge.reorder.learning.purchases.on_customer_update",
+		"on_update": [
+			"crm_recharge.reorder.learning.purchases.on_customer_update",
+			"crm_recharge.people.vouching.on_customer_update",
+		],
 		"before_rename": "crm_recharge.reorder.learning.renames.before_rename",
-		"after_rename": "crm_recharge.reorder.learning.renames.after_rename",
+		"after_rename": [
+			"crm_recharge.reorder.learning.renames.after_rename",
+			"crm_recharge.people.vouching.after_customer_rename",
+		],
 		"on_trash": "crm_recharge.reorder.learning.renames.on_trash",
 	},
 	"Item": {
@@ -128,6 +134,8 @@ doc_events = {
 		"before_submit": "crm_recharge.reorder.sending.offer.keep_price"
 	},
 	"Contact": {"on_trash": "crm_recharge.reorder.privacy.erasing.on_contact_trash"},
+	# Which contacts and addresses a customer counts as its own: a link alone proves nothing.
+	("Contact", "Address"): {"validate": "crm_recharge.people.vouching.on_validate"},
 	"Reorder Preference": {"on_update": "crm_recharge.reorder.privacy.erasing.on_preference"},
 	"System Settings": {"on_update": "crm_recharge.setup.time_zone.on_system_settings"},
 	"Personal Data Deletion Request": {

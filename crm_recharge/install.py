@@ -6,6 +6,7 @@ people have set stays: that is why nothing of this is a fixture, which Frappe wr
 
 from crm_recharge.accounting import custom_fields as accounting_fields
 from crm_recharge.accounting import setup as accounting
+from crm_recharge.people import fields as people_fields
 from crm_recharge.reorder import setup as reorder
 from crm_recharge.reorder.answers import fields as answer_fields
 from crm_recharge.reorder.consent import checkbox
@@ -28,6 +29,7 @@ def before_migrate() -> None:
 def after_install() -> None:
 	"""Runs once, in the installer's transaction; every part may run again."""
 	_make()
+	people_fields.after_migrate()
 	accounting.after_install()
 	reorder.after_install()
 
@@ -35,6 +37,7 @@ def after_install() -> None:
 def after_migrate() -> None:
 	"""Runs at every migration."""
 	_make()
+	people_fields.after_migrate()
 	accounting.after_migrate()
 	reorder.after_migrate()
 
@@ -50,6 +53,7 @@ def custom_fields() -> fields.Fields:
 	"""All fields of the app on other apps' documents, as the rooms declare them."""
 	together: fields.Fields = {}
 	for declared in (
+		people_fields.CUSTOM_FIELDS,
 		accounting_fields.CUSTOM_FIELDS,
 		checkbox.fields(),
 		learning_fields.CUSTOM_FIELDS,

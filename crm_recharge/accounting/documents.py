@@ -18,6 +18,7 @@ from crm_recharge.accounting.custom_fields import RECHARGE
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
+from crm_recharge.people import contacts
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def make_invoice(payment: Payment, books: Books):
 		invoice.append("taxes", row)
 	invoice.taxes_and_charges = books.taxes_template
 	_fill_dimensions(invoice, *invoice.items, *invoice.taxes)
+	contacts.put_on(invoice, payment.customer)
 	invoice.flags.ignore_permissions = True
 	invoice.insert()
 	_must_be(payment, invoice)

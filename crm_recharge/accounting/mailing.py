@@ -25,6 +25,7 @@ from frappe.utils import (
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.rows import DONE, explain, log_failure, next_try, read
 from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.people import contacts
 from crm_recharge.setup import templates
 
 TEMPLATE = "Recharge Invoice"
@@ -189,17 +190,7 @@ def recipients_of(credit_account: str, customer: str) -> list[str]:
 		user = frappe.db.get_value("User", owner, ["email", "enabled"], as_dict=True)
 		if user and user.enabled:
 			found.append(user.email)
-
-	link, contact = frappe.qb.DocType("Dynamic Link"), frappe.qb.DocType("Contact")
-	found += (
-		frappe.qb.from_(contact)
-		.join(link)
-		.on((link.parent == contact.name) & (link.parenttype == "Contact"))
-		.select(contact.email_id)
-		.where((link.link_doctype == "Customer") & (link.link_name == customer))
-		.where(contact.is_billing_contact == 1)
-		.orderby(contact.creation)
-	).run(pluck=True)
+	found += contacts.billing_emails(customer)
 	if not any(found):
 		found += _customers_own(customer)
 	addresses = {}
@@ -214,8 +205,7 @@ def _customers_own(customer: str) -> list[str]:
 	row = frappe.db.get_value("Customer", customer, ["customer_primary_contact", "email_id"], as_dict=True)
 	if not row:
 		return []
-	contact = row.customer_primary_contact
-	return [frappe.db.get_value("Contact", contact, "email_id") if contact else None, row.email_id]
+	return [*contacts.emails_of(row.customer_primary_contact, customer)[:1], row.email_id]
 
 
 def _render(row, invoice) -> tuple[str, str]:

@@ -13,6 +13,8 @@ from frappe import _
 
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.door import door
+from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.sight import check_company
 
 SETTINGS = "CRM Recharge Settings"
 ROW = "CRM Recharge Company"
@@ -123,6 +125,8 @@ def _row(company: str):
 def set_up_company(company: str) -> dict:
 	"""Set up `company` on a person's request. Returns the settings row. For the roles in ROLES."""
 	frappe.only_for(ROLES)
+	if frappe.db.exists("Company", company):
+		check_company(company)
 	setup_company(company)
 	return _row(company).as_dict()
 
@@ -403,7 +407,7 @@ def _write_row(company: str, values: dict) -> str:
 		row.update({**values, "company": company, "parent": SETTINGS, "parenttype": SETTINGS})
 		row.parentfield = "companies"
 		row.idx = frappe.db.count(ROW, {"parenttype": SETTINGS}) + 1
-		row.insert(ignore_permissions=True)
+		by_machine(row).insert(ignore_permissions=True)
 		name = row.name
 	frappe.clear_document_cache(SETTINGS, SETTINGS)
 	return name

@@ -14,11 +14,12 @@ from crm_recharge.credits.usage import read_time
 from crm_recharge.domain.inputs import Amount, Flag, Key, Rows
 from crm_recharge.domain.usage import is_readable
 from crm_recharge.door import door
+from crm_recharge.doors import sight
 
 
 def _check(account: str, ptype: str) -> None:
 	"""The caller must be allowed `ptype` on the ledger and may see this account."""
-	frappe.has_permission("Credit Ledger", ptype, throw=True)
+	sight.check("Credit Ledger", ptype)
 	if frappe.session.user != "Administrator":
 		# Unknown accounts go on, to be answered with 404 by whoever looks them up.
 		if is_readable(account) and frappe.db.exists("Credit Account", account):

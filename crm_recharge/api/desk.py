@@ -16,6 +16,7 @@ from crm_recharge.domain import payment
 from crm_recharge.domain.cards import Card, why_unusable
 from crm_recharge.domain.money import plain
 from crm_recharge.door import door
+from crm_recharge.doors.sight import check, may
 from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import dashboard_address
 from crm_recharge.recharge import threshold
 from crm_recharge.recharge.limits import payment_limits
@@ -29,10 +30,6 @@ DECISIONS_SHOWN = 5
 REFUNDABLE = ("Succeeded", "Partly Refunded")
 
 MANAGERS = {"Credit Manager", "System Manager"}
-
-
-def _may(doctype: str, ptype: str = "read") -> bool:
-	return bool(frappe.has_permission(doctype, ptype))
 
 
 # -- an account --------------------------------------------------------------------------------------------
@@ -51,16 +48,16 @@ def account_overview(account: str) -> dict:
 	return {
 		**found,
 		**row,
-		"movements": movements_of(account) if _may("Credit Ledger") else None,
-		"recharges": recharges_of(account) if _may("Recharge") else None,
+		"movements": movements_of(account) if may("Credit Ledger") else None,
+		"recharges": recharges_of(account) if may("Recharge") else None,
 		"auto_recharge": auto_recharge_of(account, found["currency"])
-		if _may("Auto-Recharge Setting")
+		if may("Auto-Recharge Setting")
 		else None,
-		"decisions": _decisions(account) if _may("Recharge Decision") else None,
+		"decisions": _decisions(account) if may("Recharge Decision") else None,
 		"may": {
-			"recharge": _may("Recharge", "submit"),
-			"set_auto_recharge": _may("Auto-Recharge Setting", "write"),
-			"adjust": bool(MANAGERS & set(frappe.get_roles())) and _may("Credit Ledger", "create"),
+			"recharge": may("Recharge", "submit"),
+			"set_auto_recharge": may("Auto-Recharge Setting", "write"),
+			"adjust": bool(MANAGERS & set(frappe.get_roles())) and may("Credit Ledger", "create"),
 		},
 	}
 
@@ -187,7 +184,7 @@ def auto_recharge_of(account: str, currency: str) -> dict:
 def add_credits_form(account: str) -> dict:
 	"""What the *Add Credits* dialog offers: usual amounts, limits and the account's cards. Errors: 403, 404."""
 	queries.read_account(account)
-	frappe.has_permission("Recharge", "create", throw=True)
+	check("Recharge", "create")
 	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
 	return add_credits_form_of(account)
 
@@ -250,7 +247,7 @@ def _unused(recharge: str) -> Decimal:
 
 
 def _money_back(doctype: str, recharge: str, *fields: str) -> list[dict]:
-	if not _may(doctype):
+	if not may(doctype):
 		return []
 	rows = frappe.get_all(
 		doctype, {"recharge": recharge}, ["name", "creation", "status", *fields], order_by="creation"

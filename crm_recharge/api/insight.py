@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.desk.reportview import build_match_conditions
 from frappe.utils import fmt_money, formatdate, get_system_timezone, getdate, nowdate
 from frappe.utils.dateutils import get_dates_from_timegrain, get_from_date_from_timespan, get_period_ending
 
@@ -17,6 +16,7 @@ from crm_recharge.domain.inputs import Anything, Day, Flag, list_or_object
 from crm_recharge.domain.moments import day_of
 from crm_recharge.domain.money import ZERO, exponent, plain
 from crm_recharge.door import door, read_filters
+from crm_recharge.doors.sight import and_rows_of
 
 KEPT_SECONDS = 120
 """How long a chart's sums are kept: a busy ledger is not added up at every visit."""
@@ -37,7 +37,7 @@ def prepaid_balance(filters: str | dict | list | None = None) -> str:
 	frappe.has_permission("Credit Account", "read", throw=True)
 	rows = frappe.db.sql(
 		"SELECT `currency`, CAST(SUM(`balance`) AS CHAR), COUNT(*) AS `accounts` FROM `tabCredit Account`"
-		f" WHERE `balance` != %(zero)s{_and_match('Credit Account')} GROUP BY `currency` ORDER BY `accounts` DESC",
+		f" WHERE `balance` != %(zero)s{and_rows_of('Credit Account')} GROUP BY `currency` ORDER BY `accounts` DESC",
 		{"zero": 0},
 	)
 	if not rows:
@@ -113,7 +113,7 @@ def _bars(start: date, end: date, interval: str) -> int:
 
 def _sums(start: date, end: date, currency: str, company: str | None, fresh: bool) -> list:
 	"""(day, used, recharged) as text, kept for a while for callers with the same rights."""
-	match = _and_match("Credit Ledger")
+	match = and_rows_of("Credit Ledger")
 	key = "crm_recharge:by_day:" + "|".join(map(str, (start, end, currency, company or "", match)))
 	found = None if fresh else frappe.cache.get_value(key, expires=True)
 	if found is None:
@@ -189,15 +189,9 @@ def _datasets(sums: list, start: date, end: date, interval: str, currency: str) 
 
 def _usual_currency() -> str:
 	found = frappe.db.sql(
-		f"SELECT `currency` FROM `tabCredit Account` WHERE `status` != %(closed)s{_and_match('Credit Account')}"
+		f"SELECT `currency` FROM `tabCredit Account` WHERE `status` != %(closed)s{and_rows_of('Credit Account')}"
 		" GROUP BY `currency` ORDER BY COUNT(*) DESC LIMIT 1",
 		{"closed": "Disabled"},
 		pluck=True,
 	)
 	return found[0] if found else frappe.db.get_default("currency")
-
-
-def _and_match(doctype: str) -> str:
-	"""What the caller's user permissions add to a WHERE."""
-	conditions = build_match_conditions(doctype)
-	return f" AND ({conditions})" if conditions else ""

@@ -19,7 +19,9 @@ from crm_recharge.credits.money import exact, money
 from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import exponent, plain
 from crm_recharge.door import door
+from crm_recharge.doors.sight import may
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
+from crm_recharge.people.named import owns
 from crm_recharge.recharge import by_hand
 from crm_recharge.recharge import cards as card_room
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import DEFAULTS, resume
@@ -36,14 +38,11 @@ def _owned(account: str, doctype: str = "Credit Account", ptype: str = "read") -
 
 	Raises frappe.PermissionError (403), also for an account that does not exist: others learn nothing.
 	"""
-	user = frappe.session.user
-	if user != "Guest" and account:
-		# The name as it is stored: the database takes capital and small letters for the same.
-		name = frappe.db.get_value("Credit Account", {"name": account, "account_owner": user})
-		if name:
-			return name
+	# The name as it is stored: the database takes capital and small letters for the same.
+	if name := owns(frappe.session.user, account):
+		return name
 	name = frappe.db.get_value("Credit Account", {"name": account or ""})
-	if not name or not frappe.has_permission(doctype, ptype):
+	if not name or not may(doctype, ptype):
 		_refuse()
 	if not frappe.has_permission("Credit Account", "read", doc=name):
 		_refuse()
@@ -94,8 +93,23 @@ def accounts_of(user: str) -> list[dict]:
 @door
 def overview(account: str) -> dict:
 	"""All the page shows of an account: balance, pending recharge, cards, auto-recharge, last movements and
-	recharges. Errors: 403."""
+	recharges.
+
+	For its owner, and for staff who may read cards and auto-recharge settings; movements and recharges come as far as
+	they may read those. Errors: 403.
+	"""
 	account = _owned(account)
+	if not all(_reads(account, doctype) for doctype in ("Recharge Card", "Auto-Recharge Setting")):
+		_refuse()
+	return _overview(account)
+
+
+def _reads(account: str, doctype: str) -> bool:
+	"""Whether the caller, who may read `account`, may read its records of `doctype` as well."""
+	return bool(owns(frappe.session.user, account)) or may(doctype)
+
+
+def _overview(account: str) -> dict:
 	found = queries.balance(account)
 	currency = found["currency"]
 	pending = found["pending"]
@@ -110,17 +124,17 @@ def overview(account: str) -> dict:
 		"auto_recharge": _auto_recharge(account, currency),
 		"cards": _cards(account),
 		"add_credits": _add_credits(account, currency),
-		"movements": [_movement(row, currency) for row in desk.movements_of(account)],
-		"recharges": _recharges(account, currency),
+		"movements": [_movement(row, currency) for row in desk.movements_of(account)]
+		if _reads(account, "Credit Ledger")
+		else [],
+		"recharges": _recharges(account, currency) if _reads(account, "Recharge") else [],
 		"may_change": _may_change(account),
 	}
 
 
 def _may_change(account: str) -> bool:
-	owner = frappe.db.get_value("Credit Account", account, "account_owner")
-	return owner == frappe.session.user or bool(
-		frappe.has_permission("Auto-Recharge Setting", "write")
-		and frappe.has_permission("Recharge", "create")
+	return bool(owns(frappe.session.user, account)) or bool(
+		may("Auto-Recharge Setting", "write") and may("Recharge", "create")
 	)
 
 
@@ -238,8 +252,9 @@ def _invoice_link(invoice: str | None) -> str | None:
 
 def _confirm_link(recharge: str, status: str, account: str) -> str | None:
 	"""The page where the card holder confirms a payment: for the owner alone."""
-	owner = frappe.db.get_value("Credit Account", account, "account_owner")
-	return confirm_link(recharge) if status == "Action Required" and owner == frappe.session.user else None
+	return (
+		confirm_link(recharge) if status == "Action Required" and owns(frappe.session.user, account) else None
+	)
 
 
 # -- adding credits ----------------------------------------------------------------------------------------
@@ -309,7 +324,7 @@ def save_auto_recharge(
 	doc.set("cards", [{"card": card} for card in listed])
 	doc.flags.ignore_permissions = True
 	doc.save()
-	return overview(account)
+	return _overview(account)
 
 
 def _locked_setting(account: str):
@@ -326,7 +341,7 @@ def resume_auto_recharge(account: str) -> dict:
 	"""End a pause: the owner has looked. A hold after a dispute is for the company's own people to lift (403)."""
 	account = _owned(account, "Auto-Recharge Setting", "write")
 	resume(account)
-	return overview(account)
+	return _overview(account)
 
 
 # -- cards -------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from crm_recharge.credits.money import exact
 from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import plain
 from crm_recharge.door import door
+from crm_recharge.doors import sight
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
 from crm_recharge.recharge import by_hand, cards, confirm, refunds, threshold
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import resume as resume_setting
@@ -23,7 +24,7 @@ CAP_FIELDS = {
 
 
 def _check(account: str, doctype: str, ptype: str) -> None:
-	frappe.has_permission(doctype, ptype, throw=True)
+	sight.check(doctype, ptype)
 	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
 
 

@@ -1,7 +1,7 @@
 """Reordering over REST: what is due, order it again, say when, and the wishes about reminders.
 
-For the logged-in customer alone: the user of a Contact of the customer, or one of the customer's portal users.
-Everybody else, staff included, is refused; staff work in the desk. Web shops hand in consents with the role
+For the logged-in customer alone: who stands in the Customer's *Portal Users*, owns one of its credit accounts, or is
+the login of a contact that staff gave the customer. Everybody else, staff included, is refused; staff work in the desk. Web shops hand in consents with the role
 Reorder API. Dates are ISO 8601 days of the site's time zone, amounts and quantities are text.
 """
 
@@ -18,6 +18,8 @@ from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain.inputs import Amount, Flag, Key, Rows, Whole
 from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.door import door
+from crm_recharge.people import contacts as people
+from crm_recharge.people.persons import customers_of
 from crm_recharge.reorder import timeline
 from crm_recharge.reorder.answers import actions, changes, orders, payment, view
 from crm_recharge.reorder.answers.orders import Line, Wish
@@ -29,33 +31,6 @@ KEY_LENGTH = 140
 
 
 # -- who asks -----------------------------------------------------------------------------------------------
-
-
-def customers_of(user: str) -> dict[str, str | None]:
-	"""Customer → the Contact that `user` is (None: a portal user without one)."""
-	if user in ("Guest", "Administrator"):
-		return {}
-	contact, link = frappe.qb.DocType("Contact"), frappe.qb.DocType("Dynamic Link")
-	rows = (
-		frappe.qb.from_(contact)
-		.join(link)
-		.on((link.parent == contact.name) & (link.parenttype == "Contact"))
-		.select(link.link_name, contact.name)
-		.where((contact.user == user) & (link.link_doctype == "Customer"))
-		.orderby(contact.creation)
-	).run()
-	found: dict[str, str | None] = {}
-	for customer, name in rows:
-		found.setdefault(customer, name)
-	for customer in frappe.get_all(
-		"Portal User", {"user": user, "parenttype": "Customer"}, pluck="parent", order_by="creation"
-	):
-		found.setdefault(customer, None)
-	return {
-		customer: name
-		for customer, name in found.items()
-		if frappe.db.get_value("Customer", {"name": customer, "disabled": 0})
-	}
 
 
 def _own(customer: str | None = None) -> tuple[str, str | None]:
@@ -429,7 +404,7 @@ def wishes_of(customer: str, contact: str | None) -> dict:
 	return {
 		"customer": customer,
 		"contact": contact,
-		"email": row.email or (next(iter(preferences.addresses_of(contact)), None) if contact else None),
+		"email": row.email or next(iter(people.emails_of(contact, customer)), None),
 		"opted_in": bool(row.opted_in),
 		"opted_in_at": str(row.opted_in_at) if row.opted_in and row.opted_in_at else None,
 		"frequency_days": cint(row.frequency_days),
@@ -475,7 +450,7 @@ def opt_in(
 		_("There is no customer {0}.").format(frappe.utils.escape_html(str(customer)[:140])),
 	)
 	contact = _contact_with(customer, email) if email else contact
-	if not contact or not frappe.db.exists("Contact", contact) or not preferences.belongs(contact, customer):
+	if not people.belongs(contact, customer):
 		_wrong(
 			"unknown_contact",
 			_("No contact of {0} has that name or address. Add the contact to the customer first.").format(
@@ -492,13 +467,15 @@ def opt_in(
 
 
 def _contact_with(customer: str, email: str) -> str | None:
-	contacts = frappe.get_all(
-		"Contact Email",
-		{"email_id": str(email).strip(), "parenttype": "Contact"},
-		pluck="parent",
-		order_by="creation",
+	wanted = str(email).strip().lower()
+	return next(
+		(
+			contact
+			for contact in people.contacts_of(customer)
+			if wanted in map(str.lower, people.emails_of(contact, customer))
+		),
+		None,
 	)
-	return next((contact for contact in contacts if preferences.belongs(contact, customer)), None)
 
 
 # -- from the links of a reminder ---------------------------------------------------------------------------

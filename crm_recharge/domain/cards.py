@@ -24,7 +24,10 @@ NOT_ACTIVE, PAST_EXPIRY, AT_NETWORK_LIMIT, NOT_A_CARD, ALREADY_TRIED = (
 
 @dataclass(frozen=True, slots=True)
 class Card:
-	"""A saved card as the machine needs it. `declines_30d` counts declines by fingerprint in 30 days."""
+	"""A saved card as the machine needs it.
+
+	`account` is the credit account it was saved for; `declines_30d` counts declines by fingerprint in 30 days.
+	"""
 
 	name: str
 	payment_method: str = ""
@@ -33,6 +36,7 @@ class Card:
 	exp_month: int | None = None
 	exp_year: int | None = None
 	declines_30d: int = 0
+	account: str | None = None
 
 
 def is_expired(exp_month: int | None, exp_year: int | None, today: date) -> bool:
@@ -40,6 +44,11 @@ def is_expired(exp_month: int | None, exp_year: int | None, today: date) -> bool
 	if not exp_month or not exp_year:
 		return False
 	return (today.year, today.month) > (exp_year, exp_month)
+
+
+def own(cards: tuple[Card, ...], account: str) -> tuple[Card, ...]:
+	"""Those of `cards` that were saved for `account`: no other is asked, or judged, for a payment of it."""
+	return tuple(card for card in cards if card.account == account)
 
 
 def why_unusable(card: Card, today: date) -> str | None:

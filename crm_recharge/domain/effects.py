@@ -59,8 +59,9 @@ class UpdateAttempt:
 
 @dataclass(frozen=True, slots=True)
 class UpdateCard:
-	"""Give a card a new status, with the reason. -> None."""
+	"""Give a card of `account` a new status, with the reason; another account's stays as it is. -> None."""
 
+	account: str
 	card: str
 	status: str
 	reason: str

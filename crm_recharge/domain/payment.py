@@ -8,6 +8,7 @@ commits: after a crash at any point the next run reads what was committed and go
 - A refused *request* proves nothing about an earlier one under the same key: that one is looked up first.
 - Every step locks account, then recharge, and goes on only while its lease is still its own.
 - An automatic recharge asks no further card once the account is held (a dispute, a refund, a person).
+- A card that was saved for another account is never asked, whoever put it on the list, and never judged.
 """
 
 from collections.abc import Generator
@@ -126,7 +127,7 @@ def next_step(view: RechargeView, now: datetime) -> Step:
 		return Step("give_up", reason=CANCELLED)
 	# What was never charged says nothing about its card: it is that card's turn again, not the next one's.
 	tried = {a.card for a in view.attempts if a.status not in (ERROR, NEVER_HAPPENED)}
-	for card in view.cards:
+	for card in cards.own(view.cards, view.account):
 		if card.name in tried:
 			continue
 		reason = cards.why_unusable(card, moments.day_of(now, view.zone))
@@ -234,7 +235,7 @@ def _skip(view: RechargeView, card: Card, reason: str) -> Machine:
 		attempt_name(view.name, number), view.name, number, card.name, {"status": SKIPPED, "code": reason}
 	)
 	if reason == cards.PAST_EXPIRY and card.status == cards.ACTIVE:
-		yield effects.UpdateCard(card.name, cards.EXPIRED, reason)
+		yield effects.UpdateCard(view.account, card.name, cards.EXPIRED, reason)
 	yield effects.Commit()
 
 
@@ -336,7 +337,7 @@ def _record_ask(view: RechargeView, step: Step, answer: Answer | None, now: date
 			values |= {"status": DECLINED, "intent_open": may_capture, "next_ask_at": None}
 			new_status = cards.status_after(answer.decline_class)
 			if new_status:
-				yield effects.UpdateCard(attempt.card, new_status, answer.code or "")
+				yield effects.UpdateCard(view.account, attempt.card, new_status, answer.code or "")
 		case Outcome.CANCELLED:
 			# Somebody closed it at the gateway: this card is not charged again for this recharge.
 			values |= {"status": DECLINED, "code": answer.code or "canceled", "next_ask_at": None}

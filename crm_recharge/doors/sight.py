@@ -12,13 +12,35 @@ from frappe.permissions import get_role_permissions, get_user_permissions, has_u
 NOTHING = "1 = 0"
 
 
+# -- what roles allow ----------------------------------------------------------------------------------------
+
+
+def may(doctype: str, ptype: str = "read", user: str | None = None) -> bool:
+	"""Whether the roles of `user` (default: the session's) allow `ptype` on records of `doctype` in general.
+
+	Frappe's own question without a record says yes as soon as a single record is shared, which is no right to the rest.
+	"""
+	rights = get_role_permissions(frappe.get_meta(doctype), user=user or frappe.session.user)
+	return bool(rights.get(ptype))
+
+
+def check(doctype: str, ptype: str = "read") -> None:
+	"""Raise frappe.PermissionError (403) unless the session's roles allow `ptype` on `doctype`; see `may`."""
+	if not may(doctype, ptype):
+		frappe.throw(
+			_("You need the right to {0} {1}. Ask a System Manager for it.").format(_(ptype), _(doctype)),
+			frappe.PermissionError,
+			title=_("Not permitted"),
+		)
+
+
 # -- single records ------------------------------------------------------------------------------------------
 
 
 def may_see_account(account: str | None, user: str | None = None) -> bool:
 	"""Whether `user` (default: the session's) may read the stored Credit Account; False for one that is not there."""
 	user = user or frappe.session.user
-	if not account or not frappe.db.exists("Credit Account", account):
+	if not account or not isinstance(account, str) or not frappe.db.exists("Credit Account", account):
 		return False
 	return _may_read("Credit Account", account, user)
 
@@ -29,12 +51,12 @@ def may_see_customer(customer: str | None, user: str | None = None) -> bool:
 	Who may read customers at all must be allowed to read this one. Staff for reminders need no right on Customer:
 	for them only User Permissions say which.
 	"""
-	user = user or frappe.session.user
-	if not customer or not frappe.db.exists("Customer", customer):
-		return False
-	if user == "Administrator" or _reads("Customer", user):
-		return _may_read("Customer", customer, user)
-	return has_user_permission(frappe.get_cached_doc("Customer", customer), user)
+	return _may_deal_with("Customer", customer, user or frappe.session.user)
+
+
+def may_see_company(company: str | None, user: str | None = None) -> bool:
+	"""As `may_see_customer`, for a Company."""
+	return _may_deal_with("Company", company, user or frappe.session.user)
 
 
 def check_account(account: str, user: str | None = None) -> str:
@@ -54,12 +76,27 @@ def check_customer(customer: str, user: str | None = None) -> str:
 	return frappe.db.get_value("Customer", customer)
 
 
+def check_company(company: str, user: str | None = None) -> str:
+	"""The company's name as it is stored. Raises frappe.PermissionError (403), also where there is none."""
+	if not may_see_company(company, user):
+		_refuse(_("You may not work with company {0}."), company)
+	return frappe.db.get_value("Company", company)
+
+
 def _refuse(text: str, name):
 	frappe.throw(
 		text.format(frappe.utils.escape_html(str(name or "")[:140])),
 		frappe.PermissionError,
 		title=_("Not permitted"),
 	)
+
+
+def _may_deal_with(doctype: str, name: str | None, user: str) -> bool:
+	if not name or not isinstance(name, str) or not frappe.db.exists(doctype, name):
+		return False
+	if user == "Administrator" or _reads(doctype, user):
+		return _may_read(doctype, name, user)
+	return has_user_permission(frappe.get_cached_doc(doctype, name), user)
 
 
 def _may_read(doctype: str, name: str, user: str) -> bool:

@@ -43,6 +43,14 @@ RULES = {
 		FROM `tabCredit Account` a LEFT JOIN `tabRecharge` r ON r.`name` = a.`open_recharge`
 		WHERE a.`open_recharge` IS NOT NULL
 			AND COALESCE(r.`status`, '') NOT IN ('Queued', 'Charging', 'Action Required')""",
+	"cards are the account's own": """
+		SELECT s.`credit_account`, CONCAT('auto-recharge lists card ', c.`name`, ' of another account')
+		FROM `tabAuto-Recharge Card` l JOIN `tabAuto-Recharge Setting` s ON s.`name` = l.`parent`
+			JOIN `tabRecharge Card` c ON c.`name` = l.`card`
+		WHERE l.`parenttype` = 'Auto-Recharge Setting' AND c.`credit_account` <> s.`credit_account`
+		UNION ALL SELECT r.`credit_account`, CONCAT('recharge ', r.`name`, ' names card ', c.`name`, ' of another account')
+		FROM `tabRecharge` r JOIN `tabRecharge Card` c ON c.`name` = r.`card`
+		WHERE c.`credit_account` <> r.`credit_account`""",
 	"no payment is taken back twice": """
 		SELECT `credit_account`, CONCAT('lot ', `name`, ' bought ', CAST(`original` AS CHAR), '; it holds ',
 			CAST(`remaining` AS CHAR), ' and ', CAST(`returned` AS CHAR), ' were taken back')

@@ -119,7 +119,8 @@ class Performer:
 		frappe.db.set_value("Recharge Attempt", effect.name, values)
 
 	def update_card(self, effect: effects.UpdateCard) -> None:
-		if frappe.db.get_value("Recharge Card", effect.card, "status", for_update=True) == REMOVED:
+		own = {"name": effect.card, "credit_account": effect.account}
+		if frappe.db.get_value("Recharge Card", own, "status", for_update=True) in (None, REMOVED):
 			return
 		frappe.db.set_value(
 			"Recharge Card", effect.card, {"status": effect.status, "status_reason": effect.reason}
@@ -161,7 +162,11 @@ class Performer:
 			"Recharge", effect.recharge, ["credit_account", "customer"], as_dict=True
 		)
 		customer = self._stripe_customer(recharge.credit_account)
-		method = frappe.db.get_value("Recharge Card", effect.card, "payment_method")
+		own = {"name": effect.card, "credit_account": recharge.credit_account}
+		method = frappe.db.get_value("Recharge Card", own, "payment_method")
+		if not method:
+			frappe.db.rollback()
+			return Answer(Outcome.ERROR, code="card_of_another_account", message="No card of this account.")
 		return self._ask(
 			lambda gateway: gateway.charge(
 				key=effect.key,
@@ -245,7 +250,7 @@ def _attempt(row) -> AttemptView:
 
 
 def cards_of(account: str, chosen: str | None = None) -> tuple[Card, ...]:
-	"""The cards a recharge may charge, in order: the chosen one, or those of the setting."""
+	"""The account's own cards that a recharge may charge, in order: the chosen one, or those of the setting."""
 	if chosen:
 		names = [chosen]
 	else:
@@ -257,20 +262,30 @@ def cards_of(account: str, chosen: str | None = None) -> tuple[Card, ...]:
 		)
 	if not names:
 		return ()
-	fields = ["name", "payment_method", "status", "kind", "exp_month", "exp_year", "fingerprint"]
-	rows = {c.name: c for c in frappe.get_all("Recharge Card", {"name": ["in", names]}, fields)}
+	own = {"name": ["in", names], "credit_account": account}
+	fields = [
+		"name",
+		"credit_account",
+		"payment_method",
+		"status",
+		"kind",
+		"exp_month",
+		"exp_year",
+		"fingerprint",
+	]
+	rows = {c.name: c for c in frappe.get_all("Recharge Card", own, fields)}
 	return tuple(_card(rows[name]) for name in names if name in rows)
 
 
 def _card(row) -> Card:
-	fingerprint = row.pop("fingerprint")
+	fingerprint, account = row.pop("fingerprint"), row.pop("credit_account")
 	mark = {"fingerprint": fingerprint} if fingerprint else {"card": row.name}
 	declines = frappe.db.count(
 		"Recharge Attempt",
 		mark
 		| {"status": payment.DECLINED, "created_at": [">", clock.earliest(clock.now() - NETWORK_WINDOW)]},
 	)
-	return Card(**row, declines_30d=declines)
+	return Card(**row, declines_30d=declines, account=account)
 
 
 def _plain(value):

@@ -28,7 +28,9 @@ class ApiCase(OverHTTP):
 			document.append("portal_users", {"user": user})
 			document.save(ignore_permissions=True)
 		else:
-			frappe.db.set_value("Contact", contact, "user", user)
+			document = frappe.get_doc("Contact", contact)
+			document.user = user
+			document.save(ignore_permissions=True)
 		frappe.db.commit()
 		return user
 

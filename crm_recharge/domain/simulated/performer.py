@@ -177,7 +177,14 @@ class Performer:
 			for attempt in transaction.all(rows.RechargeAttempt, recharge.name)
 		)
 		return Card(
-			card.name, card.payment_method, card.status, card.kind, card.exp_month, card.exp_year, declines
+			card.name,
+			card.payment_method,
+			card.status,
+			card.kind,
+			card.exp_month,
+			card.exp_year,
+			declines,
+			card.account,
 		)
 
 	def _insert_attempt(self, effect, transaction) -> None:
@@ -187,12 +194,17 @@ class Performer:
 		)
 
 	def _update_card(self, effect, transaction) -> None:
-		transaction.update(rows.RechargeCard, effect.card, status=effect.status, status_reason=effect.reason)
+		if transaction.get(rows.RechargeCard, effect.card).account == effect.account:
+			transaction.update(
+				rows.RechargeCard, effect.card, status=effect.status, status_reason=effect.reason
+			)
 
 	def _charge(self, effect, transaction):
 		if effect.until and self.clock.now() > effect.until:
 			return Answer(Outcome.UNKNOWN, code="too_late")
 		card = transaction.get(rows.RechargeCard, effect.card)
+		if card.account != transaction.get(rows.Recharge, effect.recharge).account:
+			return Answer(Outcome.ERROR, code="card_of_another_account")
 		return self.gateway.charge(
 			key=effect.key,
 			recharge=effect.recharge,

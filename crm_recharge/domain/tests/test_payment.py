@@ -13,7 +13,7 @@ from crm_recharge.domain.payment import AttemptView, RechargeView, next_step
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
-FIRST, SECOND_CARD = Card("card-1", "pm_1"), Card("card-2", "pm_2")
+FIRST, SECOND_CARD = Card("card-1", "pm_1", account="A"), Card("card-2", "pm_2", account="A")
 QUEUED = RechargeView("R", "A", payment.QUEUED, Decimal(450), "USD", cards=(FIRST, SECOND_CARD))
 MINE = replace(QUEUED, status=payment.CHARGING, lease_owner="me", lease_until=NOW + payment.LEASE)
 
@@ -757,7 +757,7 @@ def test_undecided_before_open_intents_before_waiting_before_the_next_card():
 
 
 def test_cards_are_tried_in_order_each_once():
-	view = replace(MINE, cards=tuple(Card(f"card-{n}") for n in range(1, 6)))
+	view = replace(MINE, cards=tuple(Card(f"card-{n}", account="A") for n in range(1, 6)))
 	order = []
 	while (step := next_step(view, NOW)).kind == "start":
 		order.append(step.card.name)
@@ -765,6 +765,29 @@ def test_cards_are_tried_in_order_each_once():
 		view = replace(view, attempts=(*view.attempts, done))
 	assert order == [f"card-{n}" for n in range(1, 6)]
 	assert step.kind == "give_up"
+
+
+def test_a_card_of_another_account_is_never_asked():
+	strange = replace(FIRST, name="card-9", account="B")
+	assert next_step(replace(MINE, cards=(strange, SECOND_CARD)), NOW).card == SECOND_CARD
+	for card in (strange, replace(strange, account=None)):
+		step = next_step(replace(MINE, cards=(card,)), NOW)
+		assert (step.kind, step.reason) == ("give_up", payment.FAILED)
+
+
+def test_a_declined_card_is_judged_for_its_own_account():
+	hand = Hand(payment.carry_out("A", "R", "me"))
+	hand.does(effects.Now, NOW)
+	hand.does(effects.LockAccount)
+	hand.does(effects.LockRecharge, with_attempts(attempt()))
+	while not isinstance(hand.effect, effects.Charge):
+		replies = {effects.Now: NOW, effects.LockRecharge: with_attempts(attempt())}
+		hand.does(type(hand.effect), replies.get(type(hand.effect)))
+	hand.does(effects.Charge, replace(DECLINED, decline_class=DeclineClass.PERMANENT, intent_open=False))
+	while not isinstance(hand.effect, effects.UpdateCard):
+		replies = {effects.Now: NOW, effects.LockRecharge: with_attempts(attempt())}
+		hand.does(type(hand.effect), replies.get(type(hand.effect)))
+	hand.does(effects.UpdateCard, account="A", card="card-1")
 
 
 def test_a_card_taken_off_the_list_is_still_asked_about_while_undecided():

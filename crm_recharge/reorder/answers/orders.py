@@ -20,6 +20,7 @@ from crm_recharge.credits.contention import is_contention
 from crm_recharge.credits.errors import IdempotencyConflictError, InvalidRequestError, refuse
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
+from crm_recharge.people import contacts
 from crm_recharge.reorder import sales_team, timeline
 from crm_recharge.reorder.answers.fields import CONTENT, KEY
 
@@ -271,7 +272,6 @@ def _draft(wish: Wish, lines: list[Line]):
 			# Not "Shopping Cart": a web shop takes an open quotation of that type for the visitor's basket.
 			"order_type": "Sales",
 			"currency": currency or frappe.get_cached_value("Company", wish.company, "default_currency"),
-			"contact_person": wish.contact,
 			"selling_price_list": _price_list(wish.customer),
 			"coupon_code": wish.coupon_code,
 			"ignore_pricing_rule": 0,
@@ -289,6 +289,7 @@ def _draft(wish: Wish, lines: list[Line]):
 		if kind == SALES_ORDER:
 			row["delivery_date"] = document.delivery_date
 		document.append("items", row)
+	contacts.put_on(document, wish.customer, wish.contact)
 	document.flags.ignore_permissions = True
 	# ERPNext gives the company's tax template to new documents only.
 	document.set("__islocal", 1)

@@ -5,6 +5,7 @@ from frappe import _
 from frappe.utils import cint, get_link_to_form
 
 from crm_recharge.credits.contention import is_contention
+from crm_recharge.people.contacts import contacts_of
 from crm_recharge.reorder.consent import preferences
 
 REMIND_ME = "crm_recharge_remind_me"
@@ -105,13 +106,7 @@ def _customer(doc) -> str | None:
 
 def _only_contact(customer: str) -> str | None:
 	"""The customer's only contact. With several of them nobody knows who ticked the box."""
-	contacts = frappe.get_all(
-		"Dynamic Link",
-		{"link_doctype": "Customer", "link_name": customer, "parenttype": "Contact"},
-		pluck="parent",
-		distinct=True,
-		limit=2,
-	)
+	contacts = contacts_of(customer)
 	return contacts[0] if len(contacts) == 1 else None
 
 

@@ -10,9 +10,10 @@ from datetime import date
 import frappe
 from frappe import _
 from frappe.query_builder.functions import Count
-from frappe.utils import cint, getdate, now_datetime, validate_email_address
+from frappe.utils import cint, getdate, now_datetime
 
 from crm_recharge.doors.guard import by_machine
+from crm_recharge.people.contacts import belongs, emails_of
 
 OPTED_IN, OPTED_OUT, FREQUENCY, SNOOZED = "Opted in", "Opted out", "Frequency", "Snoozed"
 LONGEST_FREQUENCY = 3650
@@ -210,9 +211,11 @@ def _address_for(contact: str, customer: str, email: str | None) -> str:
 		frappe.throw(_("Customer {0} does not exist.").format(customer or ""), frappe.DoesNotExistError)
 	if not belongs(contact, customer):
 		frappe.throw(
-			_("Contact {0} does not belong to {1}: link it to the customer first.").format(contact, customer)
+			_(
+				"Contact {0} does not belong to {1}: somebody who may change the customer must link it there first."
+			).format(contact, customer)
 		)
-	addresses = addresses_of(contact)
+	addresses = emails_of(contact, customer)
 	if email:
 		email = email.strip()
 		found = next((known for known in addresses if known.lower() == email.lower()), None)
@@ -227,28 +230,6 @@ def _address_for(contact: str, customer: str, email: str | None) -> str:
 # -- who may be mailed -------------------------------------------------------------------------------------
 
 
-def belongs(contact: str, customer: str) -> bool:
-	"""Whether `contact` is one of `customer`'s."""
-	link = {"parent": contact, "parenttype": "Contact", "link_doctype": "Customer", "link_name": customer}
-	return bool(frappe.db.exists("Dynamic Link", link)) or (
-		frappe.db.get_value("Customer", customer, "customer_primary_contact") == contact
-	)
-
-
-def addresses_of(contact: str) -> list[str]:
-	"""The valid addresses of a contact, the primary one first."""
-	rows = frappe.get_all(
-		"Contact Email",
-		{"parent": contact, "parenttype": "Contact"},
-		["email_id", "is_primary"],
-		order_by="idx",
-	)
-	found = [row.email_id for row in sorted(rows, key=lambda row: not row.is_primary)]
-	found.append(frappe.db.get_value("Contact", contact, "email_id"))
-	valid = (address.strip() for address in found if address and validate_email_address(address.strip()))
-	return list(dict.fromkeys(valid))
-
-
 def reachable_at(preference) -> str | None:
 	"""The address a mail to this preference goes to; None: none may.
 
@@ -259,7 +240,7 @@ def reachable_at(preference) -> str | None:
 		return None
 	if frappe.db.get_value("Contact", preference.contact, "unsubscribed"):
 		return None
-	addresses = addresses_of(preference.contact)
+	addresses = emails_of(preference.contact, preference.customer)
 	given = next((a for a in addresses if a.lower() == (preference.email or "").lower()), None)
 	address = given or (addresses[0] if addresses else None)
 	return address if address and not has_unsubscribed(address, preference.customer) else None

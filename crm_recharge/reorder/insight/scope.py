@@ -4,8 +4,9 @@ from datetime import date
 
 import frappe
 from frappe import _
-from frappe.desk.reportview import build_match_conditions
 from frappe.utils import add_months, getdate, nowdate
+
+from crm_recharge.doors.sight import and_rows_of
 
 LONGEST_PERIOD_YEARS = 20
 
@@ -38,10 +39,8 @@ def period_of(filters: dict, months: int = 12) -> tuple[date, date]:
 
 
 def seen_by_reader(doctype: str) -> str:
-	"""What the reader's user permissions add to a WHERE over `tab{doctype}`; empty or beginning with AND."""
-	conditions = build_match_conditions(doctype)
-	# A percent sign in a name would be taken for a placeholder.
-	return f" AND ({conditions.replace('%', '%%')})" if conditions else ""
+	"""What the reader may list adds to a WHERE over `tab{doctype}`; empty or beginning with AND."""
+	return and_rows_of(doctype)
 
 
 def under(item_group: str | None) -> list[str] | None:

@@ -5,6 +5,8 @@ from frappe import _
 from frappe.utils import cint, flt
 
 from crm_recharge.domain.reorder.netting import EARLIEST
+from crm_recharge.doors.sight import customers
+from crm_recharge.people import vouching
 from crm_recharge.reorder.learning.purchases import INVOICES, as_date, own_items, today
 
 LIMIT = 500
@@ -47,11 +49,12 @@ def problems(filters: dict | None = None) -> list[dict]:
 
 
 class _Scope:
-	"""The filters as SQL over an invoice `inv` and its row `row_`."""
+	"""The filters, and what the reader may see, as SQL over an invoice `inv` and its row `row_`."""
 
 	def __init__(self, filters):
 		self.filters = filters
 		self.limit = cint(filters.get("limit")) or LIMIT
+		self.seen = customers().replace("%", "%%")
 		self.values = {
 			**{key: filters.get(key) for key in ("customer", "item_code", "company", "from_date", "to_date")},
 			"limit": self.limit,
@@ -67,6 +70,8 @@ class _Scope:
 			if self.filters.get(key):
 				operator = {"from_date": ">=", "to_date": "<="}.get(key, "=")
 				found.append(f"{column} {operator} %({key})s")
+		if "customer" in columns and self.seen:
+			found.append(f"{columns['customer']} IN (SELECT `name` FROM `tabCustomer` WHERE {self.seen})")
 		return "".join(f" AND {condition}" for condition in found)
 
 	def invoices(self, row: bool = True) -> str:
@@ -140,16 +145,17 @@ def duplicates(scope: _Scope) -> list[dict]:
 
 
 def unreachable(scope: _Scope) -> list[dict]:
-	"""Customers with something learned and no contact with an e-mail address."""
+	"""Customers with something learned and no contact with an e-mail address that counts as theirs."""
+	linked = (
+		"SELECT 1 FROM `tabDynamic Link` l JOIN `tabContact` p ON p.`name` = l.`parent` AND l.`parenttype` = 'Contact'"
+		" WHERE l.`link_doctype` = 'Customer' AND l.`link_name` = c.`name`"
+	)
 	found = frappe.db.sql(
-		"""
-		SELECT c.`name` AS customer, r.`next_on` AS day FROM `tabReorder Customer` r
-		JOIN `tabCustomer` c ON c.`name` = r.`customer`
-		WHERE c.`disabled` = 0 AND NOT EXISTS (
-			SELECT 1 FROM `tabDynamic Link` l JOIN `tabContact Email` e
-			ON e.`parent` = l.`parent` AND e.`parenttype` = 'Contact' AND e.`email_id` <> ''
-			WHERE l.`link_doctype` = 'Customer' AND l.`link_name` = c.`name` AND l.`parenttype` = 'Contact')
-		"""
+		"SELECT c.`name` AS customer, r.`next_on` AS day FROM `tabReorder Customer` r"
+		" JOIN `tabCustomer` c ON c.`name` = r.`customer`"
+		" LEFT JOIN `tabContact` p ON p.`name` = c.`customer_primary_contact`"
+		f" WHERE c.`disabled` = 0 AND NOT COALESCE({vouching.HAS_EMAILS}, 0)"
+		f" AND NOT EXISTS ({linked} AND {vouching.HAS_EMAILS})"
 		+ scope.where(customer="c.`name`")
 		+ " ORDER BY r.`revenue_365` DESC LIMIT %(limit)s",
 		scope.values,
@@ -158,11 +164,26 @@ def unreachable(scope: _Scope) -> list[dict]:
 	return [
 		_row(
 			{"customer": row.customer, "document_type": "Customer", "document": row.customer, "day": row.day},
-			_("No contact with an e-mail address"),
-			_("Add a Contact with an address to the customer; mails also need its consent."),
+			*_why_unreachable(row.customer),
 		)
 		for row in found
 	]
+
+
+def _why_unreachable(customer: str) -> tuple[str, str]:
+	strange = vouching.strangers("Contact", customer)
+	if strange:
+		return (
+			_("Contact {0} was linked by somebody who may not change the customer").format(strange[0]),
+			_(
+				"Check the contact. If it is right, take its link to the customer out and in again, or make it the"
+				" customer's primary contact."
+			),
+		)
+	return (
+		_("No contact with an e-mail address"),
+		_("Add a Contact with an address to the customer; mails also need its consent."),
+	)
 
 
 def unit_changes(scope: _Scope) -> list[dict]:

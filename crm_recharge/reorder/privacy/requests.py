@@ -12,6 +12,9 @@ from frappe import _
 from frappe.utils import get_url
 from frappe.utils.verified_command import get_signed_params
 
+from crm_recharge.people import contacts as people
+from crm_recharge.people import vouching
+from crm_recharge.people.named import named_customers, named_users
 from crm_recharge.reorder.privacy import erasing
 
 KEPT_BY_CUSTOMER = ("Reorder Customer", "Reorder Reminder", "Reorder Purchase Day", "Reorder Forecast")
@@ -23,32 +26,23 @@ BEFORE_ALL = "Pending"
 
 
 def contacts_of(email: str) -> list[str]:
-	"""Contacts with this address, or of the user of that name."""
-	found = set(frappe.get_all("Contact Email", {"email_id": email, "parenttype": "Contact"}, pluck="parent"))
-	found |= set(frappe.get_all("Contact", or_filters={"email_id": email, "user": email}, pluck="name"))
-	return sorted(found)
+	"""Contacts with this address, or with the login of that name; none that is somebody else's."""
+	return [
+		contact
+		for contact, customers in people.contacts_with(email).items()
+		if customers or not vouching.of(frappe.get_doc("Contact", contact))
+	]
 
 
 def customers_of(email: str) -> list[str]:
-	"""Customers for whom nobody else stands: all their contacts are this person's."""
-	own = set(contacts_of(email))
-	linked = frappe.get_all(
-		"Dynamic Link",
-		{"link_doctype": "Customer", "parenttype": "Contact", "parent": ["in", list(own)]},
-		pluck="link_name",
-		distinct=True,
-		order_by=None,
-	)
-	linked += frappe.get_all("Customer", {"customer_primary_contact": ["in", list(own)]}, pluck="name")
+	"""Customers for whom nobody else stands: all their contacts and people by name are this person."""
+	found = people.contacts_with(email)
+	user = frappe.db.get_value("User", {"email": email})
+	candidates = set(named_customers(user)).union(*found.values())
 	alone = []
-	for customer in sorted(set(linked)):
-		contacts = frappe.get_all(
-			"Dynamic Link",
-			{"link_doctype": "Customer", "link_name": customer, "parenttype": "Contact"},
-			pluck="parent",
-			order_by=None,
-		)
-		if set(contacts) <= own:
+	for customer in sorted(candidates):
+		own = {contact for contact, customers in found.items() if customer in customers}
+		if set(people.contacts_of(customer)) <= own and set(named_users(customer)) <= {user}:
 			alone.append(customer)
 	return alone
 

@@ -8,6 +8,7 @@ from frappe.email.email_body import get_formatted_html
 from frappe.utils import cint, getdate, now_datetime
 
 from crm_recharge.door import door
+from crm_recharge.doors.sight import check_customer
 from crm_recharge.reorder import rules
 from crm_recharge.reorder.consent import preferences
 from crm_recharge.reorder.sending import check, message
@@ -60,7 +61,7 @@ def send_test(rule: str | None = None, customer: str | None = None) -> str:
 def _may_see(rule: str | None, customer: str | None) -> None:
 	frappe.has_permission("Reorder Rule", "read", doc=rule or None, throw=True)
 	if customer:
-		frappe.has_permission("Customer", "read", doc=customer, throw=True)
+		check_customer(customer)
 
 
 def _rendered(rule: str | None, customer: str | None) -> tuple[str, str, dict]:

@@ -256,7 +256,7 @@ class TestEvidence(ConsentCase):
 		for values in ({"contact": contact}, {"customer": customer}):
 			preference = self.loaded()
 			preference.update(values)
-			with self.assertRaisesRegex(frappe.ValidationError, "stays with"):
+			with self.assertRaisesRegex(frappe.ValidationError, "stays as it is"):
 				preference.save()
 
 	def test_wishes_may_be_edited_and_say_who_did(self):

@@ -10,6 +10,7 @@ from frappe.utils import cint, getdate
 
 from crm_recharge.door import door
 from crm_recharge.doors.guard import GuardedDocument
+from crm_recharge.people import contacts as people
 from crm_recharge.reorder.consent import preferences
 
 EVIDENCE = ("opted_in", "opted_in_at", "opted_in_by", "source", "source_document", "opted_out_at", "wording")
@@ -29,8 +30,6 @@ class ReorderPreference(GuardedDocument):
 			self.record_wishes(before)
 
 	def validate_subject(self, before):
-		if before and (before.contact, before.customer) != (self.contact, self.customer):
-			frappe.throw(_("A consent stays with its contact and customer. Make another preference instead."))
 		if not before:
 			other = frappe.db.get_value("Reorder Preference", {"scope_key": self.scope_key})
 			if other and not self.flags.consent_is_recorded:
@@ -42,13 +41,13 @@ class ReorderPreference(GuardedDocument):
 					),
 					frappe.UniqueValidationError,
 				)
-			if not preferences.belongs(self.contact, self.customer):
+			if not people.belongs(self.contact, self.customer):
 				frappe.throw(
-					_("Contact {0} does not belong to {1}: link it to the customer first.").format(
-						self.contact, self.customer
-					)
+					_(
+						"Contact {0} does not belong to {1}: somebody who may change the customer must link it there first."
+					).format(self.contact, self.customer)
 				)
-		known = [address.lower() for address in preferences.addresses_of(self.contact)]
+		known = [address.lower() for address in people.emails_of(self.contact, self.customer)]
 		changed = not before or (before.email or "").lower() != (self.email or "").lower()
 		if changed and (self.email or "").strip().lower() not in known:
 			frappe.throw(

@@ -1,0 +1,31 @@
+"""The field on Contact and Address that says for which customers they count."""
+
+import frappe
+
+from crm_recharge.people.vouching import FIELD, PRIMARY, take_up
+
+CUSTOM_FIELDS = {
+	doctype: [
+		{
+			"fieldname": FIELD,
+			"label": "Counts For",
+			"fieldtype": "Long Text",
+			"insert_after": "links",
+			"hidden": 1,
+			"read_only": 1,
+			"no_copy": 1,
+			"print_hide": 1,
+			"report_hide": 1,
+			"module": "Credits",
+		}
+	]
+	for doctype in PRIMARY
+}
+
+
+def after_migrate() -> None:
+	"""Fill the field where it is empty; safe to run again."""
+	# Each save of a contact asks whose primary one it is; the index is this room's, so ERPNext's DocType has none.
+	for field in PRIMARY.values():
+		frappe.db.add_index("Customer", [field])
+	take_up()

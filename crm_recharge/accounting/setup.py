@@ -12,7 +12,7 @@ import frappe
 from frappe import _
 
 from crm_recharge.accounting.errors import AccountingError
-from crm_recharge.door import door
+from crm_recharge.intake import intake
 
 SETTINGS = "CRM Recharge Settings"
 ROW = "CRM Recharge Company"
@@ -119,7 +119,7 @@ def _row(company: str):
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def set_up_company(company: str) -> dict:
 	"""Set up `company` on a person's request. Returns the settings row. For the roles in ROLES."""
 	frappe.only_for(ROLES)

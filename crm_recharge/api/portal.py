@@ -18,8 +18,8 @@ from crm_recharge.credits import queries
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import exponent, plain
-from crm_recharge.door import door
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
+from crm_recharge.intake import intake
 from crm_recharge.recharge import by_hand
 from crm_recharge.recharge import cards as card_room
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import DEFAULTS, resume
@@ -91,7 +91,7 @@ def accounts_of(user: str) -> list[dict]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def overview(account: str) -> dict:
 	"""All the page shows of an account: balance, pending recharge, cards, auto-recharge, last movements and
 	recharges. Errors: 403."""
@@ -246,7 +246,7 @@ def _confirm_link(recharge: str, status: str, account: str) -> str | None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def start(account: str, amount: Amount, idempotency_key: Key, card: str | None = None) -> dict:
 	"""Charge a saved card now; follow it with `status`. Returns recharge, status, amount.
 
@@ -260,7 +260,7 @@ def start(account: str, amount: Amount, idempotency_key: Key, card: str | None =
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def status(recharge: str) -> dict:
 	"""How far a recharge has come, as the REST API tells it, with amounts for people. Errors: 403."""
 	doc = frappe.get_doc("Recharge", _owned_part("Recharge", recharge))
@@ -277,7 +277,7 @@ def status(recharge: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def save_auto_recharge(
 	account: str,
 	enabled: Flag,
@@ -321,7 +321,7 @@ def _locked_setting(account: str):
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def resume_auto_recharge(account: str) -> dict:
 	"""End a pause: the owner has looked. A hold after a dispute is for the company's own people to lift (403)."""
 	account = _owned(account, "Auto-Recharge Setting", "write")
@@ -333,7 +333,7 @@ def resume_auto_recharge(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def begin_card(account: str) -> dict:
 	"""What a browser needs for Stripe's own card form, and a SetupIntent for it: no number comes here.
 
@@ -360,7 +360,7 @@ def _count_card_form(account: str) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def finish_card(account: str, setup_intent: Id) -> dict:
 	"""Save the card of a completed SetupIntent. Returns its Recharge Card. Errors: 403, 417."""
 	account = _owned(account, "Recharge Card", "create")
@@ -368,7 +368,7 @@ def finish_card(account: str, setup_intent: Id) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def save_card(account: str, payment_method: Id) -> dict:
 	"""Save a payment method by its id, only where another address stands in for Stripe (tests). Errors: 403."""
 	account = _owned(account, "Recharge Card", "create")
@@ -378,7 +378,7 @@ def save_card(account: str, payment_method: Id) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def remove_card(card: str) -> dict:
 	"""Take a card out of use, here and at Stripe. Errors: 403; 417 for the last card of an enabled setting."""
 	card = _owned_part("Recharge Card", card, "write")

@@ -126,6 +126,7 @@ doc_events = {
 		"after_rename": "crm_recharge.reorder.learning.renames.after_rename",
 		"on_trash": "crm_recharge.reorder.learning.renames.on_trash",
 	},
+	"File": {"before_insert": "crm_recharge.web.on_file"},
 	"Journal Entry": {"on_cancel": "crm_recharge.accounting.disputes.on_cancel"},
 	("Quotation", "Sales Order", "Sales Invoice", "POS Invoice"): {
 		"on_submit": "crm_recharge.reorder.consent.checkbox.on_submit",
@@ -149,8 +150,9 @@ doc_events = {
 	},
 }
 
-# What a reminder's page may keep to itself: its address is a secret.
-after_request = ["crm_recharge.private_pages.after_request"]
+# Around every request: none is forged, private pages stay private, exported tables hold no formulas.
+before_request = ["crm_recharge.web.before_request"]
+after_request = ["crm_recharge.web.after_request", "crm_recharge.private_pages.after_request"]
 
 # An order that came of a reminder is the sales team's own: it can be deleted all the same.
 ignore_links_on_delete = ["Reorder Message", "Reorder Message Item"]

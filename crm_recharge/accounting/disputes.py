@@ -21,7 +21,7 @@ from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain.money import ZERO, exponent, plain
 from crm_recharge.domain.takeback import LOST
-from crm_recharge.door import door
+from crm_recharge.intake import intake
 
 DOCTYPE = "Recharge Dispute"
 JOB = "account_for_dispute"
@@ -38,7 +38,7 @@ def account_for(name: str) -> str:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def retry(name: str) -> str:
 	"""A person asks to try again now. Returns the accounting status. For the roles of rows.ROLES."""
 	return takeback_rows.retry(DOCTYPE, name, JOB)

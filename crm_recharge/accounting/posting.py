@@ -35,14 +35,14 @@ from crm_recharge.accounting.setup import company_settings
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
-from crm_recharge.door import door
+from crm_recharge.intake import intake
 from crm_recharge.recharge.queue import enqueue_after_commit
 
 # -- asking for it -----------------------------------------------------------------------------------------
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def retry(recharge: str) -> str:
 	"""A person asks to try again now. Returns the accounting status. For the roles in ROLES."""
 	frappe.only_for(ROLES)

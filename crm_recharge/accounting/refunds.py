@@ -20,7 +20,7 @@ from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import takeback
 from crm_recharge.domain.money import plain
-from crm_recharge.door import door
+from crm_recharge.intake import intake
 from crm_recharge.setup import templates
 
 DOCTYPE = "Recharge Refund"
@@ -41,7 +41,7 @@ def account_for(name: str) -> str:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def retry(name: str) -> str:
 	"""A person asks to try again now. Returns the accounting status. For the roles of rows.ROLES."""
 	return takeback_rows.retry(DOCTYPE, name, JOB)

@@ -12,9 +12,9 @@ import frappe
 from frappe import _
 
 from crm_recharge.accounting.errors import AccountingError
-from crm_recharge.door import door
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.doors.sight import check_company
+from crm_recharge.intake import intake
 
 SETTINGS = "CRM Recharge Settings"
 ROW = "CRM Recharge Company"
@@ -121,7 +121,7 @@ def _row(company: str):
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def set_up_company(company: str) -> dict:
 	"""Set up `company` on a person's request. Returns the settings row. For the roles in ROLES."""
 	frappe.only_for(ROLES)

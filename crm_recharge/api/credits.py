@@ -13,8 +13,8 @@ from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.usage import read_time
 from crm_recharge.domain.inputs import Amount, Flag, Key, Rows
 from crm_recharge.domain.usage import is_readable
-from crm_recharge.door import door
 from crm_recharge.doors import sight
+from crm_recharge.intake import intake
 
 
 def _check(account: str, ptype: str) -> None:
@@ -27,7 +27,7 @@ def _check(account: str, ptype: str) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def charge(
 	account: str,
 	amount: Amount | None = None,
@@ -65,7 +65,7 @@ def charge(
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def charge_many(account: str, events: Rows) -> dict:
 	"""Charge up to 10,000 usages in one transaction, all or none, with one threshold check at the end.
 
@@ -77,7 +77,7 @@ def charge_many(account: str, events: Rows) -> dict:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def balance(account: str) -> dict:
 	"""Balance, what may still be spent, and the recharge under way (pending until the gateway confirms)."""
 	_check(account, "read")
@@ -85,7 +85,7 @@ def balance(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door(aliases={"from": "from_date", "to": "to_date"})
+@intake(aliases={"from": "from_date", "to": "to_date"})
 @for_people
 def statement(account: str, from_date: str | None = None, to_date: str | None = None) -> dict:
 	"""Movements between `from` (included) and `to` (left out): ISO 8601 times, also as from_date and to_date."""
@@ -95,7 +95,7 @@ def statement(account: str, from_date: str | None = None, to_date: str | None = 
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def grant(
 	account: str,
 	amount: Amount | None = None,
@@ -122,7 +122,7 @@ def _read_expiry(account: str, value: str | None):
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def verify(account: str) -> dict:
 	"""Prove an account: recompute balance, lots and hash chain, and say where they break.
 
@@ -133,7 +133,7 @@ def verify(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def export(account: str) -> dict:
 	"""The whole ledger with its hashes, for a proof elsewhere: `python -m crm_recharge.domain.proof FILE`."""
 	_check(account, "read")
@@ -141,7 +141,7 @@ def export(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def adjust(
 	account: str,
 	amount: Amount | None = None,
@@ -160,7 +160,7 @@ def adjust(
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def reverse(entry: str, note: str) -> dict:
 	"""Undo a usage, grant or adjustment by a row of its own. For Credit Managers."""
 	frappe.only_for(("Credit Manager", "System Manager"))

@@ -15,9 +15,9 @@ from crm_recharge.credits.money import as_text, exact, money
 from crm_recharge.domain import payment
 from crm_recharge.domain.cards import Card, why_unusable
 from crm_recharge.domain.money import plain
-from crm_recharge.door import door
 from crm_recharge.doors.sight import check, may
 from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import dashboard_address
+from crm_recharge.intake import intake
 from crm_recharge.recharge import threshold
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.reasons import sentence
@@ -36,7 +36,7 @@ MANAGERS = {"Credit Manager", "System Manager"}
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def account_overview(account: str) -> dict:
 	"""An account as its form shows it: balance, recharge under way, last movements and recharges, what
 	auto-recharge would decide now, and what the caller may do. Errors: 403, 404."""
@@ -180,7 +180,7 @@ def auto_recharge_of(account: str, currency: str) -> dict:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def add_credits_form(account: str) -> dict:
 	"""What the *Add Credits* dialog offers: usual amounts, limits and the account's cards. Errors: 403, 404."""
 	queries.read_account(account)
@@ -219,7 +219,7 @@ def usable(card) -> bool:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def recharge_story(recharge: str) -> dict:
 	"""What happened to a recharge, card by card, what it means and what can be done. Errors: 403, 404."""
 	doc = frappe.get_doc("Recharge", recharge)

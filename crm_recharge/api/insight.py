@@ -15,8 +15,8 @@ from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.inputs import Anything, Day, Flag, list_or_object
 from crm_recharge.domain.moments import day_of
 from crm_recharge.domain.money import ZERO, exponent, plain
-from crm_recharge.door import door, read_filters
 from crm_recharge.doors.sight import and_rows_of
+from crm_recharge.intake import intake, read_filters
 
 KEPT_SECONDS = 120
 """How long a chart's sums are kept: a busy ledger is not added up at every visit."""
@@ -31,7 +31,7 @@ WIDEST_ZONES = timedelta(hours=27)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def prepaid_balance(filters: str | dict | list | None = None) -> str:
 	"""The credits that customers hold, one sum a currency, as text for a number card."""
 	frappe.has_permission("Credit Account", "read", throw=True)
@@ -49,7 +49,7 @@ def prepaid_balance(filters: str | dict | list | None = None) -> str:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def credits_by_day(
 	chart_name: str | None = None,
 	chart: dict | str | None = None,

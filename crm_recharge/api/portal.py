@@ -18,9 +18,9 @@ from crm_recharge.credits import queries
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import exponent, plain
-from crm_recharge.door import door
 from crm_recharge.doors.sight import may
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
+from crm_recharge.intake import intake
 from crm_recharge.people.named import owns
 from crm_recharge.recharge import by_hand
 from crm_recharge.recharge import cards as card_room
@@ -90,7 +90,7 @@ def accounts_of(user: str) -> list[dict]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def overview(account: str) -> dict:
 	"""All the page shows of an account: balance, pending recharge, cards, auto-recharge, last movements and
 	recharges.
@@ -261,7 +261,7 @@ def _confirm_link(recharge: str, status: str, account: str) -> str | None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def start(account: str, amount: Amount, idempotency_key: Key, card: str | None = None) -> dict:
 	"""Charge a saved card now; follow it with `status`. Returns recharge, status, amount.
 
@@ -275,7 +275,7 @@ def start(account: str, amount: Amount, idempotency_key: Key, card: str | None =
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def status(recharge: str) -> dict:
 	"""How far a recharge has come, as the REST API tells it, with amounts for people. Errors: 403."""
 	doc = frappe.get_doc("Recharge", _owned_part("Recharge", recharge))
@@ -292,7 +292,7 @@ def status(recharge: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def save_auto_recharge(
 	account: str,
 	enabled: Flag,
@@ -336,7 +336,7 @@ def _locked_setting(account: str):
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def resume_auto_recharge(account: str) -> dict:
 	"""End a pause: the owner has looked. A hold after a dispute is for the company's own people to lift (403)."""
 	account = _owned(account, "Auto-Recharge Setting", "write")
@@ -348,7 +348,7 @@ def resume_auto_recharge(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def begin_card(account: str) -> dict:
 	"""What a browser needs for Stripe's own card form, and a SetupIntent for it: no number comes here.
 
@@ -375,7 +375,7 @@ def _count_card_form(account: str) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def finish_card(account: str, setup_intent: Id) -> dict:
 	"""Save the card of a completed SetupIntent. Returns its Recharge Card. Errors: 403, 417."""
 	account = _owned(account, "Recharge Card", "create")
@@ -383,7 +383,7 @@ def finish_card(account: str, setup_intent: Id) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def save_card(account: str, payment_method: Id) -> dict:
 	"""Save a payment method by its id, only where another address stands in for Stripe (tests). Errors: 403."""
 	account = _owned(account, "Recharge Card", "create")
@@ -393,7 +393,7 @@ def save_card(account: str, payment_method: Id) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def remove_card(card: str) -> dict:
 	"""Take a card out of use, here and at Stripe. Errors: 403; 417 for the last card of an enabled setting."""
 	card = _owned_part("Recharge Card", card, "write")

@@ -8,9 +8,9 @@ from crm_recharge.credits.errors import InvalidRequestError
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import plain
-from crm_recharge.door import door
 from crm_recharge.doors import sight
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
+from crm_recharge.intake import intake
 from crm_recharge.recharge import by_hand, cards, confirm, refunds, threshold
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import resume as resume_setting
 from crm_recharge.recharge.notices import attempts_of
@@ -29,7 +29,7 @@ def _check(account: str, doctype: str, ptype: str) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def start(
 	account: str,
 	amount: Amount | None = None,
@@ -48,7 +48,7 @@ def start(
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def status(recharge: str) -> dict:
 	"""How far a recharge has come: status, amount, new balance, payment id, attempts with reasons."""
 	doc = frappe.get_doc("Recharge", recharge)
@@ -82,7 +82,7 @@ def status_of(doc) -> dict:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def saved_cards(account: str) -> list[dict]:
 	"""The account's saved cards, those of the auto-recharge setting first and in its order."""
 	_check(account, "Recharge Card", "read")
@@ -108,7 +108,7 @@ def cards_of(account: str) -> list[dict]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def card_form(account: str) -> dict:
 	"""What a browser needs to show Stripe's own card form: publishable_key, script (where Stripe.js is), and
 	custom_address when another address stands in for Stripe. Errors: 422 when no publishable key is set."""
@@ -134,7 +134,7 @@ def card_form_of(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def start_card_setup(account: str) -> dict:
 	"""Begin saving a card: a SetupIntent's client secret for Stripe's own form. No number comes here."""
 	_check(account, "Recharge Card", "create")
@@ -142,7 +142,7 @@ def start_card_setup(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def finish_card_setup(account: str, setup_intent: Id) -> dict:
 	"""Save the card of a completed SetupIntent. Returns its Recharge Card."""
 	_check(account, "Recharge Card", "create")
@@ -150,7 +150,7 @@ def finish_card_setup(account: str, setup_intent: Id) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def save_card(account: str, payment_method: Id) -> dict:
 	"""Save a Stripe PaymentMethod (pm_…) that belongs to the account's customer. Returns its Recharge Card."""
 	_check(account, "Recharge Card", "create")
@@ -158,7 +158,7 @@ def save_card(account: str, payment_method: Id) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def remove_card(card: str) -> dict:
 	"""Take a card out of use, here and at Stripe."""
 	doc = frappe.get_doc("Recharge Card", card)
@@ -168,7 +168,7 @@ def remove_card(card: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def set_auto_recharge(
 	account: str,
 	enabled: Flag | None = None,
@@ -200,7 +200,7 @@ def set_auto_recharge(
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def auto_recharge(account: str) -> dict:
 	"""The auto-recharge setting of an account, and what it would decide at the balance of now."""
 	_check(account, "Auto-Recharge Setting", "read")
@@ -224,7 +224,7 @@ def auto_recharge(account: str) -> dict:
 
 
 @frappe.whitelist(allow_guest=True, xss_safe=True, methods=["POST"])
-@door
+@intake
 @rate_limit(limit=30, seconds=60)
 def confirm_start(token: str) -> dict:
 	"""Open the gateway's page for a payment that needs its card holder. `token` is the mailed link's."""
@@ -232,7 +232,7 @@ def confirm_start(token: str) -> dict:
 
 
 @frappe.whitelist(allow_guest=True, xss_safe=True, methods=["POST"])
-@door
+@intake
 @rate_limit(limit=60, seconds=60)
 def confirm_finish(token: str) -> dict:
 	"""After the return from the gateway's page: how it went, as the gateway tells it."""
@@ -240,7 +240,7 @@ def confirm_finish(token: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def resume(account: str) -> dict:
 	"""End a pause or a hold of auto recharge: a person has looked. Checks the balance at once."""
 	name = frappe.db.exists("Auto-Recharge Setting", {"credit_account": account})
@@ -252,7 +252,7 @@ def resume(account: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def refund(
 	recharge: str,
 	idempotency_key: Key | None = None,

@@ -17,7 +17,7 @@ from crm_recharge.credits.errors import InvalidRequestError, for_people, refuse
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain.inputs import Amount, Flag, Key, Rows, Whole
 from crm_recharge.domain.money import parse_positive, plain
-from crm_recharge.door import door
+from crm_recharge.intake import intake
 from crm_recharge.people import contacts as people
 from crm_recharge.people.persons import customers_of
 from crm_recharge.reorder import timeline
@@ -68,7 +68,7 @@ def _refuse():
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def due(customer: str | None = None) -> dict:
 	"""The customer's items with the expected range of the next purchase, the soonest first.
 
@@ -128,7 +128,7 @@ def _iso(day) -> str | None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 @for_people
 def order_again(
 	reminder: str | None = None,
@@ -290,7 +290,7 @@ def _wrong(code: str, message: str, **figures):
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 @retry_on_contention
 def snooze(reminder: str, until: str | None = None) -> dict:
 	"""No reminder of this item before `until` (a day to come, within two years); without it the snooze ends.
@@ -304,7 +304,7 @@ def snooze(reminder: str, until: str | None = None) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 @retry_on_contention
 def set_date(reminder: str, date: str | None = None) -> dict:
 	"""The customer's own date for the next purchase; counts until that. Without it: as learned.
@@ -325,7 +325,7 @@ def _item(row) -> dict | None:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 @retry_on_contention
 def preference(
 	opted_in: Flag | None = None,
@@ -422,7 +422,7 @@ def _read_bool(value) -> bool:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 @retry_on_contention
 def opt_in(
 	customer: str,
@@ -482,7 +482,7 @@ def _contact_with(customer: str, email: str) -> str | None:
 
 
 @frappe.whitelist(allow_guest=True, xss_safe=True, methods=["POST"])
-@door(beside=("List-Unsubscribe",))
+@intake(beside=("List-Unsubscribe",))
 def unsubscribe(token: str = "") -> dict:
 	"""Stop the reminders of a mail's contact at once: what mail programs call by List-Unsubscribe-Post (RFC 8058).
 
@@ -493,7 +493,7 @@ def unsubscribe(token: str = "") -> dict:
 
 
 @frappe.whitelist(allow_guest=True, xss_safe=True, methods=["POST"])
-@door
+@intake
 @rate_limit(limit=120, seconds=60)
 def looked_at(token: str = "", do: str = "") -> None:
 	"""The page of a reminder's link tells that a person looks at it. Errors: 403, 410."""

@@ -7,10 +7,10 @@ import frappe
 from frappe import _
 from frappe.utils import get_url
 
-from crm_recharge.door import door
 from crm_recharge.gateway import stripe_gateway
 from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import custom_address
 from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.intake import intake
 from crm_recharge.recharge.events import HANDLERS
 
 WEBHOOK = "crm_recharge.api.stripe.webhook"
@@ -21,7 +21,7 @@ def _check() -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def test_connection() -> dict:
 	"""Ask the gateway for its latest payment with the saved keys. Returns ok, live, milliseconds, message.
 
@@ -53,7 +53,7 @@ def _in_words(answer: dict) -> str:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def webhook() -> dict:
 	"""What to enter as an endpoint in Stripe's dashboard: its address, and the events it wants."""
 	_check()

@@ -5,14 +5,14 @@ from functools import partial
 import frappe
 from frappe import _
 
-from crm_recharge.door import door
 from crm_recharge.gateway import inbox
 from crm_recharge.gateway.webhooks import WebhookError
+from crm_recharge.intake import intake
 from crm_recharge.recharge import events
 
 
 @frappe.whitelist(allow_guest=True, xss_safe=True, methods=["POST"])
-@door(reads_itself=True)
+@intake(reads_itself=True)
 def webhook() -> dict:
 	"""Take one event of Stripe: 200 when it is kept (or was before), 400 when it is not Stripe's."""
 	try:
@@ -40,7 +40,7 @@ def _once_answered(function) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def replay(event: str) -> dict:
 	"""Work on an event again, from the desk. For Credit Managers."""
 	frappe.only_for(("Credit Manager", "System Manager"))

@@ -12,6 +12,7 @@ from frappe.model.document import Document
 from frappe.utils import cast, escape_html
 
 from crm_recharge.doors import records
+from crm_recharge.intake import intake
 
 STANDARD = ("owner", "creation")
 
@@ -62,7 +63,8 @@ class GuardedDocument(Document):
 			self.refuse_links_of_others()
 
 	@frappe.whitelist()
-	def rename(self, name: str, merge=False, force=False, validate_rename=True):
+	@intake
+	def rename(self, name: str, merge: bool = False, force: bool = False, validate_rename: bool = True):
 		"""Frappe's, which any reader may call with its checks switched off: they hold here."""
 		return super().rename(name, merge=merge)
 
@@ -182,7 +184,8 @@ class Row(Document):
 		self._refuse_from_outside()
 
 	@frappe.whitelist()
-	def rename(self, name: str, merge=False, force=False, validate_rename=True):
+	@intake
+	def rename(self, name: str, merge: bool = False, force: bool = False, validate_rename: bool = True):
 		"""Refused."""
 		self.refuse_alone()
 

@@ -8,7 +8,7 @@ from frappe.utils import getdate, nowdate
 
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.inputs import Amount, Day, Key
-from crm_recharge.door import door
+from crm_recharge.intake import intake
 from crm_recharge.reorder.answers import changes, orders
 from crm_recharge.reorder.answers.orders import Line, Wish
 from crm_recharge.reorder.learning import customers, forecasts
@@ -26,7 +26,7 @@ def with_reorders(data: dict) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def snooze(reminder: str, until: Day | None = None) -> None:
 	"""No reminder of this item before `until`; empty ends it. Raises ValidationError for a day that is past."""
 	row = _reminder(reminder)
@@ -34,7 +34,7 @@ def snooze(reminder: str, until: Day | None = None) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def expect(reminder: str, on: Day | None = None) -> None:
 	"""The day on which the customer means to buy the item again; empty goes back to what is learned."""
 	row = _reminder(reminder)
@@ -42,7 +42,7 @@ def expect(reminder: str, on: Day | None = None) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def stop(reminder: str, stopped: bool = True) -> None:
 	"""No reminders of this item for this customer any more, or again."""
 	row = _reminder(reminder)
@@ -51,7 +51,7 @@ def stop(reminder: str, stopped: bool = True) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def remind_now(customer: str) -> dict:
 	"""Remind a customer of all that is due, at once. All checks but the hours of the day are those of every hour.
 
@@ -72,7 +72,7 @@ def remind_now(customer: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def order_now(reminder: str, quantity: Amount, idempotency_key: Key) -> dict:
 	"""Order the item again for the customer, as the document that Reorder Settings asks for.
 
@@ -101,7 +101,7 @@ def order_now(reminder: str, quantity: Amount, idempotency_key: Key) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def learn_anew(customer: str) -> None:
 	"""Work out all of a customer's statistics from its invoices, in the background. For Reorder Managers."""
 	frappe.only_for(MANAGERS)

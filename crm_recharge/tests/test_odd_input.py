@@ -17,7 +17,7 @@ from crm_recharge.reorder.answers.tests.reminded import make_reminder
 from crm_recharge.tests import factories
 from crm_recharge.tests.support.money_case import GatewayTestCase, retire
 from crm_recharge.tests.support.node import Node
-from crm_recharge.tests.support.public_methods import door_of, methods_of_documents, public_methods
+from crm_recharge.tests.support.public_methods import intake_of, methods_of_documents, public_methods
 from crm_recharge.tests.support.reorder_case import make_buyer, make_item
 
 SECONDS = float(os.environ.get("CRM_RECHARGE_ODD_SECONDS", 200))
@@ -168,7 +168,7 @@ class TestOddInput(GatewayTestCase):
 		"""(who, path, arguments, what is odd), all of them, shuffled."""
 		found = []
 		for path, function in public_methods().items():
-			parameters, who = door_of(function).parameters, self.who(path, function)
+			parameters, who = intake_of(function).parameters, self.who(path, function)
 			names = list(parameters.by_name)
 			base = [name for name in names if parameters.by_name[name].required or name in ALSO.get(path, ())]
 			found.append((who, path, {"no_such_parameter": 1} | self.arguments(path, base), "unknown"))

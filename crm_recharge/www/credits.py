@@ -5,6 +5,7 @@ import frappe
 from frappe import _
 from frappe.translate import extract_messages_from_javascript_code
 
+from crm_recharge import private_pages
 from crm_recharge.api import portal
 
 no_cache = 1
@@ -19,6 +20,9 @@ def get_context(context):
 		frappe.local.flags.redirect_location = f"/login?redirect-to={quote(here)}"
 		raise frappe.Redirect
 	context.no_breadcrumbs = True
+	context.mark = private_pages.mark()
+	# Made here, so that Frappe asks every later request of this session for it.
+	frappe.sessions.get_csrf_token()
 	context.title = _("Credits")
 	context.accounts = portal.accounts_of(frappe.session.user)
 	account = wanted or (context.accounts[0].name if context.accounts else None)

@@ -4,6 +4,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint
 
+from crm_recharge import private_pages
 from crm_recharge.credits.errors import CreditError
 from crm_recharge.reorder.answers import actions, links, view
 from crm_recharge.reorder.answers.orders import NotOrderedError
@@ -18,6 +19,8 @@ def get_context(context):
 	form = frappe.form_dict
 	context.no_breadcrumbs = True
 	context.no_header = True
+	context.shows = private_pages.shows
+	context.mark, context.script = private_pages.mark(), private_pages.script("reorder_page.js")
 	context.action = action = str(form.get("do") or "")
 	context.token = token = str(form.get("token") or "")
 	context.done = cint(form.get("done"))

@@ -4,6 +4,7 @@ import frappe
 from frappe import _
 from frappe.utils import add_days, cint, escape_html, nowdate
 
+from crm_recharge import private_pages
 from crm_recharge.api import reorder as api
 from crm_recharge.credits.errors import CreditError
 from crm_recharge.reorder.answers import actions, orders, view
@@ -22,6 +23,8 @@ def get_context(context):
 		raise frappe.Redirect(302)
 	form = frappe.form_dict
 	context.no_breadcrumbs = True
+	context.shows = private_pages.shows
+	context.mark, context.script = private_pages.mark(), private_pages.script("reorders_page.js")
 	context.title = _("My reorders")
 	context.csrf_token = frappe.sessions.get_csrf_token()
 	own = api.customers_of(frappe.session.user)

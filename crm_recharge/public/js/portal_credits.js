@@ -11,7 +11,9 @@ frappe.ready(() => {
 			window.location.href = `/credits?account=${encodeURIComponent(event.target.value)}`;
 	});
 
-	let data = window.crm_recharge_credits;
+	const sent = JSON.parse(byId("credits-data").textContent);
+	frappe._messages = Object.assign(frappe._messages || {}, sent.words);
+	let data = sent.overview;
 	if (!data) return;
 	let rows = []; // the cards as the form shows them: {…card, used}
 	let dirty = false;

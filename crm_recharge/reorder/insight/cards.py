@@ -4,7 +4,7 @@ import frappe
 from frappe import _
 from frappe.utils import add_days, fmt_money, getdate, nowdate
 
-from crm_recharge.door import door
+from crm_recharge.intake import intake
 from crm_recharge.reorder.insight.funnel import funnel, total
 from crm_recharge.reorder.insight.scope import company_of
 
@@ -12,7 +12,7 @@ DAYS = 30
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@door
+@intake
 def won_in_30_days(filters: str | dict | list | None = None) -> str:
 	"""Items bought after a reminder of the last 30 days, and what they brought, as text for a number card."""
 	frappe.has_permission("Reorder Message", "read", throw=True)

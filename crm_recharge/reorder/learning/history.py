@@ -6,7 +6,7 @@ import frappe
 from frappe import _
 from frappe.utils import now_datetime
 
-from crm_recharge.door import door
+from crm_recharge.intake import intake
 from crm_recharge.reorder.learning import pairs, runs
 from crm_recharge.reorder.learning.runs import HISTORY, Run
 
@@ -21,7 +21,7 @@ ROLES = ("Reorder Manager", "System Manager")
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def start() -> str:
 	"""Read all invoices in the background; returns the Reorder Run. One that is under way goes on instead.
 

@@ -11,7 +11,7 @@ import json
 import frappe
 from frappe import _
 
-from crm_recharge.door import door
+from crm_recharge.intake import intake
 from crm_recharge.reorder import timeline
 from crm_recharge.reorder.learning import customers, fields
 from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark
@@ -31,7 +31,7 @@ MARK_LENGTH = 8
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def erase(customer: str) -> dict:
 	"""Erase what reminders know of a customer; returns how many rows of each kind went. For Reorder Managers.
 
@@ -44,7 +44,7 @@ def erase(customer: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def learn_again(customer: str) -> None:
 	"""Undo the mark that erasing leaves: the customer's purchases are learned anew, in the background."""
 	frappe.only_for(ROLES)

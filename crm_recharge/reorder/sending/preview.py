@@ -7,8 +7,8 @@ from frappe import _
 from frappe.email.email_body import get_formatted_html
 from frappe.utils import cint, getdate, now_datetime
 
-from crm_recharge.door import door
 from crm_recharge.doors.sight import check_customer
+from crm_recharge.intake import intake
 from crm_recharge.reorder import rules
 from crm_recharge.reorder.consent import preferences
 from crm_recharge.reorder.sending import check, message
@@ -18,7 +18,7 @@ SAMPLE_CODE = "SAMPLE2ONLY4"
 
 
 @frappe.whitelist()
-@door
+@intake
 def preview(rule: str | None = None, customer: str | None = None) -> dict:
 	"""Subject and HTML of a reminder as it would be sent now.
 
@@ -35,7 +35,7 @@ def preview(rule: str | None = None, customer: str | None = None) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-@door
+@intake
 def send_test(rule: str | None = None, customer: str | None = None) -> str:
 	"""Mail the preview to the user who is logged in; returns the address. Only the Email Queue is written."""
 	_may_see(rule, customer)

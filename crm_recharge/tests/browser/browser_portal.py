@@ -16,9 +16,14 @@ GOOD, MASTERCARD, POOR, DECLINED = (
 	"4000000000000002",
 )
 ASK = """async ([account]) => {
-	const more = { amount: "25", idempotency_key: "k", enabled: 0, falls_below: "1", recharge_up_to: "100", cards: [] };
+	const calls = {
+		overview: {},
+		start: { amount: "25", idempotency_key: "k" },
+		save_auto_recharge: { enabled: 0, falls_below: "1", recharge_up_to: "100", cards: [] },
+		begin_card: {},
+	};
 	const answers = {};
-	for (const method of ["overview", "start", "save_auto_recharge", "begin_card"]) {
+	for (const [method, more] of Object.entries(calls)) {
 		const answer = await fetch(`/api/method/crm_recharge.api.portal.${method}`, {
 			method: "POST",
 			headers: { "Content-Type": "application/json", "X-Frappe-CSRF-Token": frappe.csrf_token },

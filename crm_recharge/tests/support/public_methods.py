@@ -19,8 +19,8 @@ def methods_of_documents() -> dict[str, object]:
 	return {path: function for path, function in _whitelisted() if path.count(".") != _depth(function)}
 
 
-def door_of(function):
-	"""The door below `frappe.whitelist`, or None where there is none."""
+def intake_of(function):
+	"""The intake below `frappe.whitelist`, or None where there is none."""
 	while function is not None and not hasattr(function, "parameters"):
 		function = getattr(function, "__wrapped__", None)
 	return function

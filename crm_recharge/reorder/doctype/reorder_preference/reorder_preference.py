@@ -8,8 +8,8 @@ import frappe
 from frappe import _
 from frappe.utils import cint, getdate
 
-from crm_recharge.door import door
 from crm_recharge.doors.guard import GuardedDocument
+from crm_recharge.intake import intake
 from crm_recharge.people import contacts as people
 from crm_recharge.reorder.consent import preferences
 
@@ -114,7 +114,7 @@ class ReorderPreference(GuardedDocument):
 			)
 
 	@frappe.whitelist(methods=["POST"])
-	@door
+	@intake
 	def record_consent(self, how: str, agreed_to: str | None = None):
 		"""Record a consent that was given to you: by phone, on paper, in the shop.
 
@@ -133,7 +133,7 @@ class ReorderPreference(GuardedDocument):
 		self.reload()
 
 	@frappe.whitelist(methods=["POST"])
-	@door
+	@intake
 	def record_opt_out(self, how: str):
 		"""Record that the person wants no more mails; `how` they said so."""
 		self.check_permission("write")

@@ -1,12 +1,12 @@
-"""The door of every public method: what a request hands in is checked here, and only here.
+"""The intake of every public method: what a request hands in is checked here, and only here.
 
 	@frappe.whitelist(methods=["POST"])
-	@door
+	@intake
 	def charge(account: str, amount: Amount | None = None, …) -> dict:
 
-The door binds the request to the method's signature (an unknown or missing parameter, or one of another kind, is
+It binds the request to the method's signature (an unknown or missing parameter, or one of another kind, is
 refused by name), and turns whatever is raised into an answer with `error.code` and a sentence. Frappe's own check of
-types, which comes from whitelisting, sees a function without types and leaves them to the door.
+types, which comes from whitelisting, sees a function without types and leaves them to it.
 """
 
 import functools
@@ -17,6 +17,7 @@ import frappe
 from frappe import _
 
 from crm_recharge.credits.errors import InvalidRequestError, raise_for_people, refuse
+from crm_recharge.domain import cells
 from crm_recharge.domain.errors import InvalidRequest, RuleError, shown
 from crm_recharge.domain.inputs import Kind, Parameters, fields
 
@@ -27,7 +28,7 @@ OF_FRAPPE = frozenset({"cmd", "csrf_token", "sid", "_lang", "_"})
 TAKEN_OUT = ("ignore_permissions", "flags")
 
 
-def door(
+def intake(
 	function=None, *, aliases: dict[str, str] | None = None, beside: tuple[str, ...] = (), reads_itself=False
 ):
 	"""Decorator of a whitelisted method, below `frappe.whitelist`.
@@ -38,7 +39,7 @@ def door(
 		reads_itself: the method reads the request itself; whatever comes is let in.
 	"""
 	if function is None:
-		return functools.partial(door, aliases=aliases, beside=beside, reads_itself=reads_itself)
+		return functools.partial(intake, aliases=aliases, beside=beside, reads_itself=reads_itself)
 	parameters = Parameters.of(function, aliases)
 	own = "self" in inspect.signature(function).parameters
 	ignored = OF_FRAPPE | set(beside)
@@ -72,7 +73,7 @@ def _look_at_what_was_taken_out(function) -> None:
 
 
 def filters(**kinds):
-	"""Decorator of a report's `execute`: its filters are read here, as parameters are by `door`.
+	"""Decorator of a report's `execute`: its filters are read here, as parameters are by `intake`.
 
 	For each filter its Kind, or the DocType of which it names a record, or a tuple of the texts it may be. What is
 	empty is left out. Raises InvalidRequestError: unknown_field, unknown_record, not_one_of, and what the kinds raise.
@@ -82,13 +83,30 @@ def filters(**kinds):
 		@functools.wraps(execute)
 		def opened(filters=None):
 			try:
-				return execute(frappe._dict(read_filters(filters or {}, kinds)))
+				found = execute(frappe._dict(read_filters(filters or {}, kinds)))
 			except RuleError as error:
 				raise_for_people(error)
+			return found if _is_shown() else (found[0], _as_cells(found[1]), *found[2:])
 
 		return opened
 
 	return decorate
+
+
+def _is_shown() -> bool:
+	"""Whether a report is asked for by the desk, which shows it; else it may become a file: an export, a mail."""
+	cmd = (getattr(frappe.local, "form_dict", None) or {}).get("cmd")
+	return bool(getattr(frappe.local, "request", None)) and not str(cmd).endswith("export_query")
+
+
+def _as_cells(rows: list) -> list:
+	"""Rows of a report without texts that a spreadsheet would take for formulas."""
+	return [
+		frappe._dict(zip(row, cells.row(row.values()), strict=True))
+		if isinstance(row, dict)
+		else cells.row(row)
+		for row in rows
+	]
 
 
 def read_filters(given: dict, kinds: dict) -> dict:

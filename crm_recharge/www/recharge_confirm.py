@@ -1,6 +1,7 @@
 import frappe
 from frappe import _
 
+from crm_recharge import private_pages
 from crm_recharge.recharge import confirm
 
 no_cache = 1
@@ -9,6 +10,7 @@ no_cache = 1
 def get_context(context):
 	"""The page behind the link in the mail: shows the payment; its buttons act by POST."""
 	context.no_breadcrumbs = True
+	context.mark, context.script = private_pages.mark(), private_pages.script("confirm_page.js")
 	context.title = _("Confirm your payment")
 	context.token = frappe.form_dict.get("token") or ""
 	context.returned = bool(frappe.form_dict.get("returned"))

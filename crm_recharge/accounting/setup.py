@@ -13,6 +13,7 @@ from frappe import _
 
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.door import door
+from crm_recharge.doors.guard import by_machine
 
 SETTINGS = "CRM Recharge Settings"
 ROW = "CRM Recharge Company"
@@ -403,7 +404,7 @@ def _write_row(company: str, values: dict) -> str:
 		row.update({**values, "company": company, "parent": SETTINGS, "parenttype": SETTINGS})
 		row.parentfield = "companies"
 		row.idx = frappe.db.count(ROW, {"parenttype": SETTINGS}) + 1
-		row.insert(ignore_permissions=True)
+		by_machine(row).insert(ignore_permissions=True)
 		name = row.name
 	frappe.clear_document_cache(SETTINGS, SETTINGS)
 	return name

@@ -141,7 +141,11 @@ class GuardedDocument(Document):
 		for doc in (self, *self.get_all_children()):
 			for field, doctype in records.links_within(doc.doctype).items():
 				linked = doc.get(field)
-				if linked and frappe.db.get_value(doctype, linked, records.OF_AN_ACCOUNT[doctype]) != account:
+				found = isinstance(linked, str) and frappe.db.get_value(
+					doctype, linked, ["name", records.OF_AN_ACCOUNT[doctype]]
+				)
+				# One that is not there is refused for that.
+				if found and found[1] != account:
 					frappe.throw(
 						_("{0} {1} belongs to another account. Choose one of {2}.").format(
 							_(doc.meta.get_label(field)), escape_html(str(linked)), escape_html(str(account))
@@ -168,18 +172,24 @@ class Row(Document):
 	"""
 
 	def insert(self, *args, **kwargs):
-		self.refuse_alone()
+		self._refuse_from_outside()
+		return super().insert(*args, **kwargs)
 
 	def _save(self, *args, **kwargs):
-		self.refuse_alone()
+		self._refuse_from_outside()
+		return super()._save(*args, **kwargs)
 
 	def on_trash(self):
-		self.refuse_alone()
+		self._refuse_from_outside()
 
 	@frappe.whitelist()
 	def rename(self, name: str, merge=False, force=False, validate_rename=True):
 		"""Refused."""
 		self.refuse_alone()
+
+	def _refuse_from_outside(self) -> None:
+		if not self.flags.by_machine:
+			self.refuse_alone()
 
 	def refuse_alone(self) -> None:
 		"""Raise PermissionError, saying where it is changed."""

@@ -236,8 +236,7 @@ def check_parent():
 
 def stay(stack):
 	"""Keep the services until somebody interrupts, or one of them ends by itself."""
-	print(f"\nThe desk: {stack.environment['CRM_RECHARGE_URL']}/app   login: Administrator   password: admin")
-	print("Ctrl-C ends it.", flush=True)
+	print("\nCtrl-C ends it.", flush=True)
 	try:
 		while all(child.poll() is None for child in stack.children):
 			check_parent()

@@ -1,0 +1,1 @@
+"""The demo's story, in two halves: credits (demo_credits.py) and reorder reminders (demo_reorders.py)."""

@@ -1,0 +1,71 @@
+"""People who can log in, and where: the last lines of the demo."""
+
+import frappe
+from frappe.utils.password import update_password
+
+from demo.stage import URL, say
+
+PASSWORD = "demo-Customer-1"
+WORKSPACE = "CRM Recharge"
+
+
+def make_owner(label: str) -> str:
+	"""A customer's person who owns an account: no desk, a password that is printed at the end."""
+	email = f"owner.{label}@customer.example"
+	return make_person(email, f"Owner of {label}")
+
+
+def make_person(email: str, name: str) -> str:
+	"""A website user with the demo's password."""
+	if not frappe.db.exists("User", email):
+		frappe.get_doc(
+			{
+				"doctype": "User",
+				"email": email,
+				"first_name": name,
+				"user_type": "Website User",
+				"send_welcome_email": 0,
+			}
+		).insert(ignore_permissions=True)
+	update_password(email, PASSWORD)
+	return email
+
+
+def make_buyer(email: str):
+	"""Let a customer of the shop log in: by the customer's *Portal Users*, which staff alone write."""
+	customer = frappe.db.get_value("Reorder Preference", {"email": email}, "customer")
+	doc = frappe.get_doc("Customer", customer)
+	if not any(row.user == email for row in doc.portal_users):
+		doc.append("portal_users", {"user": make_person(email, customer)})
+		doc.save()
+	frappe.db.commit()
+
+
+def open_on_workspace():
+	"""The desk opens on the app's workspace."""
+	frappe.db.set_value("User", "Administrator", "default_workspace", WORKSPACE)
+	frappe.clear_cache(user="Administrator")
+	frappe.db.commit()
+
+
+def tell():
+	"""The addresses, with who may log in there."""
+	rows = [("the desk", f"{URL}/app/{frappe.scrub(WORKSPACE).replace('_', '-')}", "Administrator", "admin")]
+	if owner := _an_owner():
+		rows.append(("a customer's credits", f"{URL}/credits", owner, PASSWORD))
+	buyer = frappe.db.get_value(
+		"Portal User", {"parenttype": "Customer", "user": ["like", "%@customer.example"]}, "user"
+	)
+	if buyer:
+		rows.append(("a customer's reorders", f"{URL}/reorders", buyer, PASSWORD))
+	say()
+	for what, address, user, password in rows:
+		say(f"{what + ':':<23} {address:<44} login: {user}   password: {password}")
+
+
+def _an_owner() -> str | None:
+	"""Of an account that was recharged of late."""
+	recharged = frappe.get_all(
+		"Recharge", {"status": "Succeeded"}, pluck="credit_account", order_by="settled_at desc", limit=1
+	)
+	return frappe.db.get_value("Credit Account", recharged[0], "account_owner") if recharged else None

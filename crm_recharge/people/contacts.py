@@ -7,7 +7,7 @@ from frappe.utils import cint, nowdate, validate_email_address
 from crm_recharge.people import vouching
 
 CONTACT, ADDRESS = "Contact", "Address"
-NO_CONTACT = (
+SHOWN_OF_CONTACT = (
 	"contact_person",
 	"contact_display",
 	"contact_email",
@@ -39,7 +39,7 @@ def emails_of(contact: str | None, customer: str | None) -> list[str]:
 	doc = frappe.get_doc(CONTACT, contact)
 	rows = [row.email_id for row in sorted(doc.email_ids, key=lambda row: not row.is_primary)]
 	valid = (text.strip() for text in (*rows, doc.email_id) if text and validate_email_address(text.strip()))
-	return list(dict.fromkeys(email for email in valid if email.lower() in seen["emails"]))
+	return list(dict.fromkeys(email for email in valid if vouching.mark(email) in seen["emails"]))
 
 
 def billing_emails(customer: str) -> list[str]:
@@ -55,8 +55,8 @@ def billing_emails(customer: str) -> list[str]:
 def contact_of(user: str, customer: str) -> str | None:
 	"""The customer's contact that `user` is: by its login, else by the address of the user."""
 	own = vouching.documents(CONTACT, customer)
-	email = (frappe.db.get_value("User", user, "email") or user).lower()
-	by_login = [doc.name for doc, seen in own if doc.user == user and seen.get("user") == user]
+	email = vouching.mark(frappe.db.get_value("User", user, "email") or user)
+	by_login = [doc.name for doc, seen in own if doc.user == user and seen.get("user") == vouching.mark(user)]
 	return next(iter(by_login + [doc.name for doc, seen in own if email in seen["emails"]]), None)
 
 
@@ -67,7 +67,7 @@ def customers_with_login(user: str) -> dict[str, str]:
 		doc = frappe.get_doc(CONTACT, name)
 		linked = vouching.customers_in(doc)
 		for customer, seen in vouching.of(doc).items():
-			if customer in linked and seen.get("user") == user:
+			if customer in linked and seen.get("user") == vouching.mark(user):
 				found.setdefault(customer, name)
 	return found
 
@@ -76,14 +76,14 @@ def contacts_with(email: str) -> dict[str, set[str]]:
 	"""Contact → the customers for which the address `email` (or the login of that name) of it counts."""
 	names = set(frappe.get_all("Contact Email", {"email_id": email, "parenttype": CONTACT}, pluck="parent"))
 	names |= set(frappe.get_all(CONTACT, or_filters={"email_id": email, "user": email}, pluck="name"))
-	found = {}
+	found, mine = {}, vouching.mark(email)
 	for name in sorted(names):
 		doc = frappe.get_doc(CONTACT, name)
 		linked = vouching.customers_in(doc)
 		found[name] = {
 			customer
 			for customer, seen in vouching.of(doc).items()
-			if customer in linked and (email.lower() in seen["emails"] or seen.get("user") == email)
+			if customer in linked and mine in (*seen["emails"], seen.get("user"))
 		}
 	return found
 
@@ -129,9 +129,18 @@ def put_on(document, customer: str, contact: str | None = None) -> None:
 		_put_taxes(document, customer)
 	contact = contact if belongs(contact, customer) else next(iter(contacts_of(customer)), None)
 	if contact or vouching.strangers(CONTACT, customer):
-		details = frappe._dict(contact_person=contact)
-		complete_contact_details(details)
-		document.update({field: details.get(field) or "" for field in NO_CONTACT})
+		document.update(_details(contact, customer))
+
+
+def _details(contact: str | None, customer: str) -> dict:
+	"""What a sales document shows of a contact, as far as it counts."""
+	details = frappe._dict(contact_person=contact)
+	complete_contact_details(details)
+	phones = (_seen(contact, customer) or {}).get("phones", ())
+	details.contact_email = next(iter(emails_of(contact, customer)), "")
+	for field in ("contact_mobile", "contact_phone"):
+		details[field] = details.get(field) if vouching.mark(details.get(field)) in phones else ""
+	return {field: details.get(field) or "" for field in SHOWN_OF_CONTACT}
 
 
 def _put_addresses(document, billing, shipping, keep_empty: bool) -> None:

@@ -3,7 +3,7 @@
 Frappe lets everybody create Contacts and Addresses and link them to any customer, so a link proves nothing. It
 counts when somebody who may write the Customer, or stands for it by name, made it: made the contact or address with
 that link, added the link later, or chose it as the customer's primary one. Besides the customer it is written down
-what was vouched for: addresses, login and billing mark of a contact, the content of an address. What others change
+what was vouched for, as hashes: addresses, numbers, login and billing mark of a contact, the content of an address. What others change
 later counts no more than their links do. Rows of before the app was installed count by who made and who last
 changed them; `take_up` writes that down.
 """
@@ -95,6 +95,12 @@ def _vouch(doctype: str, name: str, customer: str) -> None:
 	_write(doc, of(doc) | {customer: _seen(doc)})
 
 
+def mark(text: str | None) -> str | None:
+	"""What stands for an address, number or login: nothing of a person is kept that the contact does not hold."""
+	text = (text or "").strip().lower()
+	return hashlib.sha256(text.encode()).hexdigest()[:24] if text else None
+
+
 def _seen(doc) -> dict:
 	"""What whoever vouches now vouches for."""
 	seen = {"by": frappe.session.user, "at": now()}
@@ -102,7 +108,12 @@ def _seen(doc) -> dict:
 
 
 def _person(doc) -> dict:
-	return {"emails": _emails(doc), "user": doc.user, "billing": cint(doc.get("is_billing_contact"))}
+	return {
+		"emails": _emails(doc),
+		"phones": _phones(doc),
+		"user": mark(doc.user),
+		"billing": cint(doc.get("is_billing_contact")),
+	}
 
 
 def _follow(known: dict, before, doc) -> dict:
@@ -110,14 +121,22 @@ def _follow(known: dict, before, doc) -> dict:
 	if doc.doctype == "Address":
 		return known | ({"content": content_of(doc)} if content_of(before) != content_of(doc) else {})
 	was, will = _person(before), _person(doc)
-	added = [email for email in will["emails"] if email not in was["emails"]]
 	changed = {key: will[key] for key in ("user", "billing") if will[key] != was[key]}
-	return known | changed | {"emails": [e for e in will["emails"] if e in known["emails"] or e in added]}
+	return known | changed | {key: _added(known[key], was[key], will[key]) for key in ("emails", "phones")}
+
+
+def _added(known: list, was: list, will: list) -> list:
+	return [value for value in will if value in known or value not in was]
 
 
 def _emails(doc) -> list[str]:
 	found = [row.email_id for row in doc.email_ids] + [doc.email_id]
-	return list(dict.fromkeys(email.strip().lower() for email in found if email))
+	return list(dict.fromkeys(mark(email) for email in found if email))
+
+
+def _phones(doc) -> list[str]:
+	found = [row.phone for row in doc.phone_nos] + [doc.phone, doc.mobile_no]
+	return list(dict.fromkeys(mark(phone) for phone in found if phone))
 
 
 def content_of(address) -> str:
@@ -150,7 +169,7 @@ def _stored(doc) -> dict:
 def _renamed(seen: dict, stored: dict, doc) -> dict:
 	"""A login that was renamed since is the same: that changes the contact past any save."""
 	if doc.doctype == "Contact" and seen["user"] == stored["login"]:
-		return seen | {"user": doc.user}
+		return seen | {"user": mark(doc.user)}
 	return seen
 
 
@@ -233,7 +252,7 @@ def take_up() -> int:
 
 
 def _as_text(doc, known: dict) -> str:
-	return json.dumps({"for": known, "login": doc.get("user")})
+	return json.dumps({"for": known, "login": mark(doc.get("user"))})
 
 
 def _write(doc, known: dict) -> None:

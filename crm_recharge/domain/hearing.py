@@ -19,6 +19,7 @@ def hear(account: str, recharge: str, attempt: str | None, answer: Answer) -> pa
 	if answer.outcome is Outcome.SUCCEEDED:
 		if known and known.status != payment.PAID and _is_its(known, view, answer):
 			yield effects.UpdateAttempt(known.name, _paid(answer, now))
+			view = payment.with_paid(view, known.name, answer)
 		word = yield from payment.settle(view, answer, now)
 		yield effects.Commit()
 		return word

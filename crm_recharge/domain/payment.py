@@ -14,7 +14,7 @@ commits: after a crash at any point the next run reads what was committed and go
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 
@@ -396,7 +396,7 @@ def _record(account: str, recharge: str, worker: str, step: Step, answer: Answer
 	view = yield effects.LockRecharge(recharge)
 	if answer is not None and answer.outcome is Outcome.SUCCEEDED:
 		yield effects.UpdateAttempt(step.attempt.name, _answered(step, answer, now) | {"status": PAID})
-		word = yield from settle(view, answer, now)
+		word = yield from settle(with_paid(view, step.attempt.name, answer), answer, now)
 		yield effects.Commit()
 		return word
 	if view is None or view.status != CHARGING or view.lease_owner != worker:
@@ -542,6 +542,17 @@ def expire_action(account: str, recharge: str) -> Machine:
 	return FAILED
 
 
+def with_paid(view: RechargeView | None, attempt: str, answer: Answer) -> RechargeView | None:
+	"""`view` with `attempt` as the one that brought `answer`, a capture."""
+	if view is None:
+		return None
+	attempts = tuple(
+		replace(a, status=PAID, intent=answer.intent, intent_open=False) if a.name == attempt else a
+		for a in view.attempts
+	)
+	return replace(view, attempts=attempts)
+
+
 def may_call_off(view: RechargeView) -> bool:
 	"""Whether the payment only waits: for its turn, no card having been asked, or for its card holder."""
 	asked = any(a.status != SKIPPED for a in view.attempts)
@@ -584,12 +595,11 @@ def end_unpaid(view: RechargeView, status: str, now: datetime) -> Machine:
 
 def _still_open(view: RechargeView, paid: Answer | None = None) -> AttemptView | None:
 	"""The first attempt that could still capture, as far as anybody here knows; not the one that `paid`."""
-	own = {paid.intent, paid.metadata.get("attempt")} - {None} if paid else ()
 	return next(
 		(
 			a
 			for a in view.attempts
-			if (a.status in OPEN_ATTEMPT or a.intent_open) and a.name not in own and a.intent not in own
+			if (a.status in OPEN_ATTEMPT or a.intent_open) and not (paid and a.intent == paid.intent)
 		),
 		None,
 	)
@@ -653,7 +663,7 @@ def _record_closing(account: str, recharge: str, step: Step, answer: Answer | No
 	view = yield effects.LockRecharge(recharge)
 	if answer is not None and answer.outcome is Outcome.SUCCEEDED:
 		yield effects.UpdateAttempt(step.attempt.name, _answered(step, answer, now) | {"status": PAID})
-		word = yield from settle(view, answer, now)
+		word = yield from settle(with_paid(view, step.attempt.name, answer), answer, now)
 		yield effects.Commit()
 		return word
 	if view is None or view.status in NOT_ENDED:

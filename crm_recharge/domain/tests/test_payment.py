@@ -874,6 +874,7 @@ def searching(found, view=RESTORED):
 
 def there(number=1, outcome=Outcome.CANCELLED, **more):
 	values = {"intent": f"pi_{number}", "created": 1772000000 + number, "amount": Decimal(450)}
+	values["customer"] = "cus_1"
 	metadata = {"recharge": "R", "attempt": f"R-{number}"}
 	return Answer(outcome, **(values | {"currency": "USD", "metadata": metadata} | more))
 

@@ -9,6 +9,7 @@ from crm_recharge.domain import effects, payment, refund, takeback
 from crm_recharge.domain.answers import RefundAnswer, RefundOutcome
 from crm_recharge.domain.book import REFUND, REINSTATEMENT
 from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.payment import REPLAY_WINDOW
 from crm_recharge.domain.takeback import PaymentView, RefundView
 from crm_recharge.domain.tests.takeback_world import ACCOUNT, D, World
 
@@ -244,7 +245,7 @@ def test_a_worker_that_has_slept_too_long_asks_nothing():
 	name = asked(world, amount=40)
 	world.gateway.fault = "lost_after"
 	world.work(name).finish()
-	world.now += timedelta(hours=22)
+	world.now += REPLAY_WINDOW - timedelta(hours=1)
 	sleeper = world.work(name)
 	until(sleeper, effects.AskRefund)
 	world.now += timedelta(hours=3)

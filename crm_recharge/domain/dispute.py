@@ -151,7 +151,8 @@ def _stop(paid: PaymentView, view: DisputeView, now) -> Machine:
 				"ended_at": now,
 				"lease_owner": None,
 				"lease_until": None,
-				"next_try_at": None,
+				# Looked at once more by the sweeper: a restored backup may have forgotten that a card was asked.
+				"next_try_at": now,
 			},
 		)
 

@@ -38,14 +38,16 @@ class DeclineClass(str, Enum):
 	"""Only the card holder's own confirmation helps."""
 	FRAUD = "fraud"
 	"""Refused by risk rules; a person has to look."""
+	CUSTOMER_GONE = "customer_gone"
+	"""The gateway has no such customer (any more, or under these keys): nothing saved under it can be charged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
 	"""One answer of the gateway about one intent.
 
-	`amount` is in major units of `currency` (an ISO 4217 code in capitals); `milliseconds` is how long the
-	call took. `intent_open` says that the intent could still capture later, so it must be cancelled before
+	`amount` is in major units of `currency` (an ISO 4217 code in capitals): what was captured, of a capture.
+	`customer` is the gateway's. `milliseconds` is how long the call took. `intent_open` says that the intent could still capture later, so it must be cancelled before
 	another card is charged. `code` is the machine-readable reason (Stripe's decline or error code). `created`
 	is when the intent was made, in Unix seconds.
 	"""
@@ -59,6 +61,7 @@ class Answer:
 	intent_open: bool = False
 	amount: Decimal | None = None
 	currency: str | None = None
+	customer: str | None = None
 	payment_method: str | None = None
 	risk_level: str | None = None
 	retry_after: float | None = None

@@ -6,6 +6,8 @@ from datetime import date, timedelta
 from crm_recharge.domain.answers import DeclineClass
 
 ACTIVE, EXPIRED, DECLINED, REMOVED = "Active", "Expired", "Permanently Declined", "Removed"
+UNUSABLE = "Unusable"
+"""Saved under a customer that the gateway does not have: it has to be entered again."""
 
 # Visa allows 15 reattempts of a declined payment in 30 days, Mastercard 35 (since 2024; 10 a day before);
 # the stricter one holds for every card. https://docs.stripe.com/payments/cards/retries
@@ -66,4 +68,8 @@ def why_unusable(card: Card, today: date) -> str | None:
 
 def status_after(decline: DeclineClass | None) -> str | None:
 	"""The card's new status after a decline of that class, or None when it stays as it is."""
-	return {DeclineClass.PERMANENT: DECLINED, DeclineClass.EXPIRED: EXPIRED}.get(decline)
+	return {
+		DeclineClass.PERMANENT: DECLINED,
+		DeclineClass.EXPIRED: EXPIRED,
+		DeclineClass.CUSTOMER_GONE: UNUSABLE,
+	}.get(decline)

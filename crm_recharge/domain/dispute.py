@@ -7,7 +7,7 @@ of it, and only a person lifts that.
 
 from dataclasses import replace
 
-from crm_recharge.domain import effects, payment
+from crm_recharge.domain import effects, fit, payment
 from crm_recharge.domain.answers import DisputeAnswer
 from crm_recharge.domain.money import ZERO
 from crm_recharge.domain.takeback import (
@@ -30,6 +30,9 @@ from crm_recharge.domain.takeback import (
 
 AGAIN = "again"
 """Another answer was taken over since this one was asked for: ask again."""
+
+DOES_NOT_FIT = "dispute_does_not_fit"
+"""Kind of a Gateway Difference: a dispute in another currency, or of more than was paid."""
 
 ACTIVE, DISPUTED_ACCOUNT = "Active", "Disputed"
 
@@ -65,6 +68,11 @@ def follow(account: str, recharge: str, answer: DisputeAnswer, heard: int) -> Ma
 	values = _values(known, view, answer, now)
 	if known is None:
 		yield effects.InsertDispute(view.name, values | {"account": account, "recharge": recharge})
+		if wrong := fit.claim_misfits(paid.due, answer):
+			# Claimed all the same, up to what was paid: whoever errs, errs on the side of caution.
+			yield effects.NoteDifference(
+				DOES_NOT_FIT, view.name, recharge, answer.intent, answer.amount, answer.currency, wrong
+			)
 	else:
 		yield effects.UpdateDispute(view.name, values)
 	before = known.status if known else None
@@ -143,7 +151,8 @@ def _stop(paid: PaymentView, view: DisputeView, now) -> Machine:
 				"ended_at": now,
 				"lease_owner": None,
 				"lease_until": None,
-				"next_try_at": None,
+				# Looked at once more by the sweeper: a restored backup may have forgotten that a card was asked.
+				"next_try_at": now,
 			},
 		)
 

@@ -102,10 +102,29 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosePage:
+	"""Ask the gateway to close a payment page. -> what became of its payment as an Answer; None when it was closed
+	without one."""
+
+	page: str
+
+
+@dataclass(frozen=True, slots=True)
 class LookUp:
-	"""Ask the gateway what became of an attempt whose key can no longer be replayed. -> Answer or None."""
+	"""Ask the gateway what became of an attempt whose key can no longer be replayed: its `intent`, where that is
+	known, else the one that was made under `key` since about then. -> Answer or None."""
 
 	key: str
+	recharge: str
+	since: datetime
+	intent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+	"""Ask the gateway for every payment that names the recharge, made since about then. -> tuple of Answer, or one
+	Answer where it could not be asked to the end."""
+
 	recharge: str
 	since: datetime
 
@@ -148,10 +167,36 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class RefundDuplicate:
-	"""Write down that this capture pays nothing and must be refunded. -> None."""
+	"""Write down that this capture pays nothing and must be refunded. `held`: a person has decided so about one that
+	does not fit. -> None."""
 
 	recharge: str
 	answer: Answer
+	held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDifference:
+	"""Write down, once for each `kind` and `subject`, that something at the gateway does not fit what is known here,
+	and tell the managers. `subject` is the id of the payment, refund or dispute; `amount` in major units of
+	`currency`; `misfits` are fit.Misfit. -> None."""
+
+	kind: str
+	subject: str
+	recharge: str | None
+	intent: str | None
+	amount: Decimal | None
+	currency: str | None
+	misfits: tuple
+
+
+@dataclass(frozen=True, slots=True)
+class CloseDifference:
+	"""Lock the difference, and write down that a person has decided about it. -> whether it was open until now."""
+
+	kind: str
+	subject: str
+	decision: str
 
 
 @dataclass(frozen=True, slots=True)

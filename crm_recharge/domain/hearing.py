@@ -3,7 +3,7 @@
 The news is the intent as it stands now, so the order in which it arrives does not matter.
 """
 
-from crm_recharge.domain import effects, payment
+from crm_recharge.domain import effects, fit, payment
 from crm_recharge.domain.answers import Answer, Outcome
 
 
@@ -17,8 +17,9 @@ def hear(account: str, recharge: str, attempt: str | None, answer: Answer) -> pa
 	view = yield effects.LockRecharge(recharge)
 	known = next((a for a in view.attempts if a.name == attempt), None) if view else None
 	if answer.outcome is Outcome.SUCCEEDED:
-		if known and known.status != payment.PAID:
+		if known and known.status != payment.PAID and _is_its(known, view, answer):
 			yield effects.UpdateAttempt(known.name, _paid(answer, now))
+			view = payment.with_paid(view, known.name, answer)
 		word = yield from payment.settle(view, answer, now)
 		yield effects.Commit()
 		return word
@@ -33,6 +34,11 @@ def hear(account: str, recharge: str, attempt: str | None, answer: Answer) -> pa
 	yield effects.EnqueueAfterCommit(payment.CARRY_OUT, recharge)
 	yield effects.Commit()
 	return "woken"
+
+
+def _is_its(attempt: payment.AttemptView, view: payment.RechargeView, answer: Answer) -> bool:
+	"""Whether a capture that names the attempt is the attempt's own: anybody can write a name on a payment."""
+	return attempt.intent == answer.intent or not fit.misfits(view.due, answer)
 
 
 def _paid(answer: Answer, now) -> dict:

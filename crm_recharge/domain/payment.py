@@ -9,24 +9,31 @@ commits: after a crash at any point the next run reads what was committed and go
 - Every step locks account, then recharge, and goes on only while its lease is still its own.
 - An automatic recharge asks no further card once the account is held (a dispute, a refund, a person).
 - A card that was saved for another account is never asked, whoever put it on the list, and never judged.
+- A recharge that is older than the gateway's memory of keys may have been asked for before a backup that was
+  restored since: the gateway is searched for it before a card is charged, or it is given up.
+- A capture that does not fit (fit.py) is held: it credits nothing, and a person decides.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 
-from crm_recharge.domain import cards, effects, moments
+from crm_recharge.domain import cards, effects, fit, moments
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import Card
 
 # Status of a recharge.
 DRAFT, PENDING_APPROVAL, QUEUED, CHARGING = "Draft", "Pending Approval", "Queued", "Charging"
 SUCCEEDED, FAILED, ACTION_REQUIRED, CANCELLED = "Succeeded", "Failed", "Action Required", "Cancelled"
+HELD = "Held"
+"""Captured, but the payment does not fit: a person decides. Nothing else is charged meanwhile."""
 WORKABLE = (QUEUED, CHARGING)
-IN_FLIGHT = (QUEUED, CHARGING, ACTION_REQUIRED)
+IN_FLIGHT = (QUEUED, CHARGING, ACTION_REQUIRED, HELD)
 """May still hold or bring money: counts against caps, and is the account's open recharge."""
-UNPAID = (DRAFT, PENDING_APPROVAL, QUEUED, CHARGING, ACTION_REQUIRED, FAILED, CANCELLED)
+NOT_ENDED = (DRAFT, PENDING_APPROVAL, *IN_FLIGHT)
+"""What of any other could still capture is closed by `close_up`, from `next_try_at` on."""
+UNPAID = (DRAFT, PENDING_APPROVAL, QUEUED, CHARGING, ACTION_REQUIRED, HELD, FAILED, CANCELLED)
 
 # Status of an attempt.
 CREATED, UNKNOWN, DECLINED, NEEDS_AUTHENTICATION = "Created", "Unknown", "Declined", "Needs Authentication"
@@ -41,13 +48,17 @@ AUTOMATIC = "Automatic"
 LEASE = timedelta(seconds=45)
 """Longer than the slowest call to the gateway; with a sweep each minute a dead worker's recharge is taken up
 within two minutes."""
-REPLAY_WINDOW = timedelta(hours=23)
-"""Stripe replays an idempotency key for 24 hours; after that only a look-up is safe."""
+REPLAY_WINDOW = timedelta(hours=12)
+"""Stripe replays an idempotency key for 24 hours; after that only a look-up is safe. Half of that is left for clocks
+that were wrong by hours when the key was first used."""
 ERRORS_BEFORE_GIVING_UP = 8
 ASKS_BEFORE_TELLING = 8
 """An attempt that is undecided after so many asks (about 45 minutes) is told to a person, once."""
 ACTION_WINDOW = timedelta(days=3)
 """How long a payment waits for its card holder before it counts as failed."""
+
+NEVER_CHARGED = ("amount_too_small", "amount_too_large", "invalid_charge_amount", "currency_not_supported")
+"""Refusals of the request that no further asking changes: this amount is not taken in this currency."""
 
 # Notices.
 ALL_CARDS_FAILED, NEEDS_ACTION, GATEWAY_ERROR = "all_cards_failed", "needs_action", "gateway_error"
@@ -55,8 +66,12 @@ ALL_CARDS_FAILED, NEEDS_ACTION, GATEWAY_ERROR = "all_cards_failed", "needs_actio
 # Why an automatic recharge failed.
 NO_CARD_WORKED, GATEWAY_GAVE_ERRORS = "all_cards_failed", "gateway_errors"
 
+DOES_NOT_FIT = "does_not_fit"
+"""Kind of a Gateway Difference: a capture that fit.misfits speaks against."""
+
 ACCOUNT_FOR = "account_for"
 CARRY_OUT = "carry_out"
+CLOSE_UP = "close_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +87,17 @@ class AttemptView:
 	intent_open: bool = False
 	asks: int = 0
 	next_ask_at: datetime | None = None
+	code: str | None = None
+	page: str | None = None
+	"""The gateway's own payment page, where the card holder pays; it has no card of ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class RechargeView:
-	"""A recharge, its attempts and the cards it may charge, in order, as committed."""
+	"""A recharge, its attempts and the cards it may charge, in order, as committed.
+
+	`customers` are the account's at the gateway (see fit.Due), `created` is when the recharge was written.
+	"""
 
 	name: str
 	account: str
@@ -93,6 +114,14 @@ class RechargeView:
 	held_because: str | None = None
 	zone: tzinfo = timezone.utc
 	"""The account's: a card is good until the last day of its month there."""
+	created: datetime | None = None
+	customers: tuple[str, ...] = ()
+	account_currency: str | None = None
+
+	@property
+	def due(self) -> fit.Due:
+		"""What a payment for it must be."""
+		return fit.Due(self.name, self.customers, self.currency, self.amount, self.account_currency)
 
 
 # -- what to do next: pure ---------------------------------------------------------------------------------
@@ -100,7 +129,7 @@ class RechargeView:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-	"""One of ask, look_up, close, start, skip, wait, give_up, with what it needs."""
+	"""One of ask, look_up, close, close_page, search, start, skip, wait, give_up, with what it needs."""
 
 	kind: str
 	attempt: AttemptView | None = None
@@ -109,8 +138,9 @@ class Step:
 	until: datetime | None = None
 
 
-def next_step(view: RechargeView, now: datetime) -> Step:
-	"""What the committed facts call for at `now`."""
+def next_step(view: RechargeView, now: datetime, searched: bool = False) -> Step:
+	"""What the committed facts call for at `now`. `searched`: this run has asked the gateway for payments that
+	nobody here knows of."""
 	for attempt in view.attempts:
 		if attempt.status in OPEN_ATTEMPT:
 			return _ask(attempt, now)
@@ -120,7 +150,9 @@ def next_step(view: RechargeView, now: datetime) -> Step:
 	errors = [a for a in view.attempts if a.status == ERROR]
 	if errors and errors[-1].next_ask_at and errors[-1].next_ask_at > now:
 		return Step("wait", until=errors[-1].next_ask_at)
-	if len(errors) >= ERRORS_BEFORE_GIVING_UP:
+	if not searched and is_old(view, now):
+		return Step("search")
+	if len(errors) >= ERRORS_BEFORE_GIVING_UP or any(a.code in NEVER_CHARGED for a in errors):
 		return Step("give_up", reason=FAILED)
 	if view.held_because and view.trigger == AUTOMATIC:
 		# Held since it was decided on: no further card is asked. What was asked has its answer by now.
@@ -132,12 +164,29 @@ def next_step(view: RechargeView, now: datetime) -> Step:
 			continue
 		reason = cards.why_unusable(card, moments.day_of(now, view.zone))
 		return Step("skip", card=card, reason=reason) if reason else Step("start", card=card)
-	needs_person = any(a.status == NEEDS_AUTHENTICATION for a in view.attempts)
+	# Who has had the time and did not come is not waited for again.
+	needs_person = any(
+		a.status == NEEDS_AUTHENTICATION and now - a.created <= ACTION_WINDOW for a in view.attempts
+	)
 	return Step("give_up", reason=ACTION_REQUIRED if needs_person else FAILED)
 
 
+def is_old(view: RechargeView, now: datetime) -> bool:
+	"""Whether the gateway may have been asked for this recharge and have forgotten the key: then what is written
+	here is not proof that it was not, for a restored backup knows less than the gateway."""
+	return view.created is not None and now - view.created > REPLAY_WINDOW
+
+
 def _ask(attempt: AttemptView, now: datetime) -> Step:
-	if attempt.status == REFUSED or now - attempt.created > REPLAY_WINDOW:
+	if attempt.page:
+		return _wait_or("close_page", attempt, now)
+	# What is known by its id is read by it: nothing could be asked for twice.
+	if (
+		not attempt.card
+		or attempt.status == REFUSED
+		or attempt.intent
+		or now - attempt.created > REPLAY_WINDOW
+	):
 		return _wait_or("look_up", attempt, now)
 	return _wait_or("ask", attempt, now)
 
@@ -172,12 +221,20 @@ def carry_out(account: str, recharge: str, worker: str) -> Machine:
 	claimed = yield from _claim(account, recharge, worker)
 	if claimed is not None:
 		return claimed
+	searched = False
 	while True:
 		view, now = yield from _mine(account, recharge, worker)
 		if view is None:
 			return "lost"
-		step = next_step(view, now)
+		step = next_step(view, now, searched)
 		match step.kind:
+			case "search":
+				yield effects.Commit()
+				found = yield effects.Search(recharge, view.created)
+				ended = yield from _searched(account, recharge, worker, found)
+				if ended:
+					return ended
+				searched = True
 			case "skip":
 				yield from _skip(view, step.card, step.reason)
 			case "start":
@@ -229,8 +286,64 @@ def _mine(account: str, recharge: str, worker: str) -> Machine:
 	return view, now
 
 
+def _searched(account: str, recharge: str, worker: str, found) -> Machine:
+	"""Write down what a search found. Returns a word when the run ends with it."""
+	view, now = yield from _mine(account, recharge, worker)
+	if view is None:
+		return "lost"
+	if isinstance(found, Answer):
+		# Not asked to the end: what was not shown may hold money.
+		return (yield from _release(view, now + backoff(2, found.retry_after)))
+	yield from _adopt(view, found, now)
+	yield effects.UpdateRecharge(recharge, {"lease_until": now + LEASE})
+	yield effects.Commit()
+	return None
+
+
+def _adopt(view: RechargeView, found: tuple[Answer, ...], now: datetime) -> Machine:
+	"""Write down the payments that the gateway knows and nobody here does, each as an attempt whose fate is asked
+	about next. The caller commits."""
+	known, taken = {a.intent for a in view.attempts}, {a.number for a in view.attempts}
+	for answer in sorted(found, key=lambda a: a.created or 0):
+		if answer.intent in known:
+			continue
+		if wrong := fit.misfits(view.due, answer):
+			# It only names the recharge: none of the attempts that were forgotten.
+			if answer.outcome is Outcome.SUCCEEDED:
+				yield _difference(view, answer, wrong)
+			continue
+		number = _number_of(answer, view.name, taken)
+		taken.add(number)
+		card = next((c.name for c in view.cards if c.payment_method == answer.payment_method), None)
+		yield effects.InsertAttempt(
+			attempt_name(view.name, number),
+			view.name,
+			number,
+			card,
+			{
+				"status": UNKNOWN,
+				"intent": answer.intent,
+				"amount": answer.amount,
+				"currency": answer.currency,
+				"created_at": datetime.fromtimestamp(answer.created, timezone.utc) if answer.created else now,
+			},
+		)
+
+
+def _number_of(answer: Answer, recharge: str, taken: set[int]) -> int:
+	"""The number under which a payment was asked for, so that no later attempt takes its key."""
+	start, _, number = (answer.metadata.get("attempt") or "").rpartition("-")
+	if start == recharge and number.isascii() and number.isdigit() and 0 < int(number[:6]) not in taken:
+		return int(number[:6])
+	return max(taken, default=0) + 1
+
+
+def _next_number(view: RechargeView) -> int:
+	return max((a.number for a in view.attempts), default=0) + 1
+
+
 def _skip(view: RechargeView, card: Card, reason: str) -> Machine:
-	number = len(view.attempts) + 1
+	number = _next_number(view)
 	yield effects.InsertAttempt(
 		attempt_name(view.name, number), view.name, number, card.name, {"status": SKIPPED, "code": reason}
 	)
@@ -241,7 +354,7 @@ def _skip(view: RechargeView, card: Card, reason: str) -> Machine:
 
 def _start(view: RechargeView, card: Card, now: datetime) -> Machine:
 	"""Write the attempt down before the gateway hears of it."""
-	number = len(view.attempts) + 1
+	number = _next_number(view)
 	yield effects.InsertAttempt(
 		attempt_name(view.name, number),
 		view.name,
@@ -266,9 +379,11 @@ def _call(view: RechargeView, step: Step):
 				until=attempt.created + REPLAY_WINDOW,
 			)
 		case "look_up":
-			return effects.LookUp(attempt.name, view.name, attempt.created)
+			return effects.LookUp(attempt.name, view.name, attempt.created, attempt.intent)
 		case "close":
 			return effects.Cancel(attempt.intent, f"{attempt.name}-cancel")
+		case "close_page":
+			return effects.ClosePage(attempt.page)
 	raise AssertionError(step.kind)
 
 
@@ -282,7 +397,7 @@ def _record(account: str, recharge: str, worker: str, step: Step, answer: Answer
 	view = yield effects.LockRecharge(recharge)
 	if answer is not None and answer.outcome is Outcome.SUCCEEDED:
 		yield effects.UpdateAttempt(step.attempt.name, _answered(step, answer, now) | {"status": PAID})
-		word = yield from settle(view, answer, now)
+		word = yield from settle(with_paid(view, step.attempt.name, answer), answer, now)
 		yield effects.Commit()
 		return word
 	if view is None or view.status != CHARGING or view.lease_owner != worker:
@@ -316,9 +431,9 @@ def _record_ask(view: RechargeView, step: Step, answer: Answer | None, now: date
 	values = _answered(step, answer, now)
 	match answer.outcome:
 		case Outcome.UNKNOWN:
-			status = attempt.status if step.kind == "look_up" else UNKNOWN
+			status = UNKNOWN if step.kind == "ask" else attempt.status
 			values |= {"status": status} | (yield from _later(view, step, answer, now))
-		case Outcome.ERROR if step.kind == "look_up":
+		case Outcome.ERROR if step.kind != "ask":
 			values |= {"status": attempt.status} | (yield from _later(view, step, answer, now))
 		case Outcome.ERROR:
 			values |= {"status": REFUSED, "next_ask_at": None}
@@ -409,7 +524,7 @@ def _fail(view: RechargeView) -> Machine:
 def expire_action(account: str, recharge: str) -> Machine:
 	"""Fail a recharge whose card holder never came. Returns its status.
 
-	What the card holder began and did not finish is asked about and closed first: it may still capture.
+	What the card holder began and did not finish is asked about and closed first, by a worker: it may still capture.
 	"""
 	now = yield effects.Now()
 	yield effects.LockAccount(account)
@@ -417,7 +532,7 @@ def expire_action(account: str, recharge: str) -> Machine:
 	if view is None or view.status != ACTION_REQUIRED or not view.next_try_at or view.next_try_at > now:
 		yield effects.Rollback()
 		return view.status if view else "missing"
-	if any(a.status in OPEN_ATTEMPT or a.intent_open for a in view.attempts):
+	if _still_open(view) or is_old(view, now):
 		yield effects.UpdateRecharge(recharge, {"status": QUEUED, "next_try_at": None})
 		yield effects.EnqueueAfterCommit(CARRY_OUT, recharge)
 		yield effects.Commit()
@@ -428,11 +543,146 @@ def expire_action(account: str, recharge: str) -> Machine:
 	return FAILED
 
 
+def with_paid(view: RechargeView | None, attempt: str, answer: Answer) -> RechargeView | None:
+	"""`view` with `attempt` as the one that brought `answer`, a capture."""
+	if view is None:
+		return None
+	attempts = tuple(
+		replace(a, status=PAID, intent=answer.intent, intent_open=False) if a.name == attempt else a
+		for a in view.attempts
+	)
+	return replace(view, attempts=attempts)
+
+
+def may_call_off(view: RechargeView) -> bool:
+	"""Whether the payment only waits: for its turn, no card having been asked, or for its card holder."""
+	asked = any(a.status != SKIPPED for a in view.attempts)
+	return view.status == ACTION_REQUIRED or (view.status == QUEUED and not asked)
+
+
+def call_off(account: str, recharge: str) -> Machine:
+	"""Cancel a payment that only waits. Returns its status: CANCELLED, or what kept it from being that.
+
+	It blocks nothing from now on; what the card holder could still confirm is closed next, by `close_up`.
+	"""
+	now = yield effects.Now()
+	yield effects.LockAccount(account)
+	view = yield effects.LockRecharge(recharge)
+	if view is None or not may_call_off(view):
+		yield effects.Rollback()
+		return view.status if view else "missing"
+	yield from end_unpaid(view, CANCELLED, now)
+	yield effects.Commit()
+	return CANCELLED
+
+
+def end_unpaid(view: RechargeView, status: str, now: datetime) -> Machine:
+	"""A person ends a recharge as `status`; what could still capture is closed next. The caller commits."""
+	is_open = _still_open(view) is not None or is_old(view, now)
+	yield effects.UpdateRecharge(
+		view.name,
+		{
+			"status": status,
+			"ended_at": now,
+			"lease_owner": None,
+			"lease_until": None,
+			"next_try_at": now if is_open else None,
+		},
+	)
+	yield effects.ClearOpenRecharge(view.account, view.name)
+	if is_open:
+		yield effects.EnqueueAfterCommit(CLOSE_UP, view.name)
+
+
+def _still_open(view: RechargeView, paid: Answer | None = None) -> AttemptView | None:
+	"""The first attempt that could still capture, as far as anybody here knows; not the one that `paid`."""
+	return next(
+		(
+			a
+			for a in view.attempts
+			if (a.status in OPEN_ATTEMPT or a.intent_open) and not (paid and a.intent == paid.intent)
+		),
+		None,
+	)
+
+
+def close_up(account: str, recharge: str) -> Machine:
+	"""Close at the gateway whatever of a recharge that has ended could still capture. Returns a word for the log.
+
+	Nothing is charged here. A capture that was faster counts: it is credited as any other.
+	"""
+	searched = False
+	while True:
+		now = yield effects.Now()
+		yield effects.LockAccount(account)
+		view = yield effects.LockRecharge(recharge)
+		if view is None or view.status in NOT_ENDED:
+			yield effects.Rollback()
+			return view.status if view else "missing"
+		attempt = _still_open(view)
+		if attempt is None and not searched and is_old(view, now):
+			yield effects.Commit()
+			found = yield effects.Search(recharge, view.created)
+			if (yield from _searched_to_close(account, recharge, found)):
+				return "waiting"
+			searched = True
+			continue
+		if attempt is None:
+			yield effects.UpdateRecharge(recharge, {"next_try_at": None})
+			yield effects.Commit()
+			return "closed"
+		kind = "close" if attempt.status not in OPEN_ATTEMPT else "close_page" if attempt.page else "look_up"
+		step = _wait_or(kind, attempt, now)
+		if step.kind == "wait":
+			yield effects.UpdateRecharge(recharge, {"next_try_at": step.until})
+			yield effects.Commit()
+			return "waiting"
+		yield effects.Commit()
+		answer = yield _call(view, step)
+		ended = yield from _record_closing(account, recharge, step, answer)
+		if ended:
+			return ended
+
+
+def _searched_to_close(account: str, recharge: str, found) -> Machine:
+	"""Write down what a search found. Returns whether it has to be made again later."""
+	now = yield effects.Now()
+	yield effects.LockAccount(account)
+	view = yield effects.LockRecharge(recharge)
+	again = isinstance(found, Answer)
+	if again:
+		yield effects.UpdateRecharge(recharge, {"next_try_at": now + backoff(2, found.retry_after)})
+	else:
+		yield from _adopt(view, found, now)
+	yield effects.Commit()
+	return again
+
+
+def _record_closing(account: str, recharge: str, step: Step, answer: Answer | None) -> Machine:
+	now = yield effects.Now()
+	yield effects.LockAccount(account)
+	view = yield effects.LockRecharge(recharge)
+	if answer is not None and answer.outcome is Outcome.SUCCEEDED:
+		yield effects.UpdateAttempt(step.attempt.name, _answered(step, answer, now) | {"status": PAID})
+		word = yield from settle(with_paid(view, step.attempt.name, answer), answer, now)
+		yield effects.Commit()
+		return word
+	if view is None or view.status in NOT_ENDED:
+		yield effects.Rollback()
+		return "lost"
+	if step.kind == "close":
+		yield from _record_close(view, step, answer, now)
+	else:
+		yield from _record_ask(view, step, answer, now)
+	yield effects.Commit()
+	return None
+
+
 def settle(view: RechargeView | None, answer: Answer, now: datetime) -> Machine:
-	"""Credit a captured payment, once; the caller holds both locks and commits. Returns a word.
+	"""Credit a captured payment, once, if it fits; the caller holds both locks and commits. Returns a word.
 
 	For worker, webhook, page and sweeper alike. A second capture for the same recharge is money without a
-	purpose: it is written down to be refunded.
+	purpose: it is written down to be refunded. One that does not fit is held.
 	"""
 	if not answer.intent:
 		raise ValueError("a capture without an intent cannot be told from another")
@@ -440,9 +690,13 @@ def settle(view: RechargeView | None, answer: Answer, now: datetime) -> Machine:
 		return "no owner"
 	if view.settled_intent == answer.intent:
 		return "already settled"
+	if wrong := fit.misfits(view.due, answer):
+		yield from _hold(view, answer, wrong)
+		return HELD
 	if view.settled_intent or view.status not in UNPAID:
 		yield effects.RefundDuplicate(view.name, answer)
 		return "duplicate"
+	is_open = _still_open(view, answer) is not None
 	yield effects.ClearOpenRecharge(view.account, view.name)
 	yield effects.UpdateRecharge(
 		view.name,
@@ -450,15 +704,36 @@ def settle(view: RechargeView | None, answer: Answer, now: datetime) -> Machine:
 			"status": SUCCEEDED,
 			"settled_intent": answer.intent,
 			"charge": answer.charge,
+			"captured_amount": answer.amount,
+			"captured_currency": answer.currency,
+			"stripe_customer": answer.customer,
 			"risk_level": answer.risk_level,
 			"settled_at": now,
 			"ended_at": now,
 			"lease_owner": None,
 			"lease_until": None,
-			"next_try_at": None,
+			"next_try_at": now if is_open else None,
 		},
 	)
+	if is_open:
+		yield effects.EnqueueAfterCommit(CLOSE_UP, view.name)
 	# Last, for the ledger row's own hook looks at the threshold again.
-	yield effects.PostCredits(view.account, view.name, answer.intent, answer.amount or view.amount)
+	yield effects.PostCredits(view.account, view.name, answer.intent, answer.amount)
 	yield effects.EnqueueAfterCommit(ACCOUNT_FOR, view.name)
 	return SUCCEEDED
+
+
+def _difference(view: RechargeView, answer: Answer, wrong) -> effects.NoteDifference:
+	return effects.NoteDifference(
+		DOES_NOT_FIT, answer.intent, view.name, answer.intent, answer.amount, answer.currency, wrong
+	)
+
+
+def _hold(view: RechargeView, answer: Answer, wrong: tuple[fit.Misfit, ...]) -> Machine:
+	"""Credit nothing. A recharge whose own payment it is waits for a person: no other card may be charged while
+	money has been taken for it. A payment that only names the recharge does not stop it."""
+	yield _difference(view, answer, wrong)
+	own = any(answer.intent == a.intent or answer.metadata.get("attempt") == a.name for a in view.attempts)
+	if own and view.status in (*WORKABLE, ACTION_REQUIRED):
+		values = {"status": HELD, "lease_owner": None, "lease_until": None, "next_try_at": None}
+		yield effects.UpdateRecharge(view.name, values)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from crm_recharge.domain import effects
+from crm_recharge.domain import effects, fit
 from crm_recharge.domain.answers import RefundAnswer, RefundOutcome
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import payable, payable_at_most, plain
@@ -43,6 +43,9 @@ CHECK_PENDING = timedelta(hours=6)
 # Notices.
 REFUND_DONE, REFUND_FAILED, REFUND_CAME_BACK = "refund_done", "refund_failed", "refund_came_back"
 REFUND_UNDECIDED, REFUNDED_AT_GATEWAY = "refund_undecided", "refunded_at_gateway"
+
+DOES_NOT_FIT = "refund_does_not_fit"
+"""Kind of a Gateway Difference: a refund in another currency, or of more than was paid. No credits are moved for it."""
 
 # What the gateway is asked.
 ASK, LOOK_UP, CHECK = "ask", "look_up", "check"
@@ -239,6 +242,8 @@ def _record(
 		yield effects.Rollback()
 		return "missing"
 	if answer.outcome in STATUS and answer.refund:
+		if not fit.is_the_refund(view.amount, view.currency, answer):
+			return (yield from _not_this_one(recharge, view, answer, now))
 		return (yield from _take_over(recharge, view, answer, now))
 	if view.status != ASKED or view.lease_owner != worker:
 		yield effects.Rollback()
@@ -264,6 +269,18 @@ def _record(
 	return "waiting"
 
 
+def _not_this_one(recharge: str | None, view: RefundView, answer: RefundAnswer, now: datetime) -> Machine:
+	"""What the gateway has under this refund's key is other money: a person has to look, and nothing is moved."""
+	wrong = fit.claim_misfits(fit.Due(recharge or "", (), view.currency, view.amount), answer)
+	wrong = wrong or (fit.Misfit(fit.AMOUNT, plain(view.amount), plain(answer.amount)),)
+	yield _difference(recharge, answer, wrong)
+	yield effects.UpdateRefund(
+		view.name, {"next_ask_at": now + CHECK_PENDING, "lease_owner": None, "lease_until": None}
+	)
+	yield effects.Commit()
+	return DOES_NOT_FIT
+
+
 # -- hearing of one ------------------------------------------------------------------------------------------
 
 
@@ -277,15 +294,42 @@ def hear(account: str | None, recharge: str | None, answer: RefundAnswer, name: 
 	if account:
 		yield effects.LockAccount(account)
 	view = (yield effects.LockRefund(name)) if name else None
-	if view is None or view.gateway_refund not in (None, answer.refund):
+	if view is not None and not _is_about(view, answer):
+		view = None
+	if view is None:
 		view = yield effects.LockRefund(answer.refund)
 	is_new = view is None and recharge is not None
 	if is_new:
+		if wrong := (yield from _misfits(recharge, answer)):
+			yield _difference(recharge, answer, wrong)
+			yield effects.Commit()
+			return DOES_NOT_FIT
 		view = yield from _made_at_gateway(account, recharge, answer)
 	if view is None or answer.outcome not in STATUS:
 		yield effects.Rollback()
 		return "nothing to do"
 	return (yield from _take_over(recharge, view, answer, now, is_new))
+
+
+def _is_about(refund: RefundView, answer: RefundAnswer) -> bool:
+	"""Whether the row that `answer` names is the one: of the same money, and not another refund's already."""
+	return refund.gateway_refund in (None, answer.refund) and fit.is_the_refund(
+		refund.amount, refund.currency, answer
+	)
+
+
+def _misfits(recharge: str, answer: RefundAnswer) -> Machine:
+	"""What does not agree between a refund made at the gateway and the payment it was made of."""
+	paid = yield effects.LockPayment(recharge)
+	if paid is None or answer.intent != paid.intent:
+		return ()
+	return fit.claim_misfits(paid.due, answer)
+
+
+def _difference(recharge: str | None, answer: RefundAnswer, wrong) -> effects.NoteDifference:
+	return effects.NoteDifference(
+		DOES_NOT_FIT, answer.refund, recharge, answer.intent, answer.amount, answer.currency, wrong
+	)
 
 
 def _made_at_gateway(account: str, recharge: str, answer: RefundAnswer) -> Machine:

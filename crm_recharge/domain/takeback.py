@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from crm_recharge.domain import effects
+from crm_recharge.domain import effects, fit
 from crm_recharge.domain.book import CHARGEBACK, REFUND
 from crm_recharge.domain.money import ZERO
 
@@ -97,6 +97,11 @@ class PaymentView:
 	refunds: tuple[RefundView, ...] = ()
 	disputes: tuple[DisputeView, ...] = ()
 	account_disputes: tuple[tuple[str, str], ...] = ()
+
+	@property
+	def due(self) -> fit.Due:
+		"""What the payment was, for what claims it."""
+		return fit.Due(self.recharge, (), self.currency, self.amount)
 
 	def with_refund(self, refund: RefundView) -> "PaymentView":
 		"""This payment with `refund` in the place of what was known of it."""
@@ -219,7 +224,9 @@ def movement_key(claim: str, number: int) -> str:
 
 
 def update_recharge(paid: PaymentView) -> Machine:
-	"""Write the recharge's status and refunded amount as its claims make them."""
+	"""Write the recharge's status and refunded amount as its claims make them; one that is not paid has none."""
+	if not paid.intent:
+		return
 	refunded = sum(
 		(r.amount for r in paid.refunds if r.status == SUCCEEDED and r.intent == paid.intent), ZERO
 	)

@@ -19,6 +19,10 @@ class GatewayError(Exception):
 		super().__init__(f"{code}: {self.message}")
 
 
+class CustomerGone(GatewayError):
+	"""Stripe has no such customer: deleted there, or made under keys of the other mode or of another Stripe account."""
+
+
 class GatewayUnavailable(GatewayError):
 	"""Stripe could not be asked, or did not answer: nothing is known."""
 

@@ -14,6 +14,7 @@ import stripe
 
 from crm_recharge.domain.answers import (
 	Answer,
+	DeclineClass,
 	DisputeAnswer,
 	Outcome,
 	RefundAnswer,
@@ -21,7 +22,7 @@ from crm_recharge.domain.answers import (
 	SavedCard,
 )
 from crm_recharge.gateway import translate
-from crm_recharge.gateway.errors import GatewayError, GatewayUnavailable
+from crm_recharge.gateway.errors import CustomerGone, GatewayError, GatewayUnavailable
 from crm_recharge.gateway.masking import mask
 from crm_recharge.gateway.minor_units import normal_currency, to_minor
 
@@ -33,7 +34,10 @@ CONNECT_TIMEOUT = 5
 
 PAGE = 100
 INTENT_PARTS = ["latest_charge"]
-CLOCK_SKEW = timedelta(minutes=5)
+CLOCK_TOLERANCE = timedelta(days=2)
+"""By how much a clock here may have been wrong when something was asked: more than any mistaken time zone. Looking that
+much further back costs a page or two of one customer's payments."""
+MISSING = "resource_missing"
 
 
 def connect() -> "StripeGateway":
@@ -165,6 +169,9 @@ class StripeGateway:
 		)
 		if answer.outcome is not Outcome.SUCCEEDED and (replayed or answer.code == "idempotency_error"):
 			answer = self._as_it_is_now(answer, key, customer)
+		elif answer.decline_class is DeclineClass.CUSTOMER_GONE:
+			# What was asked under this key before the customer went may have been paid.
+			answer = self.find_by_attempt(key, customer, _a_day_ago()) or answer
 		return _timed(answer, started)
 
 	def _as_it_is_now(self, answer: Answer, key: str, customer: str) -> Answer:
@@ -175,7 +182,7 @@ class StripeGateway:
 		"""
 		if answer.intent:
 			return self.retrieve(answer.intent)
-		found = self.find_by_attempt(key, customer, datetime.now(timezone.utc) - timedelta(hours=25))
+		found = self.find_by_attempt(key, customer, _a_day_ago())
 		if found is not None:
 			return found
 		if answer.outcome is Outcome.UNKNOWN and answer.code == "replayed_error":
@@ -220,36 +227,49 @@ class StripeGateway:
 
 	def find_by_attempt(self, key: str, customer: str, since: datetime) -> Answer | None:
 		"""The intent that carries `metadata["attempt"] == key`, among those of `customer` made at or after
-		`since` (timezone-aware; five minutes of clock difference are allowed for).
+		`since` (timezone-aware; a clock here may have been wrong by two days).
 
 		None means that Stripe has shown every one of them and none matches. When it could not be asked to the
 		end, the Answer is UNKNOWN (or ERROR, when the question itself was refused).
 		"""
 		started = time.monotonic()
 		found = None
-		params = {
-			"customer": _required(customer, "customer"),
-			"created": {"gte": _timestamp(since - CLOCK_SKEW)},
-			"expand": [f"data.{part}" for part in INTENT_PARTS],
-		}
 		try:
-			for answer in self._pages(self._stripe.payment_intents.list, params, translate.intent_answer):
+			for answer in self._payments_of(_required(customer, "customer"), since):
 				if answer.metadata.get("attempt") != key:
 					continue
 				if answer.outcome is Outcome.SUCCEEDED:
 					return _timed(answer, started)
 				found = found or answer
 		except GatewayError as error:
-			return _timed(
-				Answer(
-					Outcome.UNKNOWN if error.retryable else Outcome.ERROR,
-					code=error.code,
-					message=error.message,
-					retry_after=error.retry_after,
-				),
-				started,
-			)
+			return _timed(_not_asked_to_the_end(error), started)
 		return _timed(found, started) if found else None
+
+	def find_by_recharge(
+		self, recharge: str, customers: tuple[str, ...], since: datetime
+	) -> tuple[Answer, ...] | Answer:
+		"""Every intent that carries `metadata["recharge"] == recharge`, among those of `customers` (without any:
+		among all) made at or after `since`, as for `find_by_attempt`. An Answer, UNKNOWN or ERROR, when it could
+		not be asked to the end."""
+		_required(recharge, "recharge")
+		try:
+			shown = [a for customer in customers or (None,) for a in self._payments_of(customer, since)]
+		except GatewayError as error:
+			return _not_asked_to_the_end(error)
+		return tuple({a.intent: a for a in shown if a.metadata.get("recharge") == recharge}.values())
+
+	def _payments_of(self, customer: str | None, since: datetime) -> Iterator[Answer]:
+		"""Every intent of `customer` made at or after `since`; of everybody where Stripe has no such customer."""
+		params = {
+			"created": {"gte": _timestamp(since - CLOCK_TOLERANCE)},
+			"expand": [f"data.{part}" for part in INTENT_PARTS],
+		}
+		listed = self._stripe.payment_intents.list
+		try:
+			of_one = params | ({"customer": customer} if customer else {})
+			yield from self._pages(listed, of_one, translate.intent_answer)
+		except CustomerGone:
+			yield from self._pages(listed, params, translate.intent_answer)
 
 	def intents_since(self, start: datetime, end: datetime | None = None) -> Iterator[Answer]:
 		"""Every intent made from `start` to before `end` (timezone-aware), newest first. Raises GatewayError
@@ -403,7 +423,7 @@ class StripeGateway:
 
 	def detach(self, payment_method: str) -> SavedCard:
 		"""Take a payment method away from its customer; it can never be charged again. Detaching one that is
-		detached already is no error. Raises GatewayError."""
+		detached already, or that Stripe does not have, is no error. Raises GatewayError."""
 		_required(payment_method, "payment_method")
 		try:
 			return self._ask(
@@ -412,7 +432,12 @@ class StripeGateway:
 		except GatewayUnavailable:
 			raise
 		except GatewayError:
-			card = self.retrieve_card(payment_method)
+			try:
+				card = self.retrieve_card(payment_method)
+			except GatewayError as error:
+				if error.code == MISSING:
+					return SavedCard(payment_method, "card")
+				raise
 			if card.customer:
 				raise
 			return card
@@ -564,6 +589,20 @@ def _answered(call, translate_object, translate_error, make_unreadable):
 
 def _unreadable(error: Exception) -> str:
 	return mask(f"Stripe's answer could not be read ({type(error).__name__}: {error}).")
+
+
+def _not_asked_to_the_end(error: GatewayError) -> Answer:
+	return Answer(
+		Outcome.UNKNOWN if error.retryable else Outcome.ERROR,
+		code=error.code,
+		message=error.message,
+		retry_after=error.retry_after,
+	)
+
+
+def _a_day_ago() -> datetime:
+	"""Before this no key is remembered, even by a generous clock."""
+	return datetime.now(timezone.utc) - timedelta(hours=25)
 
 
 def _with(answer, **changes):

@@ -18,7 +18,7 @@ from crm_recharge.domain.answers import (
 	SavedCard,
 )
 from crm_recharge.gateway.declines import classify
-from crm_recharge.gateway.errors import GatewayError, GatewayUnavailable
+from crm_recharge.gateway.errors import CustomerGone, GatewayError, GatewayUnavailable
 from crm_recharge.gateway.masking import mask
 from crm_recharge.gateway.minor_units import from_minor
 
@@ -66,6 +66,7 @@ class FraudWarning:
 	actionable: bool
 
 
+CUSTOMER_GONE = "customer_gone"
 METHOD_GONE = ("resource_missing", "payment_method_unexpected_state", "payment_method_invalid_parameter")
 """Error codes that, said of the payment method, mean this saved card cannot be charged any more."""
 
@@ -100,6 +101,7 @@ def intent_answer(intent, milliseconds: int = 0) -> Answer:
 		"charge": reference(charge),
 		"amount": from_minor(minor, intent.currency),
 		"currency": intent.currency.upper(),
+		"customer": reference(read(intent, "customer")),
 		"payment_method": reference(read(intent, "payment_method"))
 		or reference(read(error, "payment_method")),
 		"risk_level": read(charge, "outcome", "risk_level") if not isinstance(charge, str) else None,
@@ -172,7 +174,7 @@ def error_answer(error: Exception, *, payment_method: str | None = None, millise
 			return answer
 		common = {
 			name: getattr(answer, name)
-			for name in ("intent", "amount", "currency", "metadata", "milliseconds")
+			for name in ("intent", "amount", "currency", "customer", "metadata", "milliseconds")
 		}
 		common["charge"] = answer.charge or read(detail, "charge")
 		common["payment_method"] = payment_method or answer.payment_method
@@ -193,6 +195,16 @@ def error_answer(error: Exception, *, payment_method: str | None = None, millise
 			message=message,
 			intent_open=True,
 			retry_after=retry_after(error),
+			**known,
+		)
+
+	if is_about_customer(error):
+		return Answer(
+			Outcome.DECLINED,
+			code=CUSTOMER_GONE,
+			decline_class=DeclineClass.CUSTOMER_GONE,
+			message=message,
+			intent_open=_still_open(intent),
 			**known,
 		)
 
@@ -246,6 +258,15 @@ def _refusal_code(error) -> str:
 	return "permission_denied" if isinstance(error, stripe.PermissionError) else "invalid_request"
 
 
+def is_about_customer(error) -> bool:
+	"""Whether Stripe says that there is no such customer (any more, or under this key)."""
+	return (
+		isinstance(error, stripe.InvalidRequestError)
+		and read(error, "code") == "resource_missing"
+		and read(error, "param") == "customer"
+	)
+
+
 def _is_about_method(error, code, message: str) -> bool:
 	if read(error, "param") == "payment_method" and code in METHOD_GONE:
 		return True
@@ -281,6 +302,8 @@ def management_error(error: Exception) -> GatewayError:
 	answer = error_answer(error)
 	if answer.outcome is Outcome.UNKNOWN and not isinstance(error, stripe.CardError):
 		return GatewayUnavailable(answer.code, answer.message, answer.retry_after)
+	if is_about_customer(error):
+		return CustomerGone(CUSTOMER_GONE, answer.message)
 	detail = read(error, "error")
 	code = read(detail, "decline_code") or answer.code
 	return GatewayError(code, answer.message)

@@ -100,6 +100,8 @@ class Intent:
 	currency: str
 	created: datetime
 	status: str
+	customer: str | None = None
+	attempt: str | None = None
 	code: str | None = None
 	decline_class: DeclineClass | None = None
 	refunded: Decimal = ZERO
@@ -133,22 +135,42 @@ class Gateway:
 	# -- what the machine may ask ------------------------------------------------------------------------
 
 	def charge(
-		self, *, key: str, recharge: str, payment_method: str, amount: Decimal, currency: str
+		self,
+		*,
+		key: str,
+		recharge: str,
+		payment_method: str,
+		amount: Decimal,
+		currency: str,
+		customer: str | None = None,
+		attempt: str | None = None,
 	) -> Answer:
-		"""Charge a card under an idempotency key."""
+		"""Charge a card under an idempotency key; the payment names `attempt`, or else the key."""
 		behaviour = BEHAVIOURS[self.cards.get(payment_method, "ok")]
 		first = behaviour.first if key not in self._asked else None
 		self._asked.add(key)
 		content = (payment_method, amount, currency)
-		return self._call("charge", key, lambda: self._charge(key, recharge, content), first)
+		return self._call(
+			"charge", key, lambda: self._charge(key, recharge, content, customer, attempt), first
+		)
 
 	def cancel(self, *, intent: str, key: str) -> Answer:
 		"""Close an intent for good, unless it is faster."""
 		return self._call("cancel", key, lambda: self._cancel(intent))
 
-	def look_up(self, *, key: str) -> Answer | None:
-		"""What became of the payment made under `key`; None when there is none."""
+	def look_up(self, *, key: str, intent: str | None = None) -> Answer | None:
+		"""What became of the payment `intent`, or of the one made under `key`; None when there is none."""
+		if intent:
+			return self._call("look_up", key, lambda: self._retrieve(intent))
 		return self._call("look_up", key, lambda: self._look_up(key))
+
+	def search(self, recharge: str) -> tuple[Answer, ...] | Answer:
+		"""Every payment that names the recharge."""
+		return self._call(
+			"search",
+			recharge,
+			lambda: tuple(self._answer(i) for i in self.intents.values() if i.recharge == recharge),
+		)
 
 	def retrieve(self, intent: str) -> Answer:
 		"""A payment as it is now."""
@@ -161,6 +183,16 @@ class Gateway:
 			return answer
 		outcome = RefundOutcome.UNKNOWN if answer.outcome is Outcome.UNKNOWN else RefundOutcome.REFUSED
 		return RefundAnswer(outcome, intent=intent, code=answer.code, message=answer.message)
+
+	def decide_due(self) -> None:
+		"""Decide, and tell of, each payment whose time has come, though nobody asks."""
+		for intent in list(self.intents.values()):
+			self._as_of_now(intent)
+
+	def remembers(self, key: str) -> bool:
+		"""Whether a request under `key` would only be answered again."""
+		known = self._keys.get(key)
+		return bool(known) and self.clock.now() - known[0] < KEY_LIFE
 
 	# -- what others may do ------------------------------------------------------------------------------
 
@@ -195,11 +227,10 @@ class Gateway:
 			act()
 		return _failed(fault)
 
-	def _charge(self, key: str, recharge: str, content: tuple) -> Answer:
+	def _charge(self, key: str, recharge: str, content: tuple, customer, attempt) -> Answer:
 		payment_method, amount, currency = content
-		known = self._keys.get(key)
-		if known and self.clock.now() - known[0] < KEY_LIFE:
-			_, first_content, intent = known
+		if self.remembers(key):
+			_, first_content, intent = self._keys[key]
 			if first_content != content:
 				return self._look_up(key) or Answer(Outcome.ERROR, code="idempotency_error")
 			return self._answer(self.intents[intent])
@@ -215,6 +246,8 @@ class Gateway:
 			currency=currency,
 			created=self.clock.now(),
 			status=PROCESSING,
+			customer=customer,
+			attempt=attempt or key,
 			code=behaviour.code,
 			decline_class=behaviour.decline_class,
 		)
@@ -284,10 +317,12 @@ class Gateway:
 			code=intent.code,
 			amount=intent.amount,
 			currency=intent.currency,
+			customer=intent.customer,
 			payment_method=intent.payment_method,
 			intent_open=True,
 			milliseconds=USUAL_MILLISECONDS,
-			metadata={"attempt": intent.key, "recharge": intent.recharge},
+			created=int(intent.created.timestamp()),
+			metadata={"attempt": intent.attempt, "recharge": intent.recharge},
 		)
 		match status:
 			case "succeeded":

@@ -97,7 +97,10 @@ class Performer:
 			effects.UpdateCard: self._update_card,
 			effects.Charge: self._charge,
 			effects.Cancel: lambda e, t: self.gateway.cancel(intent=e.intent, key=e.key),
-			effects.LookUp: lambda e, t: self.gateway.look_up(key=e.key),
+			effects.LookUp: lambda e, t: self.gateway.look_up(key=e.key, intent=e.intent),
+			effects.Search: lambda e, t: self.gateway.search(e.recharge),
+			effects.NoteDifference: self._note_difference,
+			effects.CloseDifference: self._close_difference,
 			effects.PostCredits: lambda e, t: books.post_payment(t, e, self.clock.now()),
 			effects.ClearOpenRecharge: self._clear_open_recharge,
 			effects.DisableAutoRecharge: self._disable_auto_recharge,
@@ -116,7 +119,8 @@ class Performer:
 
 	def do(self, effect, transaction: Transaction):
 		"""Do one effect. AssertionError when the gateway is asked inside a transaction (rule 4)."""
-		if isinstance(effect, effects.Charge | effects.Cancel | effects.LookUp) and not transaction.is_idle:
+		asks = effects.Charge | effects.Cancel | effects.LookUp | effects.Search
+		if isinstance(effect, asks) and not transaction.is_idle:
 			raise AssertionError(f"{effect} inside an open transaction")
 		return self._handlers[type(effect)](effect, transaction)
 
@@ -129,6 +133,7 @@ class Performer:
 
 	def view_of(self, row: rows.Recharge, transaction: Transaction) -> RechargeView:
 		"""A recharge as the machine reads it."""
+		account = transaction.get(rows.CreditAccount, row.account)
 		attempts = sorted(transaction.all(rows.RechargeAttempt, row.name), key=lambda a: a.number)
 		return RechargeView(
 			name=row.name,
@@ -149,6 +154,7 @@ class Performer:
 					intent_open=a.intent_open,
 					asks=a.asks,
 					next_ask_at=a.next_ask_at,
+					code=a.code,
 				)
 				for a in attempts
 			),
@@ -156,7 +162,10 @@ class Performer:
 			lease_until=row.lease_until,
 			next_try_at=row.next_try_at,
 			settled_intent=row.settled_intent,
-			zone=transaction.get(rows.CreditAccount, row.account).zone,
+			zone=account.zone,
+			created=row.created_at,
+			customers=(account.stripe_customer,),
+			account_currency=account.currency,
 		)
 
 	def _cards_of(self, row: rows.Recharge, transaction: Transaction) -> tuple[Card, ...]:
@@ -211,6 +220,7 @@ class Performer:
 			payment_method=card.payment_method,
 			amount=effect.amount,
 			currency=effect.currency,
+			customer=rows.customer_of(card.account),
 		)
 
 	def _clear_open_recharge(self, effect, transaction) -> None:
@@ -230,6 +240,18 @@ class Performer:
 	def _notify(self, effect, transaction) -> None:
 		name = self.world.new_name("N")
 		transaction.insert(rows.Notice(name, effect.kind, effect.recharge, self.clock.now(), effect.details))
+
+	def _note_difference(self, effect, transaction) -> None:
+		mark = f"{effect.kind}:{effect.subject}"
+		if transaction.get(rows.Difference, mark) is None:
+			transaction.insert(rows.Difference(mark, effect.recharge, effect.intent))
+
+	def _close_difference(self, effect, transaction) -> bool:
+		row = transaction.get(rows.Difference, f"{effect.kind}:{effect.subject}")
+		if row.decision:
+			return False
+		transaction.update(rows.Difference, row.mark, decision=effect.decision)
+		return True
 
 	def _refund_duplicate(self, effect, transaction) -> None:
 		# Worker, webhook and sweeper may all find the same capture.

@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import count
 from unittest.mock import patch
 
-from crm_recharge.domain import effects, payment, threshold
+from crm_recharge.domain import effects, fit, payment, threshold
 from crm_recharge.domain.answers import Outcome
 from crm_recharge.domain.simulated import books, rows, simulation
 from crm_recharge.domain.simulated.gateway import Gateway
@@ -189,6 +189,33 @@ def clawback_triggers_recharge():
 
 	with patch.object(books, "view_of", unheld):
 		yield
+
+
+@planted
+def capture_believed():
+	"""Whatever is captured is credited, of any currency, amount and customer."""
+	with patch.object(fit, "misfits", lambda due, answer: ()):
+		yield
+
+
+@planted
+def restored_queue_charged_again():
+	"""A recharge that waits in a restored backup is charged without asking the gateway for it."""
+	with patch.object(payment, "is_old", lambda view, now: False):
+		yield
+
+
+@planted
+def called_off_and_left_open():
+	"""A payment that was called off can still be confirmed."""
+	with patch.object(payment, "close_up", _nothing):
+		yield
+
+
+def _nothing(account, recharge):
+	yield effects.LockAccount(account)
+	yield effects.UpdateRecharge(recharge, {"next_try_at": None})
+	yield effects.Commit()
 
 
 @planted

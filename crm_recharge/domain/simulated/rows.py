@@ -28,6 +28,16 @@ class CreditAccount:
 	paused_because: str | None = None
 	zone: tzinfo = timezone.utc
 
+	@property
+	def stripe_customer(self) -> str:
+		"""Who the account is at the gateway."""
+		return customer_of(self.name)
+
+
+def customer_of(account: str) -> str:
+	"""Who an account is at the gateway."""
+	return f"cus_{account}"
+
 
 @dataclass(frozen=True, slots=True)
 class CreditLot:
@@ -95,6 +105,9 @@ class Recharge:
 	lease_until: datetime | None = None
 	next_try_at: datetime | None = None
 	settled_intent: str | None = None
+	captured_amount: Decimal | None = None
+	captured_currency: str | None = None
+	stripe_customer: str | None = None
 	charge: str | None = None
 	risk_level: str | None = None
 	settled_at: datetime | None = None
@@ -110,7 +123,7 @@ class RechargeAttempt:
 	name: str
 	recharge: str
 	number: int
-	card: str
+	card: str | None
 	status: str
 	created_at: datetime
 	amount: Decimal | None = None
@@ -148,6 +161,16 @@ class Notice:
 	recharge: str
 	at: datetime
 	details: dict
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+	"""A Gateway Difference: something there that does not fit what is known here."""
+
+	mark: str
+	recharge: str
+	intent: str
+	decision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

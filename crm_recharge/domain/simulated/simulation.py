@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
-from crm_recharge.domain import cards, dispute, effects, hearing, payment, refund, takeback
+from crm_recharge.domain import cards, dispute, effects, hearing, held, payment, refund, takeback
 from crm_recharge.domain.caps import CapLimits
 from crm_recharge.domain.errors import RuleError
 from crm_recharge.domain.simulated import books, rows, rules
@@ -41,6 +41,7 @@ ASKS = (
 	effects.Charge,
 	effects.Cancel,
 	effects.LookUp,
+	effects.Search,
 	effects.AskRefund,
 	effects.LookUpRefund,
 	effects.CheckRefund,
@@ -57,6 +58,14 @@ class Habits:
 	lost_queue: float
 	double_job: float
 	weights: dict = field(default_factory=dict)
+
+
+@dataclass
+class Backup:
+	"""What the database held once."""
+
+	tables: dict
+	switched_on: dict
 
 
 @dataclass
@@ -90,6 +99,7 @@ class Simulation:
 		self.calm = False
 		self.keys: list[tuple[str, UsageRequest]] = []
 		self.workers = 0
+		self.backup: Backup | None = None
 		self.habits = self._draw_habits()
 		self.accounts = [self._open_account(f"A{n}") for n in range(self.rng.choice((1, 1, 2)))]
 
@@ -113,6 +123,9 @@ class Simulation:
 				"person": chance((0.3, 1.5)),
 				"change": chance((0, 0.3)),
 				"claim": chance((0, 0, 0.5, 1.5)),
+				"stranger": chance((0, 0, 0.3)),
+				"backup": chance((0, 0, 2)),
+				"restore": chance((0.1, 1)),
 			},
 		)
 
@@ -158,7 +171,7 @@ class Simulation:
 		for _ in range(self.steps):
 			self.step()
 		self._come_to_rest()
-		rules.check_at_rest(self.world, self.gateway)
+		rules.check_at_rest(self.world, self.gateway, self.drawn["backup restored"] > 0)
 		rules.check_claims(self.world, self.gateway, self.bank)
 		self.drawn["recharges"] += len(self.world.all(rows.Recharge))
 		self.drawn["captures"] += sum(i.status == "succeeded" for i in self.gateway.intents.values())
@@ -270,6 +283,8 @@ class Simulation:
 		taken = self.world.queue.take()
 		if taken and taken[0] == refund.CARRY_OUT:
 			self._start_refund(taken[1])
+		if taken and taken[0] == payment.CLOSE_UP:
+			self._start_closing(taken[1])
 		if taken and taken[0] == payment.CARRY_OUT:
 			self._start_worker(taken[1])
 			if self.rng.random() < self.habits.double_job:
@@ -281,6 +296,10 @@ class Simulation:
 		account = self.world.get(rows.Recharge, recharge).account
 		self._start(payment.carry_out(account, recharge, f"worker-{self.workers}"), f"worker {recharge}")
 
+	def _start_closing(self, recharge: str) -> None:
+		account = self.world.get(rows.Recharge, recharge).account
+		self._start(payment.close_up(account, recharge), f"close {recharge}")
+
 	def _sweep(self) -> None:
 		now = self.clock.now()
 		for recharge in self.world.all(rows.Recharge):
@@ -290,7 +309,8 @@ class Simulation:
 				self.world.queue.put(payment.CARRY_OUT, recharge.name)
 			elif recharge.status == payment.ACTION_REQUIRED and due:
 				self._start(payment.expire_action(recharge.account, recharge.name), "expire")
-
+			elif recharge.status not in payment.NOT_ENDED and recharge.next_try_at and due:
+				self.world.queue.put(payment.CLOSE_UP, recharge.name)
 		for row in self.world.all(Refund):
 			values = row.values
 			due = not values.get("next_ask_at") or values["next_ask_at"] <= now
@@ -394,9 +414,15 @@ class Simulation:
 	def _person(self) -> None:
 		"""The owner switches auto-recharge on again, or pays on the gateway's page."""
 		name = self.rng.choice(self.accounts)
+		if self._decide_about_held(name):
+			return
 		waiting = [r for r in self.world.all(rows.Recharge, name) if r.status == payment.ACTION_REQUIRED]
 		if waiting and self.rng.random() < 0.7:
 			self._pay_on_page(waiting[-1])
+			return
+		if self.rng.random() < 0.2 and (open_ := self.world.get(rows.CreditAccount, name).open_recharge):
+			self.drawn["called off"] += 1
+			self._start(payment.call_off(name, open_), f"call off {open_}")
 			return
 		if (rows.CreditAccount, name) in self.world.locks:
 			return
@@ -412,6 +438,91 @@ class Simulation:
 			transaction = self.world.begin()
 			self._start(books.recheck(transaction, name), "recheck", transaction)
 
+	def _decide_about_held(self, account: str) -> bool:
+		"""A person looks at a capture that does not fit. Returns whether there was one."""
+		listed = [
+			d
+			for d in self.world.all(rows.Difference)
+			if self.world.get(rows.Recharge, d.recharge).account == account
+			and self.world.get(rows.RefundDue, d.intent) is None
+		]
+		if not listed or self.rng.random() < 0.5:
+			return False
+		difference, decision = self.rng.choice(listed), self.rng.choice(held.DECISIONS)
+		self.drawn[f"held: {decision}"] += 1
+		answer = self.gateway._retrieve(difference.intent)
+		self._start(held.decide(account, difference.recharge, answer, decision), f"decide {difference.mark}")
+		return True
+
+	def _stranger(self) -> None:
+		"""Somebody captures a payment that names a recharge, or even its attempt, and does not fit it."""
+		found = self.world.all(rows.Recharge)
+		if not found:
+			return
+		recharge = self.rng.choice(found[-3:])
+		attempts = self.world.all(rows.RechargeAttempt, recharge.name)
+		wrong = self.rng.choice(
+			(
+				{"amount": recharge.amount + 40},
+				{"amount": recharge.amount - 1},
+				{"currency": "JPY"},
+				{"customer": "cus_stranger"},
+			)
+		)
+		self.drawn["captured by a stranger"] += 1
+		method = f"pm_{recharge.account}_page"
+		self.gateway.cards[method] = "ok"
+		calm, self.calm = self.calm, True
+		values = {
+			"amount": recharge.amount,
+			"currency": recharge.currency,
+			"customer": rows.customer_of(recharge.account),
+		}
+		self.gateway.charge(
+			key=self.world.new_name("X") + "-strange",
+			recharge=recharge.name,
+			payment_method=method,
+			attempt=self.rng.choice([a.name for a in attempts]) if attempts else None,
+			**(values | wrong),
+		)
+		self.calm = calm
+
+	def _backup(self) -> None:
+		"""A backup is made while a recharge waits for its worker: such a one is what matters."""
+		waits = any(
+			r.status == payment.QUEUED and not self.world.all(rows.RechargeAttempt, r.name)
+			for r in self.world.all(rows.Recharge)
+		)
+		if waits:
+			self.backup = Backup(self._copy_of_tables(), dict(self.switched_on))
+
+	def _copy_of_tables(self) -> dict:
+		return {
+			kind: (dict(table.rows), {parent: list(keys) for parent, keys in table.children.items()})
+			for kind, table in self.world.tables.items()
+		}
+
+	def _restore(self) -> None:
+		"""The backup is restored: the site forgets, the gateway does not. Only while the reconciler, who is not
+		played here, would find nothing to do: recharges or claims that the backup does not know are its."""
+		if not self.backup:
+			return
+		for kind in (rows.Recharge, rows.RefundDue, rows.Difference, Refund, Dispute):
+			if self.world.tables[kind].rows.keys() != self.backup.tables[kind][0].keys():
+				return
+		for live in list(self.live):
+			live.run.kill()
+			self.live.remove(live)
+		self.world.queue.lose_all()
+		for kind, (kept, children) in self.backup.tables.items():
+			table = self.world.tables[kind]
+			table.rows, table.children = kept, children
+		self.switched_on = self.backup.switched_on
+		self.backup = None
+		self.drawn["backup restored"] += 1
+		# Somebody has to notice, and to restore it.
+		self.clock.advance(timedelta(hours=self.rng.choice((1, 13, 26, 80))))
+
 	def _pay_on_page(self, recharge: rows.Recharge) -> None:
 		"""A payment without one of the machine's keys: the card holder is there."""
 		self.drawn["paid on page"] += 1
@@ -425,6 +536,7 @@ class Simulation:
 			payment_method=method,
 			amount=recharge.amount,
 			currency=recharge.currency,
+			customer=rows.customer_of(recharge.account),
 		)
 		self.calm = calm
 
@@ -475,6 +587,7 @@ class Simulation:
 			if not self._anything_due():
 				return
 			self.clock.advance(timedelta(minutes=1) if self._soon() else timedelta(hours=6))
+			self.gateway.decide_due()
 			self._sweep()
 		raise rules.Violation("nothing is stuck", f"not at rest after {LONGEST_REST} steps")
 
@@ -494,9 +607,13 @@ class Simulation:
 			or refunds
 			or any(
 				r.status in (*payment.WORKABLE, payment.ACTION_REQUIRED)
+				or (r.status not in payment.NOT_ENDED and r.next_try_at)
 				for r in self.world.all(rows.Recharge)
 			)
 		)
 
 	def _soon(self) -> bool:
-		return any(r.status in payment.WORKABLE for r in self.world.all(rows.Recharge))
+		return any(
+			r.status in payment.WORKABLE or (r.status not in payment.NOT_ENDED and r.next_try_at)
+			for r in self.world.all(rows.Recharge)
+		)

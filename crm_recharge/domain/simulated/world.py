@@ -49,6 +49,7 @@ class World:
 			rows.Decision: Table("name", "account"),
 			rows.Notice: Table("name", "recharge"),
 			rows.RefundDue: Table("intent", "recharge"),
+			rows.Difference: Table("mark", "recharge"),
 		}
 		self.locks: dict[tuple, Transaction] = {}
 		self._numbers = count(1)

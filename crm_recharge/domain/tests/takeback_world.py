@@ -52,6 +52,7 @@ class State:
 	request_keys: dict[str, str] = field(default_factory=dict)
 	started_by: list[str] = field(default_factory=list)
 	told: list[tuple] = field(default_factory=list)
+	differences: list = field(default_factory=list)
 	jobs: list[tuple] = field(default_factory=list)
 
 
@@ -604,6 +605,10 @@ class Run:
 
 	def _Notify(self, effect):
 		self.state.told.append((effect.kind, effect.details))
+
+	def _NoteDifference(self, effect):
+		if (effect.kind, effect.subject) not in [(d.kind, d.subject) for d in self.state.differences]:
+			self.state.differences.append(effect)
 
 	def _EnqueueAfterCommit(self, effect):
 		self.state.jobs.append((effect.job, effect.recharge))

@@ -51,6 +51,7 @@ def test_only_what_is_about_the_card_itself_marks_it():
 		DeclineClass.TRY_LATER: None,
 		DeclineClass.AUTHENTICATION: None,
 		DeclineClass.FRAUD: None,
+		DeclineClass.CUSTOMER_GONE: cards.UNUSABLE,
 		None: None,
 	}
 

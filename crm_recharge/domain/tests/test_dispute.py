@@ -326,3 +326,18 @@ def test_a_warning_claims_nothing_when_a_refund_follows():
 	assert world.committed.recharges["R1"].status == "Refunded"
 	world.now += timedelta(hours=1)
 	world.check()
+
+
+@pytest.mark.parametrize(
+	("amount", "currency", "taken", "listed"),
+	[(D(100), "USD", 100, 0), (D(40), "USD", 40, 0), (D(150), "USD", 100, 1), (D(15000), "JPY", 100, 1)],
+)
+def test_a_dispute_claims_no_more_than_was_paid_and_one_that_does_not_fit_is_listed(
+	amount, currency, taken, listed
+):
+	world = World(100)
+	answer = DisputeAnswer("dp_9", "needs_response", "fraudulent", amount, currency, intent="pi_R1")
+	assert world.run(dispute.follow(ACCOUNT, "R1", answer, 0)).finish() == "Open"
+	assert world.run(dispute.follow(ACCOUNT, "R1", answer, 1)).finish() == "Open"
+	assert world.committed.book.balance == 100 - taken
+	assert [d.kind for d in world.committed.differences] == [dispute.DOES_NOT_FIT] * listed

@@ -9,6 +9,7 @@ from crm_recharge.domain import effects, payment, refund, takeback
 from crm_recharge.domain.answers import RefundAnswer, RefundOutcome
 from crm_recharge.domain.book import REFUND, REINSTATEMENT
 from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.payment import REPLAY_WINDOW
 from crm_recharge.domain.takeback import PaymentView, RefundView
 from crm_recharge.domain.tests.takeback_world import ACCOUNT, D, World
 
@@ -244,7 +245,7 @@ def test_a_worker_that_has_slept_too_long_asks_nothing():
 	name = asked(world, amount=40)
 	world.gateway.fault = "lost_after"
 	world.work(name).finish()
-	world.now += timedelta(hours=22)
+	world.now += REPLAY_WINDOW - timedelta(hours=1)
 	sleeper = world.work(name)
 	until(sleeper, effects.AskRefund)
 	world.now += timedelta(hours=3)
@@ -514,3 +515,51 @@ def test_what_does_not_fit_holds_until_a_person_looks():
 		held = takeback.drop_mark(held, f"Dispute dp_{number:020}")
 	assert held == takeback.MORE
 	assert takeback.has_mark(held, "Dispute dp_x")
+
+
+# -- what does not fit ----------------------------------------------------------------------------------------
+
+
+def answered(**more):
+	values = {"refund": "re_9", "intent": "pi_R1", "amount": D(10), "currency": "USD", "metadata": {}}
+	return RefundAnswer(RefundOutcome.SUCCEEDED, **(values | more))
+
+
+@pytest.mark.parametrize(
+	"wrong", [{"currency": "JPY", "amount": D(10000)}, {"currency": "JPY"}, {"amount": D(101)}]
+)
+def test_a_refund_that_does_not_fit_its_payment_moves_no_credits_and_is_listed_once(wrong):
+	world = World(100)
+	for _ in range(2):
+		assert world.run(refund.hear(ACCOUNT, "R1", answered(**wrong), None)).finish() == refund.DOES_NOT_FIT
+	assert world.committed.book.balance == 100 and not world.committed.refunds
+	(difference,) = world.committed.differences
+	assert (difference.kind, difference.subject, difference.intent) == (refund.DOES_NOT_FIT, "re_9", "pi_R1")
+
+
+def test_a_refund_that_names_one_asked_for_here_but_is_other_money_is_one_of_its_own():
+	world = World(100)
+	name = asked(world, amount=10)
+	other = answered(amount=D(25), metadata={"refund": name})
+	assert world.run(refund.hear(ACCOUNT, "R1", other, name)).finish() == "Succeeded"
+	assert (row(world, name)["status"], row(world, "re_9")["kind"]) == ("Held", "From Gateway")
+	# 10 are set aside for what was asked for, 25 are gone.
+	assert world.committed.book.balance == 65
+
+
+def test_other_money_under_a_refunds_own_key_is_left_to_a_person():
+	world = World(100)
+	name = asked(world, amount=10)
+	run = world.work(name)
+	until(run, effects.AskRefund)
+	world.gateway.keys[name] = world.gateway.make_refund("pi_R1", D(25), name)
+	assert run.finish() == refund.DOES_NOT_FIT
+	assert row(world, name)["status"] == "Asked" and row(world, name)["next_ask_at"] > world.now
+	assert [d.subject for d in world.committed.differences] == ["re_1"]
+	assert world.committed.book.balance == 90
+
+
+def test_a_refund_of_a_recharge_that_is_not_paid_leaves_its_status_alone():
+	"""A capture that did not fit was refunded: the recharge it named has not been paid by that."""
+	unpaid = PaymentView("R9", ACCOUNT, "Failed", D(100), "USD", refunds=())
+	assert list(takeback.update_recharge(unpaid)) == []

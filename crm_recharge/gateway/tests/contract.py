@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 from crm_recharge.domain.answers import DeclineClass, Outcome, RefundOutcome
-from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.gateway.errors import CustomerGone, GatewayError
 
 
 class Calls:
@@ -153,13 +153,24 @@ class Contract(Calls):
 		card = self.card(self.HEALTHY)
 		answer = self.charge(card, "0.01")
 		self.assertEqual((answer.outcome, answer.code), (Outcome.ERROR, "amount_too_small"))
+		for answer in (self.gateway.retrieve("pi_nobody"), self.gateway.cancel("pi_nobody")):
+			self.assertEqual((answer.outcome, answer.code), (Outcome.ERROR, "resource_missing"))
+
+	def test_a_customer_that_is_not_there_ends_the_charge_for_good(self):
+		card = self.card(self.HEALTHY)
 		answer = self.gateway.charge(
 			key=self.new_key(), amount=Decimal(5), currency="USD", customer="cus_nobody", payment_method=card
 		)
-		self.assertEqual((answer.outcome, answer.code), (Outcome.ERROR, "resource_missing"))
-		self.assertIsNone(answer.decline_class)
-		for answer in (self.gateway.retrieve("pi_nobody"), self.gateway.cancel("pi_nobody")):
-			self.assertEqual((answer.outcome, answer.code), (Outcome.ERROR, "resource_missing"))
+		self.assertEqual((answer.outcome, answer.code), (Outcome.DECLINED, "customer_gone"))
+		self.assertIs(answer.decline_class, DeclineClass.CUSTOMER_GONE)
+		self.assertFalse(answer.intent_open)
+		for call in (
+			lambda: self.gateway.create_setup_intent("cus_nobody", key=self.new_key()),
+			lambda: self.gateway.attach(self.HEALTHY, "cus_nobody"),
+		):
+			with self.assertRaises(CustomerGone) as caught:
+				call()
+			self.assertFalse(caught.exception.retryable)
 
 	def test_a_wrong_key_is_an_error_without_the_key(self):
 		answer = self.bad_key_gateway.charge(
@@ -179,9 +190,35 @@ class Contract(Calls):
 		self.assertEqual(
 			(found.outcome, found.intent, found.amount), (Outcome.SUCCEEDED, paid.intent, paid.amount)
 		)
-		self.assertIsNone(self.gateway.find_by_attempt(key, self.customer, since + timedelta(days=1)))
+		# Asked by a clock that was 20 minutes, or a day, ahead.
+		for ahead in (timedelta(minutes=20), timedelta(days=1)):
+			self.assertEqual(
+				self.gateway.find_by_attempt(key, self.customer, since + ahead).intent, paid.intent
+			)
+		self.assertIsNone(self.gateway.find_by_attempt(key, self.customer, since + timedelta(days=3)))
 		other = self.gateway.create_customer(key=self.new_key(), name="Other")
 		self.assertIsNone(self.gateway.find_by_attempt(key, other, since))
+
+	def test_payments_are_found_by_their_recharge(self):
+		name, since = f"RC-{self.new_key()}", datetime.now(timezone.utc)
+		self.assertEqual(self.gateway.find_by_recharge(name, (self.customer,), since), ())
+		made = [
+			self.gateway.charge(
+				key=self.new_key(),
+				amount=Decimal(5),
+				currency="USD",
+				customer=self.customer,
+				payment_method=self.card(card),
+				metadata={"recharge": named},
+			)
+			for card, named in ((self.HEALTHY, name), (self.DECLINED, name), (self.HEALTHY, "RC-other"))
+		]
+		for customers in ((self.customer,), (), ("cus_nobody",), (self.customer, "cus_nobody")):
+			found = self.gateway.find_by_recharge(name, customers, since)
+			self.assertEqual(
+				{(a.intent, a.outcome, a.customer) for a in found},
+				{(a.intent, a.outcome, self.customer) for a in made[:2]},
+			)
 
 	def test_payments_of_a_span_of_time(self):
 		start = datetime.now(timezone.utc) - timedelta(seconds=2)
@@ -291,6 +328,9 @@ class Contract(Calls):
 			with self.assertRaises(error):
 				self.gateway.create_checkout(**order | bad)
 
+	def test_a_card_that_is_gone_need_not_be_detached(self):
+		self.assertIsNone(self.gateway.detach("pm_nobody").customer)
+
 	def test_nothing_there(self):
 		for call in (
 			lambda: self.gateway.retrieve_checkout("cs_test_nobody"),
@@ -301,7 +341,6 @@ class Contract(Calls):
 			lambda: self.gateway.retrieve_dispute("dp_nobody"),
 			lambda: self.gateway.balance_fee("ch_nobody"),
 			lambda: self.gateway.list_refunds("pi_nobody"),
-			lambda: self.gateway.detach("pm_nobody"),
 			lambda: self.gateway.client_secret("pi_nobody"),
 		):
 			with self.assertRaises(GatewayError) as caught:

@@ -431,8 +431,40 @@ class TestLookingUp(OnStandIn, unittest.TestCase):
 				self.assertIs(found.outcome, Outcome.UNKNOWN)
 
 	def test_a_question_that_is_refused(self):
-		found = self.gateway.find_by_attempt("k", "cus_nobody", self.since)
-		self.assertEqual((found.outcome, found.code), (Outcome.ERROR, "resource_missing"))
+		for found in (
+			self.bad_key_gateway.find_by_attempt("k", self.customer, self.since),
+			self.bad_key_gateway.find_by_recharge("RC-1", (self.customer,), self.since),
+		):
+			self.assertEqual((found.outcome, found.code), (Outcome.ERROR, "authentication_failure"))
+
+	def test_a_search_that_is_cut_off_is_no_empty_one(self):
+		self.stripe.faults.error_before("GET /v1/payment_intents")
+		found = self.gateway.find_by_recharge("RC-1", (self.customer,), self.since)
+		self.assertIs(found.outcome, Outcome.UNKNOWN)
+
+	def test_what_a_customer_paid_before_it_was_deleted_is_found(self):
+		key, card = self.new_key(), self.saved()
+		self.stripe.faults.lost_after(CREATE)
+		self.assertIs(self.charge(card, key=key).outcome, Outcome.UNKNOWN)
+		self.stripe.control("delete_customer", customer=self.customer)
+		self.assertIs(self.charge(card, key=key).outcome, Outcome.SUCCEEDED)
+		# The gateway has forgotten the key meanwhile, or it was asked with other content.
+		answer = self.gateway.charge(
+			key=key,
+			amount=Decimal(13),
+			currency="USD",
+			customer=self.customer,
+			payment_method=card,
+		)
+		self.assertIs(answer.outcome, Outcome.SUCCEEDED)
+		self.assertEqual(self.captured(), Decimal("12.34"))
+
+	def test_a_deleted_customer_is_charged_nothing(self):
+		card = self.saved()
+		self.stripe.control("delete_customer", customer=self.customer)
+		answer = self.charge(card)
+		self.assertEqual((answer.outcome, answer.code), (Outcome.DECLINED, "customer_gone"))
+		self.assertEqual(self.captured(), 0)
 
 	def test_the_captured_one_of_several(self):
 		"""A key used again after Stripe forgot it: the payment that took the money is the answer."""

@@ -17,7 +17,14 @@ from datetime import date
 from crm_recharge.tests.support.stripe_cards import TestCard, card_of
 
 FEE_PERCENT_IN_BASIS_POINTS, FEE_FIXED, DISPUTE_FEE = 290, 30, 1500
-MINIMUM = {"usd": 50, "eur": 50, "gbp": 30, "jpy": 50}
+# https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts, in minor units.
+MINIMUM = {
+	**dict.fromkeys("usd aud brl cad chf eur inr nzd sgd jpy".split(), 50),
+	**dict.fromkeys("aed myr pln ron".split(), 200),
+	**dict.fromkeys("nok sek".split(), 300),
+	**dict.fromkeys("mxn thb".split(), 1000),
+	**{"bgn": 100, "czk": 1500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17500},
+}
 PREFIXES = {
 	"customer": "cus",
 	"payment_method": "pm",
@@ -225,6 +232,22 @@ class Bank:
 			self.attach(params["payment_method"], {"customer": customer["id"]})
 		return customer
 
+	def customer(self, id_: str) -> dict:
+		"""A customer, as a parameter of something else; one that was deleted is none any more."""
+		customer = self.get("customer", id_, "customer", 400)
+		if customer.get("deleted"):
+			raise missing("customer", id_, "customer", 400)
+		return customer
+
+	def delete_customer(self, id_: str) -> dict:
+		"""DELETE /v1/customers/:id: its payment methods go with it."""
+		customer = self.get("customer", id_)
+		for method in self.all("payment_method"):
+			if method["customer"] == id_:
+				self.put(method | {"customer": None, "_gone": True})
+		self.put(customer | {"deleted": True})
+		return {"id": id_, "object": "customer", "deleted": True}
+
 	def make_method(self, type_: str, number: str = "", exp_month=12, exp_year=2034, billing=None) -> dict:
 		"""A payment method of a test number, not attached to anybody."""
 		if type_ == "us_bank_account":
@@ -312,7 +335,7 @@ class Bank:
 	def attach(self, id_: str, params: dict) -> dict:
 		"""POST /v1/payment_methods/:id/attach: the bank is asked, as Stripe does."""
 		method = self.method(id_)
-		customer = self.get("customer", params.get("customer"), "customer", 400)
+		customer = self.customer(params.get("customer"))
 		if method["customer"] not in (None, customer["id"]):
 			raise invalid("The payment method you provided has already been attached to a customer.")
 		if method.get("_gone"):
@@ -361,7 +384,7 @@ class Bank:
 			)
 		customer = params.get("customer")
 		if customer:
-			self.get("customer", customer, "customer", 400)
+			self.customer(customer)
 		confirm, off_session = truth(params.get("confirm")), truth(params.get("off_session"))
 		if off_session and not confirm:
 			raise invalid("off_session may only be used with confirm=true.", param="off_session")
@@ -807,7 +830,7 @@ class Bank:
 	def create_setup(self, params: dict) -> dict:
 		"""POST /v1/setup_intents"""
 		if params.get("customer"):
-			self.get("customer", params["customer"], "customer", 400)
+			self.customer(params["customer"])
 		setup = self.new(
 			"setup_intent",
 			cancellation_reason=None,
@@ -927,7 +950,7 @@ class Bank:
 		if not params.get("success_url") and params.get("ui_mode", "hosted") == "hosted":
 			raise invalid("Missing required param: success_url.", "parameter_missing", "success_url")
 		if params.get("customer"):
-			self.get("customer", params["customer"], "customer", 400)
+			self.customer(params["customer"])
 		total = currency = None
 		if mode == "payment":
 			total, currency = _line_total(params.get("line_items") or [])

@@ -85,7 +85,13 @@ def _(bank, p, x):
 
 @route("GET", "/v1/customers/:id", {"expand"})
 def _(bank, p, x, id_):
-	return bank.get("customer", id_)
+	customer = bank.get("customer", id_)
+	return {"id": id_, "object": "customer", "deleted": True} if customer.get("deleted") else customer
+
+
+@route("DELETE", "/v1/customers/:id", set())
+def _(bank, p, x, id_):
+	return bank.delete_customer(id_)
 
 
 @route("GET", "/v1/customers", _LIST | {"email"})
@@ -111,7 +117,7 @@ def _(bank, p, x, id_):
 
 @route("GET", "/v1/payment_methods", _LIST | {"customer", "type"})
 def _(bank, p, x):
-	bank.get("customer", p.get("customer"), "customer", 400)
+	bank.customer(p.get("customer"))
 	found = [
 		m
 		for m in bank.all("payment_method")
@@ -634,6 +640,14 @@ class Controls:
 		"""A bank account of a customer."""
 		self.bank.get("customer", customer)
 		return self.bank.put(self.bank.make_method("us_bank_account") | {"customer": customer})
+
+	def delete_customer(self, customer: str):
+		"""Somebody deletes a customer in the dashboard."""
+		return self.bank.delete_customer(customer)
+
+	def tamper(self, kind: str, id: str, values: dict):
+		"""Make an object of Stripe's what it should not be."""
+		return self.bank.put(self.bank.get(kind, id) | values)
 
 	def set_card(self, payment_method: str, number: str):
 		"""From now on the card behaves as another test number (funds have come in, it was stolen)."""

@@ -244,7 +244,6 @@ class DisputeBooks:
 			self._remark(row, kind),
 			{DISPUTE: row.name},
 		)
-		general_ledger.must_say({entry: difference}, self.books.company_currency)
 		return entry.name
 
 	def _remark(self, row, kind: str) -> str:

@@ -19,7 +19,14 @@ from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.general_ledger import Lines, Split
 from crm_recharge.accounting.vouchers import Voucher
 from crm_recharge.credits.money import exact, money
-from crm_recharge.domain.voucher import Amounts, Figures, given_back, rounded
+from crm_recharge.domain.voucher import Amounts, Figures, Tax, contained, given_back, paid, rounded
+
+ON = {
+	"On Previous Row Amount": "amount",
+	"On Previous Row Total": "total",
+	"On Item Quantity": "quantity",
+}
+"""ERPNext's charge types but "On Net Total"."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +123,25 @@ def make_invoice(payment: Payment, books: Books):
 	)
 	voucher.head["remarks"] = _("Recharge {0}, payment {1}").format(payment.recharge, payment.intent)
 	voucher.head |= {"is_return": 0, "return_against": None}
-	voucher.amount, voucher.rate = payment.amount, books.rate
+	voucher.figures = _figures(payment.amount, books)
 	_price(voucher, payment.amount)
 	return _submit_invoice(voucher, books)
+
+
+def _figures(amount: Decimal, books: Books) -> Figures:
+	places = general_ledger.places()
+	taxes = [
+		Tax(exact(row["rate"]), ON.get(row["charge_type"], "net"), cint(row.get("row_id")) - 1)
+		for row in books.taxes
+	]
+	try:
+		return paid(amount, contained(amount, taxes, places), books.rate, places)
+	except ValueError:
+		raise AccountingError(
+			_("Taxes template {0} has more taxes than {1}. Choose another in CRM Recharge Settings.").format(
+				books.taxes_template, money(amount, books.currency)
+			)
+		) from None
 
 
 def make_credit_note(
@@ -158,12 +181,12 @@ def make_credit_note(
 
 
 def _submit_invoice(voucher: Voucher, books: Books):
-	"""The submitted document; its flags carry what it was meant to say, and what it must post."""
+	"""The submitted document, after looking at what it has posted; its flags carry what it was meant to say."""
 	doc = vouchers.submit(voucher)
-	figures = doc.flags.figures
+	figures = doc.flags.figures = voucher.figures
 	accounts = [books.unearned, *(row["account_head"] for row in voucher.tables["taxes"])]
 	parts = zip(accounts, figures.base.parts, figures.own.parts, strict=True)
-	doc.flags.must_say = _invoice_lines(books, books.receivable, parts)
+	_must_say(books, doc, _invoice_lines(books, books.receivable, parts))
 	return doc
 
 
@@ -343,7 +366,7 @@ def make_payment(books: Books, invoice, reference: str, ours: dict):
 			base=abs(base),
 		)
 	)
-	entry.flags.must_say = _payment_lines(books, books.receivable, books.clearing, own, base)
+	_must_say(books, entry, _payment_lines(books, books.receivable, books.clearing, own, base))
 	return entry
 
 
@@ -362,7 +385,7 @@ def _side(books: Books, account: str, amount: Decimal, rate: float) -> dict:
 
 def make_journal_entry(books: Books, lines: Lines, on, reference: str, remark: str, ours: dict):
 	"""Insert and submit the Journal Entry that posts `lines`; `ours` are the fields that tie it to the dispute."""
-	return vouchers.submit(
+	entry = vouchers.submit(
 		Voucher(
 			"Journal Entry",
 			{
@@ -392,6 +415,8 @@ def make_journal_entry(books: Books, lines: Lines, on, reference: str, remark: s
 			lines=tuple(lines.values()),
 		)
 	)
+	_must_say(books, entry, lines)
+	return entry
 
 
 # -- what must stand in the general ledger -----------------------------------------------------------------
@@ -400,18 +425,20 @@ def make_journal_entry(books: Books, lines: Lines, on, reference: str, remark: s
 def check(books: Books, invoice, entry) -> None:
 	"""Raise AccountingError unless the general ledger says of both documents what was paid, and nothing is left.
 
-	Documents of this transaction must say what they were made to say; those found, what stands on their rows.
+	Those made in this transaction have been looked at; of those found it must say what stands on their rows.
 	"""
 	own, base = gross_of(invoice)
 	to = entry.paid_from if entry.payment_type == "Pay" else entry.paid_to
-	general_ledger.must_say(
-		{
-			invoice: invoice.flags.must_say or _invoice_lines(books, invoice.debit_to, _parts_of(invoice)),
-			entry: entry.flags.must_say or _payment_lines(books, invoice.debit_to, to, own, base),
-		},
-		books.company_currency,
-	)
+	if not invoice.flags.is_booked:
+		_must_say(books, invoice, _invoice_lines(books, invoice.debit_to, _parts_of(invoice)))
+	if not entry.flags.is_booked:
+		_must_say(books, entry, _payment_lines(books, invoice.debit_to, to, own, base))
 	general_ledger.must_be_paid(invoice, books.company_currency)
+
+
+def _must_say(books: Books, doc, lines: Lines) -> None:
+	general_ledger.must_say(doc, lines, books.company_currency)
+	doc.flags.is_booked = True
 
 
 def gross_of(invoice) -> tuple[Decimal, Decimal]:

@@ -58,17 +58,21 @@ _SUMS = (
 )
 
 
-def of_vouchers(*vouchers) -> dict[str, dict[str, Line]]:
-	"""Name of each document in `vouchers` -> account -> what it has posted."""
+def of_voucher(doc) -> dict[str, Line]:
+	"""Account -> what the document has posted."""
 	rows = frappe.db.sql(
-		f"SELECT g.`voucher_no`, g.`account`, {_SUMS} FROM `tabGL Entry` g WHERE (g.`voucher_type`, g.`voucher_no`)"
-		" IN %s AND g.`is_cancelled` = 0 GROUP BY g.`voucher_no`, g.`account`",
-		[tuple((doc.doctype, doc.name) for doc in vouchers)],
+		f"SELECT g.`account`, {_SUMS} FROM `tabGL Entry` g WHERE g.`voucher_no` = %s AND g.`voucher_type` = %s"
+		" AND g.`is_cancelled` = 0 GROUP BY g.`account`",
+		(doc.name, doc.doctype),
 	)
-	found = {doc.name: Lines() for doc in vouchers}
-	for voucher, account, base, own in rows:
-		found[voucher].add(account, exact(base), exact(own))
-	return {name: lines.standing() for name, lines in found.items()}
+	return _lines(rows)
+
+
+def _lines(rows) -> dict[str, Line]:
+	lines = Lines()
+	for account, base, own in rows:
+		lines.add(account, exact(base), exact(own))
+	return lines.standing()
 
 
 def of_journal_entries(field: str, name: str, reference: str) -> dict[str, Line]:
@@ -79,10 +83,7 @@ def of_journal_entries(field: str, name: str, reference: str) -> dict[str, Line]
 		" AND g.`is_cancelled` = 0 GROUP BY g.`account`",
 		(name, reference),
 	)
-	lines = Lines()
-	for account, base, own in rows:
-		lines.add(account, exact(base), exact(own))
-	return lines.standing()
+	return _lines(rows)
 
 
 def still_owed(invoice: str) -> Line:
@@ -98,12 +99,10 @@ def still_owed(invoice: str) -> Line:
 # -- what must stand there ---------------------------------------------------------------------------------
 
 
-def must_say(wanted: dict, company_currency: str) -> None:
-	"""Raise AccountingError unless the ledger says of each document (key) exactly the Lines (value) it should."""
-	found = of_vouchers(*wanted)
-	for doc, lines in wanted.items():
-		if (says := found[doc.name]) != (should := lines.standing()):
-			raise AccountingError(_difference(doc, says, should, company_currency))
+def must_say(doc, lines: Lines, company_currency: str) -> None:
+	"""Raise AccountingError unless the ledger says of the document exactly `lines`."""
+	if (says := of_voucher(doc)) != (should := lines.standing()):
+		raise AccountingError(_difference(doc, says, should, company_currency))
 
 
 def must_be_paid(invoice, company_currency: str) -> None:

@@ -94,8 +94,10 @@ def _post(name: str) -> str:
 		frappe.db.commit()
 		return NOT_NEEDED
 	else:
-		note = _existing("Sales Invoice", name) or make_credit_note(row, books, invoice)
-		_must_be(row, note)
+		if note := _existing("Sales Invoice", name):
+			_must_be(row, note)
+		else:
+			note = make_credit_note(row, books, invoice)
 		entry = _existing("Payment Entry", name) or documents.make_payment(
 			books, note, row.gateway_refund, {REFUND: name}
 		)

@@ -13,14 +13,15 @@ from decimal import Decimal
 from functools import lru_cache
 
 import frappe
+from frappe import _
 from frappe.model import numeric_fieldtypes, table_fields
 from frappe.model.base_document import get_controller
 from frappe.utils import cint, flt
 
-from crm_recharge.accounting.general_ledger import Line, Split, places
-from crm_recharge.credits.money import exact
+from crm_recharge.accounting.errors import AccountingError
+from crm_recharge.accounting.general_ledger import Line, Split
 from crm_recharge.domain.money import ZERO
-from crm_recharge.domain.voucher import Figures, paid, per_unit
+from crm_recharge.domain.voucher import Figures, per_unit
 
 # What would change amounts, accounts, or what is done with them, and is none of our business.
 _INVOICE = {
@@ -146,17 +147,14 @@ EMPTY = {
 
 @dataclass
 class Voucher:
-	"""What a document must say. `head` and `tables` as for frappe.get_doc; `figures` of an invoice (without them,
-	`amount` with the taxes that ERPNext counts); `base` of a payment, in the company's currency; `lines` of a
-	journal entry, one for each of its rows."""
+	"""What a document must say. `head` and `tables` as for frappe.get_doc; `figures` of an invoice; `base` of a
+	payment, in the company's currency; `lines` of a journal entry, one for each of its rows."""
 
 	doctype: str
 	head: dict
 	tables: dict[str, list[dict]]
 	dimensions: dict[str, str] = field(default_factory=dict)
 	split: Split | None = None
-	amount: Decimal = ZERO
-	rate: Decimal = Decimal(1)
 	figures: Figures | None = None
 	base: Decimal = ZERO
 	lines: Iterable[Line] = ()
@@ -164,6 +162,7 @@ class Voucher:
 
 def submit(voucher: Voucher):
 	"""Insert and submit the document in one pass: ERPNext would load and check it twice otherwise. Returns it."""
+	_refuse_missing_dimensions(voucher)
 	doc = _build(voucher)
 	doc.flags.ignore_permissions = True
 	doc.submit()
@@ -204,12 +203,31 @@ def default_dimensions(company: str) -> dict[str, str]:
 	}
 
 
+def _refuse_missing_dimensions(voucher: Voucher) -> None:
+	from erpnext.accounts.doctype.accounting_dimension.accounting_dimension import (
+		get_checks_for_pl_and_bs_accounts,
+	)
+
+	for row in get_checks_for_pl_and_bs_accounts():
+		mandatory = row.mandatory_for_bs or (row.mandatory_for_pl and voucher.doctype == "Journal Entry")
+		if row.company == voucher.head["company"] and mandatory and not voucher.dimensions.get(row.fieldname):
+			raise AccountingError(
+				_(
+					"Accounting Dimension {0} is mandatory for {1} and has no default there. Set a default dimension"
+					" for the company in the Accounting Dimension."
+				).format(row.label, row.company)
+			)
+
+
 def dimensions_of(doc) -> dict[str, str]:
 	"""Field -> accounting dimension of a document that stands; what it lacks is the company's default."""
+	return default_dimensions(doc.company) | {name: doc.get(name) for name in _dimensions() if doc.get(name)}
+
+
+def _dimensions() -> list[str]:
 	from erpnext.accounts.doctype.accounting_dimension.accounting_dimension import get_accounting_dimensions
 
-	own = {name: doc.get(name) for name in get_accounting_dimensions() if doc.get(name)}
-	return default_dimensions(doc.company) | own
+	return get_accounting_dimensions()
 
 
 # -- ERPNext's classes, kept to it -------------------------------------------------------------------------
@@ -255,6 +273,24 @@ class Ours:
 		self.pin()
 		super().validate()
 
+	def _validate_mandatory(self):
+		try:
+			super()._validate_mandatory()
+		except frappe.MandatoryError as error:
+			names = str(error).rpartition(":")[2].split(",")
+			raise AccountingError(
+				_(
+					"{0} demands on this site what a recharge cannot know: {1}. Give it a default in Customize Form, or"
+					" untick Mandatory there."
+				).format(_(self.doctype), ", ".join(self._label(name.strip()) for name in names))
+			) from error
+
+	def _label(self, fieldname: str) -> str:
+		for doc in (self, *self.get_all_children()):
+			if doc.meta.has_field(fieldname):
+				return _(doc.meta.get_label(fieldname))
+		return fieldname
+
 	def validate_workflow(self):
 		"""Nobody is asked whether money that was paid was paid: it gets the workflow's first submitted state."""
 		from frappe.model.workflow import set_workflow_state_on_action
@@ -262,9 +298,15 @@ class Ours:
 		if workflow := self.meta.get_workflow():
 			set_workflow_state_on_action(self, workflow, "submit")
 
-	def _shared_out(self, gl_map: list) -> list:
-		split = self.flags.voucher.split
-		return split.applied(gl_map) if split else gl_map
+	def _posted(self, gl_map: list) -> list:
+		"""The rows for the ledger, shared out to cost centres, and closed to the defaults of whoever posts them."""
+		voucher = self.flags.voucher
+		rows = voucher.split.applied(gl_map) if voucher.split else gl_map
+		for row in rows:
+			for fieldname in ("project", "finance_book", *_dimensions()):
+				# Not None, which a form's default would fill.
+				row[fieldname] = row.get(fieldname) or ""
+		return rows
 
 
 def _demanded(df) -> bool:
@@ -294,17 +336,10 @@ class PaidInvoice(Ours):
 	def calculate_taxes_and_totals(self):
 		self.pin()
 		super().calculate_taxes_and_totals()
-		self.flags.figures = self.flags.voucher.figures or self._counted()
-		self._say(self.flags.figures)
-
-	def _counted(self) -> Figures:
-		"""The amount paid with the taxes that ERPNext finds in it."""
-		decimals = places()
-		taxes = [exact(flt(row.tax_amount_after_discount_amount, decimals)) for row in self.taxes]
-		return paid(self.flags.voucher.amount, taxes, self.flags.voucher.rate, decimals)
+		self._say(self.flags.voucher.figures)
 
 	def _say(self, figures: Figures) -> None:
-		"""Take over the exact amounts: a cent that ERPNext's rounding leaves belongs to the net amount."""
+		"""Take over the exact amounts: ERPNext counts a tax from the rounded net amount, and is a cent off."""
 		(item,) = self.items
 		inclusive = all(cint(tax.included_in_print_rate) for tax in self.taxes)
 		for prefix, amounts in (("", figures.own), ("base_", figures.base)):
@@ -382,7 +417,7 @@ class PaidInvoice(Ours):
 			self.auto_repeat = None
 
 	def get_gl_entries(self, *args, **kwargs):
-		return self._shared_out(super().get_gl_entries(*args, **kwargs))
+		return self._posted(super().get_gl_entries(*args, **kwargs))
 
 
 class PaidEntry(Ours):
@@ -406,7 +441,7 @@ class PaidEntry(Ours):
 		self.base_paid_amount_after_tax = self.base_received_amount_after_tax = float(self.flags.voucher.base)
 
 	def build_gl_map(self, *args, **kwargs):
-		return self._shared_out(super().build_gl_map(*args, **kwargs))
+		return self._posted(super().build_gl_map(*args, **kwargs))
 
 
 class Journal(Ours):
@@ -423,7 +458,7 @@ class Journal(Ours):
 		self.set_against_account()
 
 	def build_gl_map(self, *args, **kwargs):
-		return self._shared_out(super().build_gl_map(*args, **kwargs))
+		return self._posted(super().build_gl_map(*args, **kwargs))
 
 
 def amounts_of(line: Line) -> dict:

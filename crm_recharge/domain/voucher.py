@@ -70,6 +70,50 @@ class Amounts:
 
 
 @dataclass(frozen=True)
+class Tax:
+	"""A tax that is contained in an amount: `rate` per cent of the net amount, of the amount or the running total of
+	an earlier row (`row`, from 0), or as much for each piece."""
+
+	rate: Decimal
+	on: str = "net"
+	row: int | None = None
+
+
+def contained(gross: Decimal, taxes: Sequence[Tax], places: int) -> list[Decimal]:
+	"""What `gross`, the price of one piece, contains of each tax; each rounded by itself.
+
+	ValueError where the taxes are more than the amount.
+	"""
+	# Each row is fixed + fraction * net.
+	fixed, fractions = [], []
+	for tax in taxes:
+		part, share = _of(tax, fixed, fractions)
+		fixed.append(part)
+		fractions.append(share)
+	net = EXACT.divide(gross - sum(fixed, ZERO), 1 + sum(fractions, ZERO))
+	if net < 0:
+		raise ValueError("more taxes than amount")
+	return [
+		rounded(part + EXACT.multiply(share, net), places)
+		for part, share in zip(fixed, fractions, strict=True)
+	]
+
+
+def _of(tax: Tax, fixed: list[Decimal], fractions: list[Decimal]) -> tuple[Decimal, Decimal]:
+	factor = tax.rate.scaleb(-2)
+	match tax.on:
+		case "quantity":
+			return tax.rate, ZERO
+		case "amount":
+			return EXACT.multiply(factor, fixed[tax.row]), EXACT.multiply(factor, fractions[tax.row])
+		case "total":
+			upto = tax.row + 1
+			part, share = sum(fixed[:upto], ZERO), 1 + sum(fractions[:upto], ZERO)
+			return EXACT.multiply(factor, part), EXACT.multiply(factor, share)
+	return ZERO, factor
+
+
+@dataclass(frozen=True)
 class Figures:
 	"""The same in two currencies: `own`, the payment's, and `base`, the company's."""
 

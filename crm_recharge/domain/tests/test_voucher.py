@@ -2,11 +2,12 @@
 
 from decimal import Decimal as D
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_recharge.domain import voucher
-from crm_recharge.domain.voucher import Amounts, Figures
+from crm_recharge.domain.voucher import Amounts, Figures, Tax
 
 places = st.sampled_from([0, 2, 3])
 cents = st.integers(min_value=1, max_value=10**9)
@@ -64,6 +65,37 @@ def test_what_is_given_back_in_whole_leaves_nothing(units, decimals, percent, ra
 		assert all(0 <= mine <= theirs for mine, theirs in zip(back.own.parts, left.own.parts, strict=True))
 		left = left - back
 	assert left == Figures(Amounts(D(0), (D(0),) * len(percent)), Amounts(D(0), (D(0),) * len(percent)))
+
+
+def test_taxes_in_an_amount():
+	one = [Tax(D(19))]
+	for gross, tax in (
+		("20.01", "3.19"),
+		("450", "71.85"),
+		("0.07", "0.01"),
+		("100.01", "15.97"),
+		("0.02", "0"),
+	):
+		assert voucher.contained(D(gross), one, 2) == [D(tax)]
+	assert voucher.contained(D(119), one, 0) == [19]
+	# A second on the first's total, another on its amount, and one for the piece.
+	assert voucher.contained(D("115.50"), [Tax(D(5)), Tax(D(10), "total", 0)], 2) == [5, D("10.50")]
+	assert voucher.contained(D("105.50"), [Tax(D(5)), Tax(D(10), "amount", 0)], 2) == [5, D("0.50")]
+	assert voucher.contained(D("12.20"), [Tax(D(2), "quantity"), Tax(D(10), "amount", 0)], 2) == [
+		2,
+		D("0.20"),
+	]
+	assert voucher.contained(D(10), [], 2) == []
+	with pytest.raises(ValueError):
+		voucher.contained(D(1), [Tax(D(2), "quantity")], 2)
+
+
+@given(cents, places, st.lists(st.integers(min_value=0, max_value=30), max_size=3))
+def test_each_tax_is_within_half_a_unit_of_the_exact_one(units, decimals, percent):
+	gross = money(units, decimals)
+	found = voucher.contained(gross, [Tax(D(p)) for p in percent], decimals)
+	for tax, p in zip(found, percent, strict=True):
+		assert abs(tax - gross * p / (100 + sum(percent))) <= D("0.5").scaleb(-decimals)
 
 
 def test_ten_with_nineteen_per_cent_in_three_parts():

@@ -165,6 +165,9 @@ override_doctype_dashboards = {
 }
 setup_wizard_complete = "crm_recharge.accounting.setup.setup_all_companies"
 
+# What print formats and Email Templates can call.
+jinja = {"methods": ["crm_recharge.credits.money.crm_recharge_money"]}
+
 # What this app itself announces: usage that was refused for lack of credits (account, amount).
 usage_refused = ["crm_recharge.recharge.threshold.on_refused_usage"]
 

@@ -9,7 +9,6 @@ from frappe.utils import now_datetime
 
 from crm_recharge.accounting import documents, posting, proof, refunds
 from crm_recharge.accounting.tests.books import (
-	COMPANY,
 	BooksTestCase,
 	account,
 	documents_of,
@@ -20,6 +19,7 @@ from crm_recharge.accounting.tests.books import (
 	vat_template,
 	yesterday,
 )
+from crm_recharge.recharge import payment_mail
 
 UNEARNED, CLEARING, DEBTORS = "Unearned Credits - RB", "Stripe Clearing - RB", "Debtors - RB"
 
@@ -298,15 +298,16 @@ class TestMail(RefundBooksCase):
 		with patch(
 			"crm_recharge.accounting.mailing.make_pdf", return_value={"fname": "a.pdf", "fcontent": b"%PDF"}
 		):
-			with patch("frappe.sendmail", wraps=frappe.sendmail) as send:
+			with patch.object(payment_mail, "queue", wraps=payment_mail.queue) as send:
 				self.assertEqual(refunds.account_for(name), "Done")
 				self.assertEqual(refunds.account_for(name), "Done")
 				self.assertFalse(refunds.mail_credit_note(name))
 		(call,) = send.call_args_list
-		self.assertEqual(call.kwargs["recipients"], ["bill@example.com"])
-		self.assertIn("$ 40.00 refunded", call.kwargs["subject"])
-		self.assertIn(fields(recharge).sales_invoice, call.kwargs["message"])
-		self.assertEqual(call.kwargs["attachments"][0]["fname"], "a.pdf")
+		recipients, subject, message, _doctype, _name, attachments = call.args
+		self.assertEqual(recipients, ["bill@example.com"])
+		self.assertIn("$ 40.00 refunded", subject)
+		self.assertIn(fields(recharge).sales_invoice, message)
+		self.assertEqual(attachments[0]["fname"], "a.pdf")
 		self.assertTrue(row(name).credit_note_mailed_at)
 
 	def test_without_an_address_it_is_told_and_tried_again(self):

@@ -36,6 +36,8 @@ doctype_js = {
 	"Recharge Dispute": _SHARED,
 	"Recharge Refund": _SHARED,
 	"Stripe Event": _SHARED,
+	"Ledger Checkpoint": _SHARED,
+	"Usage Category": _SHARED,
 	"Customer": [*_REORDER, "public/js/reorder_on_customer.js"],
 	"Reorder Customer": _REORDER,
 	"Reorder Message": _REORDER,
@@ -57,6 +59,7 @@ doctype_list_js = {
 			"Credit Ledger",
 			"Credit Lot",
 			"Gateway Difference",
+			"Ledger Checkpoint",
 			"Recharge",
 			"Recharge Attempt",
 			"Recharge Card",
@@ -64,6 +67,7 @@ doctype_list_js = {
 			"Recharge Dispute",
 			"Recharge Refund",
 			"Stripe Event",
+			"Usage Category",
 		)
 	},
 }

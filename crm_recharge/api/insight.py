@@ -11,7 +11,7 @@ from frappe.utils import formatdate, getdate, nowdate
 from frappe.utils.dateutils import get_dates_from_timegrain, get_from_date_from_timespan, get_period_ending
 
 from crm_recharge.credits.money import exact, in_coins, money
-from crm_recharge.domain.money import ZERO, exponent
+from crm_recharge.domain.money import ZERO
 
 KEPT_SECONDS = 120
 """How long a chart's sums are kept: a busy ledger is not added up at every visit."""

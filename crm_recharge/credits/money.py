@@ -30,7 +30,7 @@ def money(value, currency: str | None) -> str:
 	"""An amount for people, wherever they read it: with the currency's own decimals, and more where the amount has
 	them, in the site's number format. Unlike Frappe's, it cuts nothing off where that format has no decimals."""
 	number = exact(value)
-	text = written(number, exponent(currency) if currency else 2, _style(currency))
+	text = written(number, exponent(currency) if currency else 2, style_for(currency))
 	if not currency or frappe.db.get_default("hide_currency_symbol") == "Yes":
 		return text
 	symbol = _(frappe.db.get_value("Currency", currency, "symbol", cache=True) or currency)
@@ -48,7 +48,8 @@ def crm_recharge_money(value, currency: str | None = None) -> str:
 	return money(value, currency)
 
 
-def _style(currency: str | None) -> Style:
+def style_for(currency: str | None) -> Style:
+	"""How amounts in `currency` are written on this site."""
 	own = None
 	if currency and cint(frappe.db.get_default("use_number_format_from_currency")):
 		own = frappe.db.get_value("Currency", currency, "number_format", cache=True)

@@ -118,7 +118,7 @@ frappe.provide("crm_recharge.desk");
 		const { formatters } = frappe.form;
 		const control = frappe.ui.form.ControlCurrency?.prototype;
 		if (!control || formatters.Currency.crm_recharge) return;
-		const [shown, typed] = [formatters.Currency, control.get_number_format];
+		const [shown, written, read] = [formatters.Currency, control.get_number_format, control.parse];
 		formatters.Currency = (value, df, options, doc) => {
 			const currency = frappe.meta.get_field_currency(df, doc);
 			if (value === null || value === undefined || value === "" || !cut(df, currency)) {
@@ -130,7 +130,13 @@ frappe.provide("crm_recharge.desk");
 		formatters.Currency.crm_recharge = true;
 		control.get_number_format = function () {
 			const currency = frappe.meta.get_field_currency(this.df, this.get_doc());
-			return cut(this.df, currency) ? desk.number_format(currency) : typed.call(this);
+			return cut(this.df, currency) ? desk.number_format(currency) : written.call(this);
+		};
+		control.parse = function (typed) {
+			const currency = frappe.meta.get_field_currency(this.df, this.get_doc());
+			if (typeof typed !== "string" || !cut(this.df, currency)) return read.call(this, typed);
+			const number = parseFloat(strip_number_groups(typed, desk.number_format(currency)));
+			return isNaN(number) ? null : flt(number, this.get_precision());
 		};
 	};
 	keep_decimals();

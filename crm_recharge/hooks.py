@@ -100,9 +100,12 @@ doc_events = {
 		"after_insert": "crm_recharge.recharge.threshold.on_ledger_entry",
 	},
 	"Credit Account": {
-		"before_insert": "crm_recharge.accounting.receivable.refuse_second_currency",
+		"before_insert": "crm_recharge.accounting.door.on_account",
 	},
+	"CRM Recharge Settings": {"validate": "crm_recharge.accounting.door.on_settings"},
+	"Currency": {"before_rename": "crm_recharge.accounting.door.before_rename"},
 	"Company": {
+		"before_rename": "crm_recharge.accounting.door.before_rename",
 		"on_update": "crm_recharge.accounting.setup.on_company_update",
 		"on_trash": "crm_recharge.accounting.setup.on_company_trash",
 		"after_rename": "crm_recharge.accounting.setup.on_company_rename",
@@ -115,13 +118,17 @@ doc_events = {
 	"POS Invoice": {"on_submit": _PURCHASED, "on_cancel": _UNDONE},
 	"Customer": {
 		"on_update": [
+			"crm_recharge.accounting.door.on_customer",
 			"crm_recharge.reorder.learning.purchases.on_customer_update",
-			"crm_recharge.people.vouching.on_customer_update",
 		],
-		"before_rename": "crm_recharge.reorder.learning.renames.before_rename",
+		# Refused before anything makes way.
+		"before_rename": [
+			"crm_recharge.accounting.door.before_rename",
+			"crm_recharge.reorder.learning.renames.before_rename",
+		],
 		"after_rename": [
+			"crm_recharge.accounting.door.after_rename",
 			"crm_recharge.reorder.learning.renames.after_rename",
-			"crm_recharge.people.vouching.after_customer_rename",
 		],
 		"on_trash": "crm_recharge.reorder.learning.renames.on_trash",
 	},

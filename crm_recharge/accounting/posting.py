@@ -172,7 +172,7 @@ def look_up(row) -> Books:
 		],
 	)
 	rate = exchange_rate(row.currency, company_currency, posted_on)
-	price_list, price_list_currency = _price_list(row.company)
+	list_, list_currency = price_list(row.company)
 	cost_center = settings.cost_center or frappe.get_cached_value("Company", row.company, "cost_center")
 	return Books(
 		company=row.company,
@@ -185,10 +185,10 @@ def look_up(row) -> Books:
 		item=settings.item,
 		mode_of_payment=settings.mode_of_payment,
 		cost_center=cost_center,
-		price_list=price_list,
-		price_list_currency=price_list_currency,
+		price_list=list_,
+		price_list_currency=list_currency,
 		# Without a rate ERPNext would ask the network for one; no price is taken from the list.
-		price_list_rate=float(rate) if price_list_currency == row.currency else 1.0,
+		price_list_rate=float(rate) if list_currency == row.currency else 1.0,
 		taxes_template=settings.taxes_template or None,
 		taxes=tuple({"cost_center": cost_center} | tax for tax in taxes),
 		dimensions=vouchers.default_dimensions(row.company),
@@ -266,7 +266,7 @@ def exchange_rate(currency: str, company_currency: str, on) -> Decimal:
 	return rate
 
 
-def _price_list(company: str) -> tuple[str, str]:
+def price_list(company: str) -> tuple[str, str]:
 	"""Any selling price list: an invoice must name one, though none has a say in the amount.
 
 	One in the company's currency where there is one: it needs no exchange rate.

@@ -36,6 +36,8 @@ doctype_js = {
 	"Recharge Dispute": _SHARED,
 	"Recharge Refund": _SHARED,
 	"Stripe Event": _SHARED,
+	"Ledger Checkpoint": _SHARED,
+	"Usage Category": _SHARED,
 	"Customer": [*_REORDER, "public/js/reorder_on_customer.js"],
 	"Reorder Customer": _REORDER,
 	"Reorder Message": _REORDER,
@@ -57,6 +59,7 @@ doctype_list_js = {
 			"Credit Ledger",
 			"Credit Lot",
 			"Gateway Difference",
+			"Ledger Checkpoint",
 			"Recharge",
 			"Recharge Attempt",
 			"Recharge Card",
@@ -64,6 +67,7 @@ doctype_list_js = {
 			"Recharge Dispute",
 			"Recharge Refund",
 			"Stripe Event",
+			"Usage Category",
 		)
 	},
 }
@@ -96,9 +100,12 @@ doc_events = {
 		"after_insert": "crm_recharge.recharge.threshold.on_ledger_entry",
 	},
 	"Credit Account": {
-		"before_insert": "crm_recharge.accounting.receivable.refuse_second_currency",
+		"before_insert": "crm_recharge.accounting.door.on_account",
 	},
+	"CRM Recharge Settings": {"validate": "crm_recharge.accounting.door.on_settings"},
+	"Currency": {"before_rename": "crm_recharge.accounting.door.before_rename"},
 	"Company": {
+		"before_rename": "crm_recharge.accounting.door.before_rename",
 		"on_update": "crm_recharge.accounting.setup.on_company_update",
 		"on_trash": "crm_recharge.accounting.setup.on_company_trash",
 		"after_rename": "crm_recharge.accounting.setup.on_company_rename",
@@ -111,13 +118,17 @@ doc_events = {
 	"POS Invoice": {"on_submit": _PURCHASED, "on_cancel": _UNDONE},
 	"Customer": {
 		"on_update": [
+			"crm_recharge.accounting.door.on_customer",
 			"crm_recharge.reorder.learning.purchases.on_customer_update",
-			"crm_recharge.people.vouching.on_customer_update",
 		],
-		"before_rename": "crm_recharge.reorder.learning.renames.before_rename",
+		# Refused before anything makes way.
+		"before_rename": [
+			"crm_recharge.accounting.door.before_rename",
+			"crm_recharge.reorder.learning.renames.before_rename",
+		],
 		"after_rename": [
+			"crm_recharge.accounting.door.after_rename",
 			"crm_recharge.reorder.learning.renames.after_rename",
-			"crm_recharge.people.vouching.after_customer_rename",
 		],
 		"on_trash": "crm_recharge.reorder.learning.renames.on_trash",
 	},
@@ -164,6 +175,9 @@ override_doctype_dashboards = {
 	"Customer": "crm_recharge.reorder.desk.with_reorders",
 }
 setup_wizard_complete = "crm_recharge.accounting.setup.setup_all_companies"
+
+# What print formats and Email Templates can call.
+jinja = {"methods": ["crm_recharge.credits.money.crm_recharge_money"]}
 
 # What this app itself announces: usage that was refused for lack of credits (account, amount).
 usage_refused = ["crm_recharge.recharge.threshold.on_refused_usage"]

@@ -10,18 +10,20 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import flt, now_datetime
+from frappe.utils import get_datetime, now_datetime
 
-from crm_recharge.accounting import posting, rows, takeback_rows
+from crm_recharge.accounting import documents, general_ledger, posting, rows, takeback_rows
 from crm_recharge.accounting.custom_fields import DISPUTE
+from crm_recharge.accounting.documents import Books
 from crm_recharge.accounting.errors import AccountingError
+from crm_recharge.accounting.general_ledger import Line, Lines
 from crm_recharge.accounting.rows import DONE, FAILED, NOT_NEEDED, PENDING
 from crm_recharge.accounting.setup import company_settings, setup_company
 from crm_recharge.credits.contention import retry_on_contention
-from crm_recharge.credits.money import as_text, exact
-from crm_recharge.domain.money import ZERO, exponent, plain
+from crm_recharge.credits.money import as_text, exact, money
+from crm_recharge.domain.money import ZERO
 from crm_recharge.domain.takeback import LOST
-from crm_recharge.intake import intake
+from crm_recharge.domain.voucher import Amounts, Figures, no_longer_owed, rounded, share_out
 
 DOCTYPE = "Recharge Dispute"
 JOB = "account_for_dispute"
@@ -96,7 +98,7 @@ def read(name: str, lock: bool = False):
 	money = ("amount", "taken", "withdrawn", "fees", "written_off")
 	rows = frappe.db.sql(
 		"SELECT `name`, `recharge`, `credit_account`, `customer`, `company`, `status`, `currency`, `balance_currency`,"
-		f" `intent`, `accounting_status`, {as_text(*money)} FROM `tabRecharge Dispute`"
+		f" `opened_at`, `intent`, `accounting_status`, {as_text(*money)} FROM `tabRecharge Dispute`"
 		f" WHERE `name` = %s{' FOR UPDATE' if lock else ''}",
 		name,
 		as_dict=True,
@@ -120,130 +122,132 @@ def debt_left_by(row) -> Decimal:
 	return max(ZERO, min(row.taken, -exact(balance) - exact(others)))
 
 
+def taken_of(recharge: str, invoice: Figures, books: Books, but: str = "") -> Figures:
+	"""What the disputes of a recharge, `but` one, have taken of its invoice. Their share of the taxes is theirs in
+	name alone: an accountant reclaims it."""
+	rows = frappe.db.sql(
+		"SELECT `name`, CAST(`taken` - `written_off` AS CHAR) FROM `tabRecharge Dispute` WHERE `recharge` = %s"
+		f" AND `name` <> %s AND `{LINK[FUNDS]}` IS NOT NULL",
+		(recharge, but),
+	)
+	return sum((_taken_by(name, exact(credits), invoice, books) for name, credits in rows), Figures())
+
+
+def _taken_by(dispute: str, credits: Decimal, invoice: Figures, books: Books) -> Figures:
+	places = general_ledger.places()
+	standing = general_ledger.of_journal_entries(DISPUTE, dispute, reference(dispute, FUNDS))
+	base_net = standing.get(books.unearned, Line()).base
+	if not base_net:
+		return Figures()
+
+	def with_taxes(net: Decimal, gross: Decimal, all_taxes: tuple[Decimal, ...]) -> Amounts:
+		taxes = share_out(max(gross - net, ZERO), all_taxes, places) if all_taxes else ()
+		return Amounts(net, tuple(taxes))
+
+	return Figures(
+		with_taxes(rounded(base_net / books.rate, places), credits, invoice.own.taxes),
+		with_taxes(base_net, rounded(credits * books.rate, places), invoice.base.taxes),
+	)
+
+
 class DisputeBooks:
-	"""Accounts and rates of one dispute, looked up before anything is locked. Amounts in the company's currency."""
+	"""Accounts and rates of one dispute, looked up before anything is locked."""
 
 	def __init__(self, row, recharge):
-		self.company = row.company
-		self.company_currency = frappe.get_cached_value("Company", row.company, "default_currency")
 		settings = company_settings(row.company)
 		if not (settings.loss_account and settings.fee_account):
 			setup_company(row.company)
 			settings = company_settings(row.company)
-		self.clearing, self.unearned = settings.clearing_account, settings.unearned_revenue_account
 		self.loss, self.fee_account = settings.loss_account, settings.fee_account
-		self.cost_center = settings.cost_center or frappe.get_cached_value(
-			"Company", row.company, "cost_center"
-		)
-		invoice = frappe.db.get_value(
-			"Sales Invoice",
-			recharge.sales_invoice,
-			["conversion_rate", "net_total", "grand_total"],
-			as_dict=True,
-		)
-		self.currency, self.settled_intent = recharge.currency, recharge.settled_intent
-		self.rate = exact(invoice.conversion_rate)
-		self.net_share = exact(invoice.net_total) / exact(invoice.grand_total)
-		self.balance_rate = self._rate(row.balance_currency)
-		self.currencies = {
-			account: frappe.get_cached_value("Account", account, "account_currency") or self.company_currency
-			for account in (self.clearing, self.unearned, self.loss, self.fee_account)
-		}
-		for account, currency in self.currencies.items():
-			if currency not in (self.company_currency, self.currency):
+		self.invoice = frappe.get_doc("Sales Invoice", recharge.sales_invoice)
+		self.books = documents.books_of(self.invoice, recharge)
+		self.settled_intent = recharge.settled_intent
+		self.balance_currency = row.balance_currency or self.books.currency
+		self.balance_rate = self._rate(row)
+		self.places = general_ledger.places()
+		for account in (self.books.clearing, self.books.unearned, self.loss, self.fee_account):
+			currency = self.books.currency_of(account)
+			if currency not in (self.books.company_currency, self.books.currency):
 				raise AccountingError(
 					_("{0} is in {1}. For a dispute in {2} it must be in {2} or {3}.").format(
-						account, currency, self.currency, self.company_currency
+						account, currency, self.books.currency, self.books.company_currency
 					)
 				)
 
-	def _rate(self, currency: str | None) -> Decimal:
-		if not currency or currency == self.currency:
-			return self.rate
-		return exact(posting.exchange_rate(currency, self.company_currency, now_datetime().date()))
+	def _rate(self, row) -> Decimal:
+		"""That of the day the bank took the money: on another day the same money must not be worth anything else."""
+		if self.balance_currency == self.books.currency:
+			return self.books.rate
+		day = get_datetime(row.opened_at or now_datetime()).date()
+		return posting.exchange_rate(self.balance_currency, self.books.company_currency, day)
 
 	# -- what must stand in the books: account -> debit (+) or credit (−) ------------------------------------
 
-	def funds(self, row, written_off: Decimal) -> dict[str, Decimal]:
+	def funds(self, row, written_off: Decimal) -> Lines:
 		"""The disputed money itself. Nothing for a capture that bought nothing: it was never booked."""
-		if row.intent != self.settled_intent:
-			return {}
-		gone = self._round(row.withdrawn * self.balance_rate)
-		if not gone:
-			return {}
-		# As the invoice did: the net share to the liability, and taxes stay for the accountant to reclaim.
-		owed_no_more = self._round((row.taken - written_off) * self.net_share * self.rate)
-		owed_no_more = min(owed_no_more, gone)
-		return {self.clearing: -gone, self.unearned: owed_no_more, self.loss: gone - owed_no_more}
+		gone = self._in_base(row.withdrawn)
+		if row.intent != self.settled_intent or not gone:
+			return Lines()
+		owed_no_more = min(self._owed_no_more(row, row.taken - written_off), gone)
+		lines = Lines().add(self.books.clearing, -gone, -self._own(self.books.clearing, gone, row.withdrawn))
+		for account, base in ((self.books.unearned, owed_no_more), (self.loss, gone - owed_no_more)):
+			lines.add(account, base, self._own(account, base))
+		return lines
 
-	def fee(self, row) -> dict[str, Decimal]:
+	def fee(self, row) -> Lines:
 		"""What Stripe charged for the dispute."""
-		fee = self._round(row.fees * self.balance_rate)
-		return {self.clearing: -fee, self.fee_account: fee} if fee else {}
+		fee = self._in_base(row.fees)
+		lines = Lines().add(self.books.clearing, -fee, -self._own(self.books.clearing, fee, row.fees))
+		return lines.add(self.fee_account, fee, self._own(self.fee_account, fee, row.fees))
 
-	def _round(self, amount: Decimal) -> Decimal:
-		return round(amount, exponent(self.company_currency))
+	def _owed_no_more(self, row, credits: Decimal) -> Decimal:
+		# As the invoice did: the net share to the liability, and taxes stay for the accountant to reclaim.
+		figures = documents.figures_of(self.invoice)
+		others = figures - documents.left_of(self.invoice, figures)
+		others += taken_of(row.recharge, figures, self.books, but=row.name)
+		return no_longer_owed(credits, figures, others, self.places) if credits > 0 else ZERO
+
+	def _in_base(self, amount: Decimal) -> Decimal:
+		"""An amount of Stripe's balance in the company's currency."""
+		return rounded(amount * self.balance_rate, self.places)
+
+	def _own(self, account: str, base: Decimal, balance: Decimal | None = None) -> Decimal:
+		"""What `account` shows of `base`: exactly what Stripe's balance lost, where it is kept in that currency."""
+		currency = self.books.currency_of(account)
+		if currency == self.books.company_currency:
+			return base
+		if balance is not None and currency == self.balance_currency:
+			return rounded(balance, self.places)
+		return rounded(base / self.books.rate, self.places)
 
 	# -- what stands there -----------------------------------------------------------------------------------
 
-	def booked(self, row, kind: str) -> dict[str, Decimal]:
-		"""Account -> debit less credit of the dispute's submitted entries of this kind."""
-		rows = frappe.db.sql(
-			"SELECT a.`account`, CAST(SUM(a.`debit` - a.`credit`) AS CHAR) FROM `tabJournal Entry` e"
-			f" JOIN `tabJournal Entry Account` a ON a.`parent` = e.`name` WHERE e.`{DISPUTE}` = %s AND e.`docstatus` = 1"
-			" AND e.`cheque_no` = %s GROUP BY a.`account`",
-			(row.name, reference(row.name, kind)),
-		)
-		return {account: exact(amount) for account, amount in rows}
+	def book_difference(self, row, kind: str, wanted: Lines) -> str | None:
+		"""Insert and submit the Journal Entry that makes `wanted` of what is booked. Returns its name, if any.
 
-	def book_difference(self, row, kind: str, wanted: dict[str, Decimal]) -> str | None:
-		"""Insert and submit the Journal Entry that makes `wanted` of what is booked. Returns its name, if any."""
-		booked = self.booked(row, kind)
-		difference = {
-			account: amount
-			for account in sorted({*wanted, *booked})
-			if (amount := wanted.get(account, ZERO) - booked.get(account, ZERO))
-		}
-		return self._journal_entry(row, kind, difference).name if difference else None
-
-	def _journal_entry(self, row, kind: str, lines: dict[str, Decimal]):
+		What is below the smallest amount the books hold is no difference.
+		"""
+		booked = general_ledger.of_journal_entries(DISPUTE, row.name, reference(row.name, kind))
+		difference = Lines()
+		for account in [*wanted, *(account for account in booked if account not in wanted)]:
+			line = wanted.get(account, Line()) - booked.get(account, Line())
+			if line.base:
+				difference[account] = line
+		if not difference:
+			return None
 		today = now_datetime().date()
-		entry = frappe.new_doc("Journal Entry")
-		entry.update(
-			{
-				"voucher_type": "Journal Entry",
-				"company": self.company,
-				"posting_date": today,
-				"cheque_no": reference(row.name, kind),
-				"cheque_date": today,
-				"multi_currency": int(
-					any(self.currencies[account] != self.company_currency for account in lines)
-				),
-				"user_remark": self._remark(row, kind),
-				DISPUTE: row.name,
-			}
+		entry = documents.make_journal_entry(
+			self.books,
+			difference,
+			today,
+			reference(row.name, kind),
+			self._remark(row, kind),
+			{DISPUTE: row.name},
 		)
-		for account, amount in lines.items():
-			entry.append("accounts", self._line(account, amount))
-		entry.flags.ignore_permissions = True
-		entry.insert()
-		entry.submit()
-		return entry
-
-	def _line(self, account: str, amount: Decimal) -> dict:
-		side = "debit" if amount > 0 else "credit"
-		rate = self.rate if self.currencies[account] != self.company_currency else Decimal(1)
-		return {
-			"account": account,
-			"account_currency": self.currencies[account],
-			"exchange_rate": flt(rate),
-			f"{side}_in_account_currency": flt(abs(amount) / rate, 2),
-			side: flt(abs(amount)),
-			"cost_center": self.cost_center,
-		}
+		return entry.name
 
 	def _remark(self, row, kind: str) -> str:
-		text = _("Dispute {0} ({1}) of recharge {2}, payment {3}: {4} {5}, credits taken back {6}")
+		text = _("Dispute {0} ({1}) of recharge {2}, payment {3}: {4}, credits taken back {5}")
 		if kind == FEE:
 			text = _("Fee for dispute {0} ({1}) of recharge {2}, payment {3}")
 		return text.format(
@@ -251,9 +255,8 @@ class DisputeBooks:
 			_(row.status),
 			row.recharge,
 			row.intent,
-			plain(row.amount),
-			row.currency,
-			plain(row.taken),
+			money(row.amount, row.currency),
+			money(row.taken, self.books.currency),
 		)
 
 

@@ -1,49 +1,66 @@
-"""The two documents of a recharge: a Sales Invoice to unearned revenue, and the Payment Entry that pays it.
+"""What the documents of a recharge, a refund and a dispute say; vouchers.py makes ERPNext say it.
 
-What they must say is settled by the payment alone: one item, the amount paid, no price list, discount, payment
-term or tax that the settings do not name. ERPNext counts in floats; the amounts it arrives at are compared
-with the payment as decimals before anything is submitted.
+A recharge: a Sales Invoice to unearned revenue and the Payment Entry that pays it. A refund: a credit note against
+that invoice and the Payment Entry that pays it out. What follows an invoice stands where the invoice stands: its
+accounts, cost centre, dimensions and exchange rate, so that nothing is left behind on any of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.model.base_document import get_controller
-from frappe.utils import flt
+from frappe.utils import cint, get_datetime, now_datetime
 
-from crm_recharge.accounting.custom_fields import RECHARGE
+from crm_recharge.accounting import general_ledger, vouchers
+from crm_recharge.accounting.custom_fields import RECHARGE, REFUND
 from crm_recharge.accounting.errors import AccountingError
-from crm_recharge.credits.money import exact
-from crm_recharge.domain.money import plain
-from crm_recharge.people import contacts
+from crm_recharge.accounting.general_ledger import Lines, Split
+from crm_recharge.accounting.vouchers import Voucher
+from crm_recharge.credits.money import exact, money
+from crm_recharge.domain.voucher import Amounts, Figures, Tax, contained, given_back, paid, rounded
+
+ON = {
+	"On Previous Row Amount": "amount",
+	"On Previous Row Total": "total",
+	"On Item Quantity": "quantity",
+}
+"""ERPNext's charge types but "On Net Total"."""
 
 
 @dataclass(frozen=True)
 class Books:
 	"""All that is looked up before the transaction: settings, accounts and rates.
 
-	Rates are units of the company's currency for one of the other; finding one may ask a service on the
+	`rate` is units of the company's currency for one of the payment's; finding one may ask a service on the
 	network, which must not happen while a lock is held.
 	"""
 
 	company: str
 	company_currency: str
 	currency: str
-	rate: float
+	rate: Decimal
 	receivable: str
 	unearned: str
 	clearing: str
-	clearing_currency: str
 	item: str
 	mode_of_payment: str
 	cost_center: str
 	price_list: str
 	price_list_currency: str
 	price_list_rate: float
-	taxes_template: str | None
+	taxes_template: str | None = None
+	taxes: tuple[dict, ...] = ()
+	dimensions: dict[str, str] = field(default_factory=dict)
+	split: Split | None = None
+
+	def currency_of(self, account: str) -> str:
+		return general_ledger.account_currency(account, self.company_currency)
+
+	def amount_on(self, account: str, base: Decimal, own: Decimal) -> Decimal:
+		"""What of an amount (in the company's and in the payment's currency) an account of either shows."""
+		return base if self.currency_of(account) == self.company_currency else own
 
 
 @dataclass(frozen=True)
@@ -58,210 +75,398 @@ class Payment:
 	settled_at: datetime
 
 
+def books_of(invoice, recharge) -> Books:
+	"""The books of what follows a recharge's invoice: where that stands, there its payment came in.
+
+	`recharge` is the row of the recharge (rows.read).
+	"""
+	if len(invoice.items) != 1:
+		raise AccountingError(
+			_(
+				"Sales Invoice {0} has {1} lines; a recharge's has one. Amend it to one line, or book what follows it"
+				" by hand."
+			).format(invoice.name, len(invoice.items))
+		)
+	(item,) = invoice.items
+	entry = frappe.db.get_value(
+		"Payment Entry", recharge.payment_entry, ["paid_to", "mode_of_payment"], as_dict=True
+	)
+	cost_center = item.cost_center or invoice.cost_center
+	return Books(
+		company=invoice.company,
+		company_currency=frappe.get_cached_value("Company", invoice.company, "default_currency"),
+		currency=invoice.currency,
+		rate=exact(invoice.conversion_rate),
+		receivable=invoice.debit_to,
+		unearned=item.income_account,
+		clearing=entry.paid_to,
+		item=item.item_code,
+		mode_of_payment=entry.mode_of_payment,
+		cost_center=cost_center,
+		price_list=invoice.selling_price_list,
+		price_list_currency=invoice.price_list_currency,
+		price_list_rate=invoice.plc_conversion_rate,
+		taxes_template=invoice.taxes_and_charges,
+		dimensions=vouchers.dimensions_of(invoice),
+		split=general_ledger.split_of(invoice.company, cost_center, now_datetime().date()),
+	)
+
+
+# -- invoice and credit note -------------------------------------------------------------------------------
+
+
 def make_invoice(payment: Payment, books: Books):
-	"""Insert and submit the Sales Invoice. Raises AccountingError when its total is not the amount paid."""
-	invoice = _invoice_class()(
+	"""Insert and submit the Sales Invoice. Raises AccountingError for an amount the site's books cannot hold."""
+	refuse_lost_decimals(payment.amount, payment.currency)
+	voucher = _invoice_voucher(
+		books, payment.customer, payment.settled_at, {RECHARGE: payment.recharge}, [*books.taxes], qty=1
+	)
+	voucher.head["remarks"] = _("Recharge {0}, payment {1}").format(payment.recharge, payment.intent)
+	voucher.head |= {"is_return": 0, "return_against": None}
+	voucher.figures = _figures(payment.amount, books)
+	_price(voucher, payment.amount)
+	return _submit_invoice(voucher, books)
+
+
+def _figures(amount: Decimal, books: Books) -> Figures:
+	places = general_ledger.places()
+	taxes = [
+		Tax(exact(row["rate"]), ON.get(row["charge_type"], "net"), cint(row.get("row_id")) - 1)
+		for row in books.taxes
+	]
+	try:
+		return paid(amount, contained(amount, taxes, places), books.rate, places)
+	except ValueError:
+		raise AccountingError(
+			_("Taxes template {0} has more taxes than {1}. Choose another in CRM Recharge Settings.").format(
+				books.taxes_template, money(amount, books.currency)
+			)
+		) from None
+
+
+def make_credit_note(
+	books: Books, invoice, amount: Decimal, taken: Figures, at: datetime, refund: str, remarks: str
+):
+	"""Insert and submit a return of `amount` of `invoice`; `taken` is what disputes have taken of it.
+
+	Raises AccountingError when other credit notes have left less than that.
+	"""
+	refuse_lost_decimals(amount, books.currency)
+	left = left_of(invoice, figures_of(invoice)) - taken
+	if amount > left.own.gross:
+		raise AccountingError(
+			_(
+				"{0} was refunded, but credit notes and disputes have left {1} of Sales Invoice {2}. Cancel the credit"
+				" note that was written for this refund by hand."
+			).format(money(amount, books.currency), money(left.own.gross, books.currency), invoice.name)
+		)
+	figures = given_back(amount, left, general_ledger.places())
+	taxes = [_tax_of(row, part) for row, part in zip(invoice.taxes, figures.own.taxes, strict=True)]
+	at = max(at, get_datetime(f"{invoice.posting_date} {invoice.posting_time}"))
+	voucher = _invoice_voucher(books, invoice.customer, at, {REFUND: refund}, taxes, qty=-1)
+	voucher.head |= {
+		"is_return": 1,
+		"return_against": invoice.name,
+		# Its own outstanding amount: the original is paid, and the payout is for this one.
+		"update_outstanding_for_self": 1,
+		"remarks": remarks,
+	}
+	voucher.figures = -figures
+	inclusive = all(cint(row.included_in_print_rate) for row in invoice.taxes)
+	_price(voucher, amount if inclusive else figures.own.net)
+	# ERPNext counts what has been returned of an invoice's line in pieces, and a part is part of one piece.
+	whole = amount == exact(invoice.grand_total)
+	voucher.tables["items"][0]["sales_invoice_item"] = invoice.items[0].name if whole else None
+	return _submit_invoice(voucher, books)
+
+
+def _submit_invoice(voucher: Voucher, books: Books):
+	"""The submitted document, after looking at what it has posted; its flags carry what it was meant to say."""
+	doc = vouchers.submit(voucher)
+	figures = doc.flags.figures = voucher.figures
+	accounts = [books.unearned, *(row["account_head"] for row in voucher.tables["taxes"])]
+	parts = zip(accounts, figures.base.parts, figures.own.parts, strict=True)
+	_must_say(books, doc, _invoice_lines(books, books.receivable, parts))
+	return doc
+
+
+def _invoice_voucher(
+	books: Books, customer: str, at: datetime, ours: dict, taxes: list[dict], qty: int
+) -> Voucher:
+	return Voucher(
+		"Sales Invoice",
 		{
-			"doctype": "Sales Invoice",
-			"customer": payment.customer,
+			"customer": customer,
 			"company": books.company,
 			"set_posting_time": 1,
-			"posting_date": payment.settled_at.date(),
-			"posting_time": payment.settled_at.time(),
-			"due_date": payment.settled_at.date(),
+			"posting_date": at.date(),
+			"posting_time": at.time(),
+			"due_date": at.date(),
 			"currency": books.currency,
-			"conversion_rate": books.rate,
+			"conversion_rate": float(books.rate),
 			"selling_price_list": books.price_list,
 			"price_list_currency": books.price_list_currency,
 			"plc_conversion_rate": books.price_list_rate,
-			"ignore_pricing_rule": 1,
-			"ignore_default_payment_terms_template": 1,
-			"disable_rounded_total": 1,
 			"debit_to": books.receivable,
-			"update_stock": 0,
+			"party_account_currency": books.currency_of(books.receivable),
 			"cost_center": books.cost_center,
-			"remarks": _("Recharge {0}, payment {1}").format(payment.recharge, payment.intent),
-			RECHARGE: payment.recharge,
-		}
-	)
-	invoice.append(
-		"items",
-		{
-			"item_code": books.item,
-			"qty": 1,
-			"rate": float(payment.amount),
-			"price_list_rate": float(payment.amount),
-			"income_account": books.unearned,
-			"cost_center": books.cost_center,
+			"taxes_and_charges": books.taxes_template,
+			**ours,
 		},
+		{
+			"items": [
+				{
+					"item_code": books.item,
+					"qty": qty,
+					"income_account": books.unearned,
+					"cost_center": books.cost_center,
+				}
+			],
+			"taxes": taxes,
+		},
+		books.dimensions,
+		books.split,
 	)
-	for row in _included_taxes(books.taxes_template):
-		invoice.append("taxes", row)
-	invoice.taxes_and_charges = books.taxes_template
-	_fill_dimensions(invoice, *invoice.items, *invoice.taxes)
-	contacts.put_on(invoice, payment.customer)
-	invoice.flags.ignore_permissions = True
-	invoice.insert()
-	_must_be(payment, invoice)
-	invoice.submit()
-	return invoice
 
 
-def make_payment(payment: Payment, books: Books, invoice):
-	"""Insert and submit the Payment Entry that pays `invoice` into the clearing account."""
-	outstanding = flt(frappe.db.get_value("Sales Invoice", invoice.name, "outstanding_amount"))
-	# The clearing account is in the company's currency or in that of the payment.
-	received = invoice.base_grand_total
-	clearing_rate = 1.0
-	if books.clearing_currency != books.company_currency:
-		received, clearing_rate = invoice.grand_total, books.rate
-	party_currency = invoice.party_account_currency
-	entry = frappe.new_doc("Payment Entry")
-	entry.update(
-		{
-			"payment_type": "Receive",
-			"company": books.company,
-			"posting_date": payment.settled_at.date(),
-			"mode_of_payment": books.mode_of_payment,
-			"party_type": "Customer",
-			"party": payment.customer,
-			"paid_from": invoice.debit_to,
-			"paid_from_account_currency": party_currency,
-			"paid_to": books.clearing,
-			"paid_to_account_currency": books.clearing_currency,
-			"source_exchange_rate": 1.0 if party_currency == books.company_currency else books.rate,
-			"target_exchange_rate": clearing_rate,
-			"paid_amount": outstanding,
-			"received_amount": received,
-			"reference_no": payment.intent,
-			"reference_date": payment.settled_at.date(),
-			"cost_center": books.cost_center,
-			RECHARGE: payment.recharge,
-		}
+def _price(voucher: Voucher, rate: Decimal) -> None:
+	voucher.tables["items"][0] |= {"rate": float(rate), "price_list_rate": float(rate)}
+
+
+def _tax_of(row, part: Decimal) -> dict:
+	"""A tax row of a credit note after that of the invoice."""
+	copied = (
+		"charge_type",
+		"row_id",
+		"account_head",
+		"description",
+		"rate",
+		"included_in_print_rate",
+		"cost_center",
 	)
-	entry.append(
-		"references",
-		{
-			"reference_doctype": "Sales Invoice",
-			"reference_name": invoice.name,
-			"allocated_amount": outstanding,
-		},
+	actual = {"tax_amount": float(-part)} if row.charge_type == "Actual" else {}
+	return {fieldname: row.get(fieldname) for fieldname in copied} | actual
+
+
+def is_bookable(amount: Decimal, books: Books) -> bool:
+	"""Whether `amount` is anything at all in the company's currency: a single won is no cent."""
+	return bool(rounded(amount * books.rate, general_ledger.places()))
+
+
+def too_small(amount: Decimal, books: Books) -> str:
+	return _("{0} is less than the smallest amount in {1} that the books of this site hold.").format(
+		money(amount, books.currency), books.company_currency
 	)
-	_fill_dimensions(entry)
-	entry.flags.ignore_permissions = True
-	entry.insert()
-	if entry.unallocated_amount or entry.difference_amount:
+
+
+def refuse_lost_decimals(amount: Decimal, currency: str) -> None:
+	"""Raise AccountingError when this site's books round `amount` to something else."""
+	places = general_ledger.places()
+	if rounded(amount, places) != amount:
 		raise AccountingError(
 			_(
-				"Payment Entry for {0}: {1} {2} could not be allocated, difference {3}. Check the exchange rates."
-			).format(payment.recharge, entry.unallocated_amount, party_currency, entry.difference_amount)
+				"{0} cannot be booked: this site keeps amounts with {1} decimals. Raise Currency Precision in"
+				" System Settings."
+			).format(money(amount, currency), places)
 		)
-	entry.submit()
+
+
+def figures_of(invoice) -> Figures:
+	"""What a Sales Invoice says, its taxes in the order of their rows."""
+
+	def amounts(prefix: str) -> Amounts:
+		return Amounts(
+			exact(invoice.get(f"{prefix}net_total")),
+			tuple(exact(row.get(f"{prefix}tax_amount_after_discount_amount")) for row in invoice.taxes),
+		)
+
+	return Figures(amounts(""), amounts("base_"))
+
+
+def left_of(invoice, figures: Figures) -> Figures:
+	"""What credit notes have left of `invoice`, whoever wrote them."""
+	notes = frappe.db.sql(
+		"SELECT `name`, CAST(`net_total` AS CHAR), CAST(`base_net_total` AS CHAR) FROM `tabSales Invoice`"
+		" WHERE `return_against` = %s AND `is_return` = 1 AND `docstatus` = 1",
+		invoice.name,
+	)
+	left = figures
+	for note, net, base_net in notes:
+		own, base = _taxes_of_note(note, invoice) if invoice.taxes else ((), ())
+		left -= Figures(Amounts(-exact(net), own), Amounts(-exact(base_net), base))
+	return left
+
+
+def _taxes_of_note(note: str, invoice) -> tuple[tuple, tuple]:
+	"""What a credit note takes of each of the invoice's taxes, in both currencies."""
+	own, base = ([exact(0)] * len(invoice.taxes) for _ in range(2))
+	for account, idx, amount, base_amount in frappe.db.sql(
+		"SELECT `account_head`, `idx`, CAST(`tax_amount_after_discount_amount` AS CHAR),"
+		" CAST(`base_tax_amount_after_discount_amount` AS CHAR) FROM `tabSales Taxes and Charges`"
+		" WHERE `parent` = %s AND `parenttype` = 'Sales Invoice'",
+		note,
+	):
+		same = [n for n, row in enumerate(invoice.taxes) if row.account_head == account]
+		here = next((n for n in same if invoice.taxes[n].idx == idx), same[0] if same else 0)
+		own[here] -= exact(amount)
+		base[here] -= exact(base_amount)
+	return tuple(own), tuple(base)
+
+
+# -- payments ----------------------------------------------------------------------------------------------
+
+
+def make_payment(books: Books, invoice, reference: str, ours: dict):
+	"""Insert and submit the Payment Entry that pays `invoice` into the clearing account, or a credit note out of it.
+
+	`ours` are the fields that tie it to the recharge or refund.
+	"""
+	own, base = gross_of(invoice)
+	back = own < 0
+	on_customer = books.amount_on(books.receivable, base, own)
+	on_clearing = abs(books.amount_on(books.clearing, base, own))
+	rate = float(books.rate)
+	customer = _side(books, books.receivable, abs(on_customer), rate)
+	gateway = _side(books, books.clearing, on_clearing, rate)
+	from_, to = (gateway, customer) if back else (customer, gateway)
+	entry = vouchers.submit(
+		Voucher(
+			"Payment Entry",
+			{
+				"payment_type": "Pay" if back else "Receive",
+				"company": books.company,
+				"posting_date": invoice.posting_date,
+				"mode_of_payment": books.mode_of_payment,
+				"party_type": "Customer",
+				"party": invoice.customer,
+				"paid_from": from_["account"],
+				"paid_from_account_currency": from_["currency"],
+				"paid_amount": from_["amount"],
+				"source_exchange_rate": from_["rate"],
+				"paid_to": to["account"],
+				"paid_to_account_currency": to["currency"],
+				"received_amount": to["amount"],
+				"target_exchange_rate": to["rate"],
+				"reference_no": reference,
+				"reference_date": invoice.posting_date,
+				"cost_center": books.cost_center,
+				**ours,
+			},
+			{
+				"references": [
+					{
+						"reference_doctype": "Sales Invoice",
+						"reference_name": invoice.name,
+						"allocated_amount": float(on_customer),
+					}
+				]
+			},
+			books.dimensions,
+			books.split,
+			base=abs(base),
+		)
+	)
+	_must_say(books, entry, _payment_lines(books, books.receivable, books.clearing, own, base))
 	return entry
 
 
-def refuse_frozen(customer: str, accounts: list[str]) -> None:
-	"""Raise AccountingError for a frozen customer or account.
+def _side(books: Books, account: str, amount: Decimal, rate: float) -> dict:
+	currency = books.currency_of(account)
+	return {
+		"account": account,
+		"currency": currency,
+		"amount": float(amount),
+		"rate": 1.0 if currency == books.company_currency else rate,
+	}
 
-	ERPNext leaves that to the poster's roles, and a background job has them all.
+
+# -- journal entries ---------------------------------------------------------------------------------------
+
+
+def make_journal_entry(books: Books, lines: Lines, on, reference: str, remark: str, ours: dict):
+	"""Insert and submit the Journal Entry that posts `lines`; `ours` are the fields that tie it to the dispute."""
+	entry = vouchers.submit(
+		Voucher(
+			"Journal Entry",
+			{
+				"company": books.company,
+				"posting_date": on,
+				"cheque_no": reference,
+				"cheque_date": on,
+				"multi_currency": int(
+					any(books.currency_of(account) != books.company_currency for account in lines)
+				),
+				"user_remark": remark,
+				**ours,
+			},
+			{
+				"accounts": [
+					{
+						"account": account,
+						"account_currency": books.currency_of(account),
+						"cost_center": books.cost_center,
+						**vouchers.amounts_of(line),
+					}
+					for account, line in lines.items()
+				]
+			},
+			books.dimensions,
+			books.split,
+			lines=tuple(lines.values()),
+		)
+	)
+	_must_say(books, entry, lines)
+	return entry
+
+
+# -- what must stand in the general ledger -----------------------------------------------------------------
+
+
+def check(books: Books, invoice, entry) -> None:
+	"""Raise AccountingError unless the general ledger says of both documents what was paid, and nothing is left.
+
+	Those made in this transaction have been looked at; of those found it must say what stands on their rows.
 	"""
-	if frappe.db.get_value("Customer", customer, "is_frozen"):
-		raise AccountingError(
-			_("Customer {0} is frozen. Untick “Is Frozen” in the customer.").format(customer)
-		)
-	frozen = frappe.get_all("Account", {"name": ("in", accounts), "freeze_account": "Yes"}, pluck="name")
-	if frozen:
-		raise AccountingError(
-			_("Account {0} is frozen. Unfreeze it, or choose another in CRM Recharge Settings.").format(
-				frozen[0]
-			)
-		)
+	own, base = gross_of(invoice)
+	to = entry.paid_from if entry.payment_type == "Pay" else entry.paid_to
+	if not invoice.flags.is_booked:
+		_must_say(books, invoice, _invoice_lines(books, invoice.debit_to, _parts_of(invoice)))
+	if not entry.flags.is_booked:
+		_must_say(books, entry, _payment_lines(books, invoice.debit_to, to, own, base))
+	general_ledger.must_be_paid(invoice, books.company_currency)
 
 
-def tax_accounts(template: str | None) -> list[str]:
-	"""The accounts a taxes template posts to."""
-	if not template:
-		return []
-	return frappe.get_all("Sales Taxes and Charges", {"parent": template}, pluck="account_head")
+def _must_say(books: Books, doc, lines: Lines) -> None:
+	general_ledger.must_say(doc, lines, books.company_currency)
+	doc.flags.is_booked = True
 
 
-def _invoice_class():
-	"""The site's own Sales Invoice, less what it takes from elsewhere than the payment."""
-
-	class PaidInvoice(get_controller("Sales Invoice")):
-		def set_missing_lead_customer_details(self, *args, **kwargs):
-			template = self.taxes_and_charges
-			super().set_missing_lead_customer_details(*args, **kwargs)
-			# The customer's payment terms and tax rules: this is paid, and its taxes are in the settings.
-			self.payment_terms_template = None
-			self.taxes_and_charges = template
-
-		def set_missing_item_details(self, *args, **kwargs):
-			# With a price list in sight ERPNext would write the amount there as the item's price.
-			price_list, self.selling_price_list = self.selling_price_list, None
-			try:
-				super().set_missing_item_details(*args, **kwargs)
-			finally:
-				self.selling_price_list = price_list
-
-		def set_taxes_and_charges(self):
-			"""None from the item's tax template: the taxes stand already."""
-
-		def so_dn_required(self):
-			"""The payment is the order."""
-
-		def check_credit_limit(self):
-			"""Paid in the same transaction: it lends the customer nothing."""
-
-	return PaidInvoice
+def gross_of(invoice) -> tuple[Decimal, Decimal]:
+	"""What an invoice or credit note is over, in its own currency and in the company's."""
+	figures = invoice.flags.figures or figures_of(invoice)
+	return figures.own.gross, figures.base.gross
 
 
-def _included_taxes(template: str | None) -> list[dict]:
-	if not template:
-		return []
-	from erpnext.controllers.accounts_controller import get_taxes_and_charges
-
-	rows = []
-	for row in get_taxes_and_charges("Sales Taxes and Charges Template", template) or []:
-		if row.get("charge_type") == "Actual":
-			raise AccountingError(
-				_(
-					"Taxes template {0}, row {1}: a tax of type “Actual” cannot be contained in the amount paid. Use a"
-					" rate, or another template in CRM Recharge Settings."
-				).format(template, row.get("idx") or len(rows) + 1)
-			)
-		rows.append({**row, "included_in_print_rate": 1})
-	return rows
+def _parts_of(invoice):
+	"""Account, net or tax in the company's currency, and in the document's, of each row of a document found."""
+	figures = figures_of(invoice)
+	for item in invoice.items:
+		yield item.income_account, exact(item.base_net_amount), exact(item.net_amount)
+	for row, base, own in zip(invoice.taxes, figures.base.taxes, figures.own.taxes, strict=True):
+		yield row.account_head, base, own
 
 
-def _must_be(payment: Payment, invoice) -> None:
-	"""The invoice asks for what was paid, to the last digit."""
-	if exact(invoice.grand_total) == payment.amount and not flt(invoice.rounding_adjustment):
-		return
-	raise AccountingError(
-		_(
-			"The invoice would come to {0} {2}, but {1} {2} was paid (net {3}, taxes {4}). Look for a tax"
-			" withholding, a discount, or a rounding of {2} to fewer digits than the payment has."
-		).format(
-			invoice.grand_total,
-			plain(payment.amount),
-			payment.currency,
-			invoice.net_total,
-			invoice.total_taxes_and_charges,
-		)
+def _invoice_lines(books: Books, receivable: str, parts) -> Lines:
+	lines = Lines()
+	for account, base, own in parts:
+		lines.add(account, -base, -books.amount_on(account, base, own))
+		lines.add(receivable, base, books.amount_on(receivable, base, own))
+	return lines
+
+
+def _payment_lines(books: Books, receivable: str, clearing: str, own: Decimal, base: Decimal) -> Lines:
+	return (
+		Lines()
+		.add(clearing, base, books.amount_on(clearing, base, own))
+		.add(receivable, -base, -books.amount_on(receivable, base, own))
 	)
-
-
-def _fill_dimensions(*documents) -> None:
-	"""Default accounting dimensions of the company, which ERPNext fills in on the form only."""
-	from erpnext.accounts.doctype.accounting_dimension.accounting_dimension import (
-		get_checks_for_pl_and_bs_accounts,
-	)
-
-	company = documents[0].company
-	for row in get_checks_for_pl_and_bs_accounts():
-		if row.company != company or not row.default_dimension:
-			continue
-		for document in documents:
-			if document.meta.has_field(row.fieldname) and not document.get(row.fieldname):
-				document.set(row.fieldname, row.default_dimension)

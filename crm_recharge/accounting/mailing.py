@@ -14,7 +14,6 @@ from bs4 import BeautifulSoup
 from frappe import _
 from frappe.utils import (
 	cint,
-	fmt_money,
 	format_date,
 	get_url,
 	now_datetime,
@@ -25,8 +24,8 @@ from frappe.utils import (
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.rows import DONE, explain, log_failure, next_try, read
 from crm_recharge.credits.contention import retry_on_contention
-from crm_recharge.people import contacts
-from crm_recharge.setup import templates
+from crm_recharge.credits.money import money
+from crm_recharge.recharge import payment_mail
 
 TEMPLATE = "Recharge Invoice"
 
@@ -103,21 +102,11 @@ def recipients_or_refuse(row) -> list[str]:
 def queue(invoice, recipients: list[str], subject: str, message: str, pdf: dict) -> None:
 	"""Put a mail about `invoice` into the Email Queue, in the open transaction.
 
-	Raises AccountingError when Frappe queued nothing: it drops unsubscribed addresses without a word.
+	Raises AccountingError when Frappe queued nothing: it drops addresses that are not valid without a word.
 	"""
-	about = {"reference_doctype": "Sales Invoice", "reference_name": invoice.name}
-	before = frappe.db.count("Email Queue", about)
-	frappe.sendmail(
-		recipients=recipients,
-		sender=frappe.db.get_single_value("CRM Recharge Settings", "sender") or None,
-		subject=subject,
-		message=message,
-		attachments=[pdf],
-		**about,
-	)
-	if frappe.db.count("Email Queue", about) == before:
+	if not payment_mail.queue(recipients, subject, message, "Sales Invoice", invoice.name, [pdf]):
 		raise AccountingError(
-			_("Nothing was queued for {0}: addresses that are not valid, or that have unsubscribed.").format(
+			_("Nothing was queued for {0}: look whether these addresses are valid.").format(
 				", ".join(recipients)
 			)
 		)
@@ -217,7 +206,7 @@ def _render(row, invoice) -> tuple[str, str]:
 		"recharge": row,
 		"customer_name": invoice.customer_name,
 		"company": invoice.company,
-		"amount": fmt_money(invoice.grand_total, currency=invoice.currency),
+		"amount": money(invoice.grand_total, invoice.currency),
 		"date": format_date(invoice.posting_date),
 	}
 	body = template.response_html if template.use_html else template.response

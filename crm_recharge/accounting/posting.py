@@ -1,18 +1,20 @@
 """Writing a recharge into ERPNext's books: a background job that may run twice, die anywhere, and try again.
 
 One transaction, one commit: lock the Recharge row, look for what is there, write the Sales Invoice and the
-Payment Entry, link them on the Recharge. Whoever comes second waits for the lock and finds the work done.
+Payment Entry, read in the general ledger that it says what was paid, link them on the Recharge. Whoever comes second waits for the lock and finds the work done.
 The credits are never touched: what fails here is shown on the Recharge and tried again.
 
 `accounting_next_try_at` is the one mark of work that is due: for a recharge that waits for its documents, and
 for one whose invoice waits to be mailed. Failed without it waits for a person.
 """
 
+from decimal import Decimal
+
 import frappe
 from frappe import _
-from frappe.utils import cint, flt, get_datetime, now_datetime
+from frappe.utils import cint, get_datetime, now_datetime
 
-from crm_recharge.accounting import documents
+from crm_recharge.accounting import documents, general_ledger, vouchers
 from crm_recharge.accounting.custom_fields import RECHARGE
 from crm_recharge.accounting.documents import Books, Payment
 from crm_recharge.accounting.errors import AccountingError
@@ -35,7 +37,7 @@ from crm_recharge.accounting.setup import company_settings
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
-from crm_recharge.intake import intake
+from crm_recharge.domain.voucher import RATE_PLACES, rounded
 from crm_recharge.recharge.queue import enqueue_after_commit
 
 # -- asking for it -----------------------------------------------------------------------------------------
@@ -119,8 +121,19 @@ def _post(recharge: str) -> str:
 		intent=row.settled_intent,
 		settled_at=get_datetime(row.settled_at) if row.settled_at else now_datetime(),
 	)
+	if not documents.is_bookable(payment.amount, books):
+		_write(
+			recharge,
+			accounting_status=NOT_NEEDED,
+			accounting_error=documents.too_small(payment.amount, books),
+		)
+		frappe.db.commit()
+		return NOT_NEEDED
 	invoice = _existing_invoice(payment) or documents.make_invoice(payment, books)
-	entry = _existing_payment(payment, invoice) or documents.make_payment(payment, books, invoice)
+	entry = _existing_payment(payment, invoice) or documents.make_payment(
+		books, invoice, payment.intent, {RECHARGE: recharge}
+	)
+	documents.check(books, invoice, entry)
 	mail = cint(frappe.db.get_single_value("CRM Recharge Settings", "mail_invoices"))
 	_write(
 		recharge,
@@ -146,34 +159,21 @@ def look_up(row) -> Books:
 	settings = company_settings(row.company)
 	company_currency = frappe.get_cached_value("Company", row.company, "default_currency")
 	posted_on = get_datetime(row.settled_at).date() if row.settled_at else now_datetime().date()
-	currencies = {}
-	for field in ("unearned_revenue_account", "clearing_account"):
-		account = settings.get(field)
-		currencies[field] = (
-			frappe.get_cached_value("Account", account, "account_currency") or company_currency
-		)
-		if currencies[field] not in (company_currency, row.currency):
-			raise AccountingError(
-				_("{0} {1} is in {2}. For a recharge in {3} it must be in {3} or {4}.").format(
-					_(settings.meta.get_label(field)),
-					account,
-					currencies[field],
-					row.currency,
-					company_currency,
-				)
-			)
+	check_currencies(settings, company_currency, row.currency)
 	receivable = receivable_account(row.customer, row.company, row.currency)
-	documents.refuse_frozen(
+	taxes = included_taxes(settings.taxes_template)
+	refuse_frozen(
 		row.customer,
 		[
 			receivable,
 			settings.unearned_revenue_account,
 			settings.clearing_account,
-			*documents.tax_accounts(settings.taxes_template),
+			*(tax["account_head"] for tax in taxes),
 		],
 	)
 	rate = exchange_rate(row.currency, company_currency, posted_on)
-	price_list, price_list_currency = _price_list(row.company)
+	list_, list_currency = price_list(row.company)
+	cost_center = settings.cost_center or frappe.get_cached_value("Company", row.company, "cost_center")
 	return Books(
 		company=row.company,
 		company_currency=company_currency,
@@ -182,25 +182,81 @@ def look_up(row) -> Books:
 		receivable=receivable,
 		unearned=settings.unearned_revenue_account,
 		clearing=settings.clearing_account,
-		clearing_currency=currencies["clearing_account"],
 		item=settings.item,
 		mode_of_payment=settings.mode_of_payment,
-		cost_center=settings.cost_center or frappe.get_cached_value("Company", row.company, "cost_center"),
-		price_list=price_list,
-		price_list_currency=price_list_currency,
+		cost_center=cost_center,
+		price_list=list_,
+		price_list_currency=list_currency,
 		# Without a rate ERPNext would ask the network for one; no price is taken from the list.
-		price_list_rate=rate if price_list_currency == row.currency else 1.0,
+		price_list_rate=float(rate) if list_currency == row.currency else 1.0,
 		taxes_template=settings.taxes_template or None,
+		taxes=tuple({"cost_center": cost_center} | tax for tax in taxes),
+		dimensions=vouchers.default_dimensions(row.company),
+		split=general_ledger.split_of(row.company, cost_center, posted_on),
 	)
 
 
-def exchange_rate(currency: str, company_currency: str, on) -> float:
-	"""Units of `company_currency` for one of `currency` on that day, for selling. Raises AccountingError."""
+def check_currencies(settings, company_currency: str, currency: str) -> None:
+	"""Raise AccountingError where the company's accounts cannot take an amount in `currency`."""
+	for field in ("unearned_revenue_account", "clearing_account"):
+		account = settings.get(field)
+		kept_in = general_ledger.account_currency(account, company_currency)
+		if kept_in not in (company_currency, currency):
+			raise AccountingError(
+				_("{0} {1} is in {2}. For a recharge in {3} it must be in {3} or {4}.").format(
+					_(settings.meta.get_label(field)), account, kept_in, currency, company_currency
+				)
+			)
+
+
+def refuse_frozen(customer: str, accounts: list[str]) -> None:
+	"""Raise AccountingError for a frozen customer or account.
+
+	ERPNext leaves that to the poster's roles, and a background job has them all.
+	"""
+	if frappe.db.get_value("Customer", customer, "is_frozen"):
+		raise AccountingError(
+			_("Customer {0} is frozen. Untick “Is Frozen” in the customer.").format(customer)
+		)
+	frozen = frappe.get_all("Account", {"name": ("in", accounts), "freeze_account": "Yes"}, pluck="name")
+	if frozen:
+		raise AccountingError(
+			_("Account {0} is frozen. Unfreeze it, or choose another in CRM Recharge Settings.").format(
+				frozen[0]
+			)
+		)
+
+
+def included_taxes(template: str | None) -> list[dict]:
+	"""The rows of a taxes template, contained in the amount. Raises AccountingError for a tax that cannot be."""
+	if not template:
+		return []
+	from erpnext.controllers.accounts_controller import get_taxes_and_charges
+
+	rows = []
+	for row in get_taxes_and_charges("Sales Taxes and Charges Template", template) or []:
+		if row.get("charge_type") == "Actual":
+			raise AccountingError(
+				_(
+					"Taxes template {0}, row {1}: a tax of type “Actual” cannot be contained in the amount paid. Use a"
+					" rate, or another template in CRM Recharge Settings."
+				).format(template, row.get("idx") or len(rows) + 1)
+			)
+		given = {name: value for name, value in row.items() if value is not None and name != "idx"}
+		rows.append({**given, "included_in_print_rate": 1})
+	return rows
+
+
+def exchange_rate(currency: str, company_currency: str, on) -> Decimal:
+	"""Units of `company_currency` for one of `currency` on that day, for selling, as ERPNext keeps it.
+
+	Raises AccountingError where there is none.
+	"""
 	from erpnext.setup.utils import get_exchange_rate
 
 	if currency == company_currency:
-		return 1.0
-	rate = flt(get_exchange_rate(currency, company_currency, on, "for_selling"))
+		return Decimal(1)
+	rate = rounded(exact(get_exchange_rate(currency, company_currency, on, "for_selling")), RATE_PLACES)
 	if rate <= 0:
 		raise AccountingError(
 			_("No exchange rate from {0} to {1} for {2}. Add a Currency Exchange record for selling.").format(
@@ -210,7 +266,7 @@ def exchange_rate(currency: str, company_currency: str, on) -> float:
 	return rate
 
 
-def _price_list(company: str) -> tuple[str, str]:
+def price_list(company: str) -> tuple[str, str]:
 	"""Any selling price list: an invoice must name one, though none has a say in the amount.
 
 	One in the company's currency where there is one: it needs no exchange rate.
@@ -249,7 +305,7 @@ def _existing_invoice(payment: Payment):
 		raise AccountingError(
 			_("Sales Invoice {0} is over {1} {2} to {3}, but {4} paid {5} {6}. Cancel or amend it.").format(
 				invoice.name,
-				invoice.grand_total,
+				plain(exact(invoice.grand_total)),
 				invoice.currency,
 				invoice.customer,
 				payment.customer,

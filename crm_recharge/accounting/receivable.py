@@ -13,10 +13,11 @@ from frappe import _
 from crm_recharge.accounting.errors import AccountingError
 
 
-def receivable_account(customer: str, company: str, currency: str) -> str:
+def receivable_account(customer: str, company: str, currency: str, make: bool = True) -> str | None:
 	"""The receivable account for an invoice to `customer` in `currency`; made when ERPNext demands one.
 
-	Raises AccountingError when ERPNext would refuse the invoice whatever the account.
+	Without `make` none is made, and None is the answer where one would be. Raises AccountingError when ERPNext would
+	refuse the invoice whatever the account.
 	"""
 	from erpnext.accounts.party import get_party_account, get_party_gle_currency
 
@@ -31,12 +32,7 @@ def receivable_account(customer: str, company: str, currency: str) -> str:
 	if account_currency == currency:
 		return account
 	if account_currency != company_currency:
-		raise AccountingError(
-			_(
-				"{0}'s receivable account {1} is in {2}, this recharge in {3}. ERPNext invoices such a customer in"
-				" {2} only: keep the credits in {3} under another customer."
-			).format(customer, account, account_currency, currency)
-		)
+		raise AccountingError(_other_currency(kept_in).format(customer, account, account_currency, currency, company))
 	if kept_in or _several_currencies_allowed():
 		return account
 
@@ -60,27 +56,20 @@ def receivable_account(customer: str, company: str, currency: str) -> str:
 				company_currency,
 			)
 		)
-	return _account_in(company, currency, like=account)
+	return _account_in(company, currency, like=account) if make else None
 
 
-def refuse_second_currency(doc, method=None) -> None:
-	"""Credit Account, before_insert: refuse a currency in which ERPNext could never invoice the customer."""
-	if not frappe.db.get_single_value("CRM Recharge Settings", "make_invoices"):
-		return
-	from erpnext.accounts.party import get_party_gle_currency
-
-	if not (doc.customer and doc.company and doc.currency):
-		return
-	kept_in = get_party_gle_currency("Customer", doc.customer, doc.company)
-	company_currency = frappe.get_cached_value("Company", doc.company, "default_currency")
-	if kept_in and kept_in not in (company_currency, doc.currency):
-		frappe.throw(
-			_(
-				"{0} is kept in {1} in the books of {2}; ERPNext cannot invoice recharges in {3}. Choose {1}, or"
-				" another customer."
-			).format(doc.customer, kept_in, doc.company, doc.currency),
-			AccountingError,
+def _other_currency(kept_in: str | None) -> str:
+	if kept_in:
+		return _(
+			"{0} is kept in {2} in the books of {4} (account {1}), and credits are in {3}. ERPNext invoices such a customer"
+			" in {2} only: keep the credits in {3} under another customer."
 		)
+	return _(
+		"{0}'s receivable account {1} is in {2}, and credits are in {3}. ERPNext invoices such a customer in {2} only:"
+		" choose an account in {3} or in {4}'s own currency in the customer, under Accounting, or keep the credits in {3}"
+		" under another customer."
+	)
 
 
 def _several_currencies_allowed() -> bool:

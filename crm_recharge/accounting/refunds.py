@@ -5,23 +5,18 @@ waits until the recharge's own invoice is written. A refund that the bank has re
 What bought nothing was never invoiced: its capture and its refund pass Stripe's balance and cancel out.
 """
 
-from dataclasses import replace
-
 import frappe
 from frappe import _
-from frappe.utils import cint, flt, get_datetime, now_datetime
+from frappe.utils import cint, get_datetime, now_datetime
 
-from crm_recharge.accounting import documents, mailing, posting, rows, takeback_rows
+from crm_recharge.accounting import disputes, documents, mailing, posting, rows, takeback_rows
 from crm_recharge.accounting.custom_fields import REFUND
 from crm_recharge.accounting.documents import Books
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.rows import DONE, FAILED, NOT_NEEDED, PENDING
 from crm_recharge.credits.contention import retry_on_contention
-from crm_recharge.credits.money import exact
+from crm_recharge.credits.money import exact, money
 from crm_recharge.domain import takeback
-from crm_recharge.domain.money import plain
-from crm_recharge.intake import intake
-from crm_recharge.setup import templates
 
 DOCTYPE = "Recharge Refund"
 JOB = "account_for_refund"
@@ -73,9 +68,11 @@ def _post(name: str) -> str:
 		return takeback_rows.wait(
 			DOCTYPE, name, _("Waits for the invoice of recharge {0}.").format(row.recharge)
 		)
-	books = None
+	books = invoice = None
 	if recharge.accounting_status == DONE and row.status == takeback.SUCCEEDED:
-		books = _books(recharge)
+		invoice = frappe.get_doc("Sales Invoice", recharge.sales_invoice)
+		books = documents.books_of(invoice, recharge)
+		posting.refuse_frozen(invoice.customer, [books.receivable, books.unearned, books.clearing])
 	frappe.db.commit()
 
 	row = read(name, lock=True)
@@ -87,10 +84,24 @@ def _post(name: str) -> str:
 		takeback_rows.write(DOCTYPE, name, accounting_status=DONE, credit_note=None, payment_entry=None)
 	elif not books:
 		takeback_rows.write(DOCTYPE, name, accounting_status=NOT_NEEDED)
+	elif not documents.is_bookable(row.amount, books):
+		takeback_rows.write(
+			DOCTYPE,
+			name,
+			accounting_status=NOT_NEEDED,
+			accounting_error=documents.too_small(row.amount, books),
+		)
+		frappe.db.commit()
+		return NOT_NEEDED
 	else:
-		note = _existing("Sales Invoice", name) or make_credit_note(row, recharge)
-		_must_be(row, note)
-		entry = _existing("Payment Entry", name) or make_payment(row, books, note)
+		if note := _existing("Sales Invoice", name):
+			_must_be(row, note)
+		else:
+			note = make_credit_note(row, books, invoice)
+		entry = _existing("Payment Entry", name) or documents.make_payment(
+			books, note, row.gateway_refund, {REFUND: name}
+		)
+		documents.check(books, note, entry)
 		mail = cint(frappe.db.get_single_value("CRM Recharge Settings", "mail_invoices"))
 		takeback_rows.write(
 			DOCTYPE,
@@ -120,114 +131,25 @@ def read(name: str, lock: bool = False):
 	return rows[0]
 
 
-def _books(recharge) -> Books:
-	"""The recharge's own books, at the exchange rate of its invoice: what was taken at that rate goes back at it."""
-	books = posting.look_up(recharge)
-	rate = flt(frappe.db.get_value("Sales Invoice", recharge.sales_invoice, "conversion_rate"))
-	return replace(books, rate=rate)
-
-
-def make_credit_note(row, recharge):
-	"""Insert and submit the return of (part of) the recharge's invoice.
-
-	Raises AccountingError when its total is not the amount refunded.
-	"""
-	from erpnext.controllers.sales_and_purchase_return import make_return_doc
-
-	original = frappe.get_doc("Sales Invoice", recharge.sales_invoice)
-	note = documents._invoice_class()(make_return_doc("Sales Invoice", original.name).as_dict())
-	at = max(
+def make_credit_note(row, books: Books, invoice):
+	"""Insert and submit the return of (part of) the recharge's invoice, at its rate and on its accounts."""
+	return documents.make_credit_note(
+		books,
+		invoice,
+		row.amount,
+		disputes.taken_of(row.recharge, documents.figures_of(invoice), books),
 		get_datetime(row.ended_at or now_datetime()),
-		get_datetime(f"{original.posting_date} {original.posting_time}"),
+		row.name,
+		_("Refund {0} of recharge {1}, payment {2}").format(row.name, row.recharge, row.intent),
 	)
-	note.update(
-		{
-			"is_pos": 0,
-			"set_posting_time": 1,
-			"posting_date": at.date(),
-			"posting_time": at.time(),
-			"due_date": at.date(),
-			"payment_schedule": [],
-			"ignore_default_payment_terms_template": 1,
-			# Its own outstanding amount: the original is paid, and the payout is for this one.
-			"update_outstanding_for_self": 1,
-			"remarks": _("Refund {0} of recharge {1}, payment {2}").format(
-				row.name, row.recharge, row.intent
-			),
-			REFUND: row.name,
-		}
-	)
-	(item,) = note.items
-	if row.amount != exact(original.grand_total):
-		# ERPNext counts what has been returned of an invoice line in pieces, and this is part of one piece.
-		item.update(
-			{"sales_invoice_item": None, "rate": float(row.amount), "price_list_rate": float(row.amount)}
-		)
-	note.flags.ignore_permissions = True
-	note.insert()
-	_must_be(row, note)
-	note.submit()
-	return note
-
-
-def make_payment(row, books: Books, note):
-	"""Insert and submit the Payment Entry that pays the credit note out of the clearing account."""
-	outstanding = flt(frappe.db.get_value("Sales Invoice", note.name, "outstanding_amount"))
-	paid, clearing_rate = -note.base_grand_total, 1.0
-	if books.clearing_currency != books.company_currency:
-		paid, clearing_rate = -note.grand_total, books.rate
-	entry = frappe.new_doc("Payment Entry")
-	entry.update(
-		{
-			"payment_type": "Pay",
-			"company": books.company,
-			"posting_date": note.posting_date,
-			"mode_of_payment": books.mode_of_payment,
-			"party_type": "Customer",
-			"party": note.customer,
-			"paid_from": books.clearing,
-			"paid_from_account_currency": books.clearing_currency,
-			"paid_to": note.debit_to,
-			"paid_to_account_currency": note.party_account_currency,
-			"source_exchange_rate": clearing_rate,
-			"target_exchange_rate": 1.0
-			if note.party_account_currency == books.company_currency
-			else books.rate,
-			"paid_amount": paid,
-			"received_amount": -outstanding,
-			"reference_no": row.gateway_refund,
-			"reference_date": note.posting_date,
-			"cost_center": books.cost_center,
-			REFUND: row.name,
-		}
-	)
-	entry.append(
-		"references",
-		{
-			"reference_doctype": "Sales Invoice",
-			"reference_name": note.name,
-			"allocated_amount": outstanding,
-		},
-	)
-	documents._fill_dimensions(entry)
-	entry.flags.ignore_permissions = True
-	entry.insert()
-	if entry.unallocated_amount or entry.difference_amount:
-		raise AccountingError(
-			_(
-				"Payment Entry for {0}: {1} {2} could not be allocated, difference {3}. Check the exchange rates."
-			).format(row.name, entry.unallocated_amount, note.party_account_currency, entry.difference_amount)
-		)
-	entry.submit()
-	return entry
 
 
 def _must_be(row, note) -> None:
-	if exact(note.grand_total) == -row.amount and not flt(note.rounding_adjustment):
+	if exact(note.grand_total) == -row.amount:
 		return
 	raise AccountingError(
-		_("Credit note {0} comes to {1} {2}, but {3} {2} was refunded. Cancel or correct it.").format(
-			note.name, note.grand_total, row.currency, plain(row.amount)
+		_("Credit note {0} comes to {1}, but {2} was refunded. Cancel or correct it.").format(
+			note.name, money(-exact(note.grand_total), note.currency), money(row.amount, row.currency)
 		)
 	)
 
@@ -313,7 +235,7 @@ def _mail(name: str) -> bool:
 		"refund": row,
 		"customer_name": note.customer_name,
 		"company": note.company,
-		"amount": frappe.utils.fmt_money(-note.grand_total, currency=note.currency),
+		"amount": money(-exact(note.grand_total), note.currency),
 		"original": note.return_against,
 	}
 	mail = template.get_formatted_email(context)

@@ -6,17 +6,12 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import fmt_money, formatdate, get_system_timezone, getdate, nowdate
+from frappe.desk.reportview import build_match_conditions
+from frappe.utils import formatdate, getdate, nowdate
 from frappe.utils.dateutils import get_dates_from_timegrain, get_from_date_from_timespan, get_period_ending
 
-from crm_recharge import clock
-from crm_recharge.credits.money import exact
-from crm_recharge.domain.errors import InvalidRequest
-from crm_recharge.domain.inputs import Anything, Day, Flag, list_or_object
-from crm_recharge.domain.moments import day_of
-from crm_recharge.domain.money import ZERO, exponent, plain
-from crm_recharge.doors.sight import and_rows_of
-from crm_recharge.intake import intake, read_filters
+from crm_recharge.credits.money import exact, in_coins, money
+from crm_recharge.domain.money import ZERO
 
 KEPT_SECONDS = 120
 """How long a chart's sums are kept: a busy ledger is not added up at every visit."""
@@ -41,11 +36,8 @@ def prepaid_balance(filters: str | dict | list | None = None) -> str:
 		{"zero": 0},
 	)
 	if not rows:
-		return fmt_money(0, currency=frappe.db.get_default("currency"))
-	return " · ".join(
-		fmt_money(total, precision=exponent(currency), currency=currency)
-		for currency, total, _accounts in rows
-	)
+		return money(0, frappe.db.get_default("currency"))
+	return " · ".join(money(in_coins(total, currency), currency) for currency, total, _accounts in rows)
 
 
 @frappe.whitelist(methods=["GET", "POST"])

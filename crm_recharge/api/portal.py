@@ -10,13 +10,11 @@ from urllib.parse import urlencode
 import frappe
 from frappe import _
 from frappe.utils import cint, format_datetime, strip_html
-from frappe.utils.data import get_number_format_info
 
 from crm_recharge.api import desk
 from crm_recharge.api import recharge as rest
 from crm_recharge.credits import queries
-from crm_recharge.credits.money import exact, money
-from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
+from crm_recharge.credits.money import exact, money, style_for
 from crm_recharge.domain.money import exponent, plain
 from crm_recharge.doors.sight import may
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
@@ -140,17 +138,15 @@ def _may_change(account: str) -> bool:
 
 def _currency(currency: str) -> dict:
 	"""How amounts of `currency` are written, for what is typed on the page."""
-	row = frappe.db.get_value(
-		"Currency", currency, ["symbol", "symbol_on_right", "number_format"], as_dict=True
-	)
-	number_format = row.number_format or frappe.db.get_default("number_format") or "#,###.##"
-	point, comma, _digits = get_number_format_info(number_format)
+	row = frappe.db.get_value("Currency", currency, ["symbol", "symbol_on_right"], as_dict=True)
+	style = style_for(currency)
 	return {
 		"name": currency,
 		"symbol": row.symbol or currency,
 		"on_right": cint(row.symbol_on_right),
-		"point": point,
-		"comma": comma,
+		"point": style.decimal,
+		"comma": style.group,
+		"by_two": style.by_two,
 		"decimals": exponent(currency),
 	}
 

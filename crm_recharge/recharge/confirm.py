@@ -8,10 +8,9 @@ from urllib.parse import quote
 
 import frappe
 from frappe import _
-from frappe.utils import fmt_money, get_url
+from frappe.utils import get_url, now_datetime
 
-from crm_recharge.clock import now_datetime
-from crm_recharge.credits.money import exact
+from crm_recharge.credits.money import exact, money
 from crm_recharge.domain import payment
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway.errors import GatewayError
@@ -34,10 +33,10 @@ def show(token: str) -> dict:
 		"status": recharge.status,
 		"waiting": recharge.status == payment.ACTION_REQUIRED,
 		"paid": bool(recharge.settled_intent),
-		"amount": fmt_money(recharge.amount, currency=recharge.currency),
-		"balance": fmt_money(
+		"amount": money(recharge.amount, recharge.currency),
+		"balance": money(
 			frappe.db.get_value("Credit Account", recharge.credit_account, "balance"),
-			currency=recharge.currency,
+			recharge.currency,
 		),
 		"customer": frappe.db.get_value("Customer", recharge.customer, "customer_name"),
 		"payment": recharge.settled_intent,

@@ -6,10 +6,12 @@ the desk notification stays.
 
 import frappe
 from frappe import _
-from frappe.utils import create_batch, fmt_money, get_url, get_url_to_form
+from frappe.utils import create_batch, get_url, get_url_to_form
 
 from crm_recharge.credits.contention import is_contention
 from crm_recharge.credits.doctype.credit_account.credit_account import addresses_in
+from crm_recharge.credits.money import money
+from crm_recharge.recharge import payment_mail
 from crm_recharge.recharge.links import confirm_link
 from crm_recharge.recharge.reasons import sentence
 from crm_recharge.setup import templates
@@ -42,7 +44,7 @@ def send_about_account(kind: str, account: str, details: dict | None = None) -> 
 	doc = frappe.get_doc("Credit Account", account)
 	context = {
 		"account": doc,
-		"balance": fmt_money(doc.balance, currency=doc.currency),
+		"balance": money(doc.balance, doc.currency),
 		"link": fix_link(doc),
 		"details": details or {},
 	}
@@ -87,26 +89,16 @@ def _mail(addresses: list[str], subject: str, message: str, name: str, doctype: 
 
 
 def _mail_some(addresses: list[str], subject: str, message: str, name: str, doctype: str) -> bool:
-	def queue():
-		queued = frappe.sendmail(
-			recipients=addresses,
-			subject=subject,
-			message=message,
-			sender=frappe.db.get_single_value("CRM Recharge Settings", "sender") or None,
-			reference_doctype=doctype,
-			reference_name=name,
-			delayed=True,
-		)
-		return {row.recipient for row in queued.recipients} if queued else set()
-
 	title = _("Mail about {0} was not queued").format(name)
-	reached = _guarded(queue, title, doctype, name)
-	# Frappe leaves out who has unsubscribed from all mail, and says nothing.
+	reached = _guarded(
+		lambda: payment_mail.queue(addresses, subject, message, doctype, name), title, doctype, name
+	)
+	# Frappe queues nothing where an address is not valid, and says nothing.
 	left_out = set(addresses) - reached if reached is not None else ()
 	if left_out:
 		frappe.log_error(
 			title=title,
-			message=f"{subject}\n\nNot to {', '.join(sorted(left_out))}: unsubscribed from all mail (Email Unsubscribe).",
+			message=f"{subject}\n\nNot to {', '.join(sorted(left_out))}: look whether these addresses are valid.",
 			reference_doctype=doctype,
 			reference_name=name,
 		)
@@ -193,8 +185,8 @@ def context_of(recharge: str) -> dict:
 		"doc": doc,
 		"recharge": doc,
 		"account": account,
-		"amount": fmt_money(doc.amount, currency=doc.currency),
-		"balance": fmt_money(account.balance, currency=account.currency),
+		"amount": money(doc.amount, doc.currency),
+		"balance": money(account.balance, account.currency),
 		"attempts": attempts_of(recharge),
 		"link": fix_link(account),
 		"confirm_link": confirm_link(recharge),

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import frappe
 from frappe import _
-from frappe.utils import fmt_money, get_url_to_form
+from frappe.utils import get_url_to_form
 
+from crm_recharge.credits.money import money
 from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import dashboard_address
 from crm_recharge.recharge import notices
 
@@ -69,10 +70,10 @@ def context_of(doc) -> dict:
 		"doc": doc,
 		"recharge": recharge,
 		"account": account,
-		"amount": fmt_money(doc.amount, currency=doc.currency),
-		"taken": fmt_money(doc.taken, currency=currency),
-		"balance": fmt_money(account.balance, currency=currency) if account else "",
-		"debt": fmt_money(-account.balance, currency=currency) if account and account.balance < 0 else None,
+		"amount": money(doc.amount, doc.currency),
+		"taken": money(doc.taken, currency),
+		"balance": money(account.balance, currency) if account else "",
+		"debt": money(-account.balance, currency) if account and account.balance < 0 else None,
 		"held": account.held_because if account else None,
 		"card": _card(recharge),
 		"reason": (doc.reason or "–").replace("_", " "),

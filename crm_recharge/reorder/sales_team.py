@@ -3,9 +3,9 @@
 import frappe
 from frappe import _
 from frappe.desk.form.assign_to import notify_assignment
-from frappe.utils import escape_html, fmt_money, format_date, get_link_to_form, nowdate
+from frappe.utils import escape_html, format_date, get_link_to_form, nowdate
 
-from crm_recharge.credits.money import exact
+from crm_recharge.credits.money import exact, in_coins, money
 from crm_recharge.domain.money import plain
 from crm_recharge.reorder import timeline
 
@@ -201,7 +201,7 @@ def _orders(customer: str) -> str:
 	)
 	shown = [
 		f"{get_link_to_form('Sales Invoice', row.name)} ({format_date(row.posting_date)}, "
-		f"{fmt_money(row.grand_total, currency=row.currency)})"
+		f"{money(row.grand_total, row.currency)})"
 		for row in found
 	]
 	return _("Last orders: {0}").format(", ".join(shown)) if shown else ""
@@ -217,7 +217,7 @@ def _revenue(customer: str) -> str:
 		"company"
 	)
 	currency = frappe.get_cached_value("Company", company, "default_currency") if company else None
-	return _("Revenue of the last 365 days: {0}").format(fmt_money(exact(found[0][0]), currency=currency))
+	return _("Revenue of the last 365 days: {0}").format(money(in_coins(found[0][0], currency), currency))
 
 
 def _reach(message) -> str:

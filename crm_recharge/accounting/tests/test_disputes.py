@@ -187,7 +187,7 @@ class TestDisputes(BooksTestCase):
 		self.assertEqual(
 			self.standing(name), {CLEARING: D("-125.25"), UNEARNED: D("108.37"), LOSS: D("1.88"), FEES: 15}
 		)
-		in_euro = self.dispute(recharge, fees=D("13.84"))
+		in_euro = self.dispute(self.invoiced("100", "EUR"), fees=D("13.84"))
 		disputes.account_for(in_euro)
 		self.assertEqual(
 			self.standing(in_euro), {CLEARING: D("-123.37"), UNEARNED: D("108.37"), FEES: D("15.00")}

@@ -167,11 +167,11 @@ class TestMailing(BooksTestCase):
 
 	def test_a_mail_that_cannot_be_queued_is_not_marked_as_sent(self):
 		recharge = settled_recharge(account(account_owner=self.owner), "450.00")
-		self.insert(doctype="Email Unsubscribe", email=self.owner, global_unsubscribe=1)
-		posting.account_for(recharge)
+		with patch.object(mailing, "recipients_of", return_value=["no address"]):
+			posting.account_for(recharge)
 		row = fields(recharge)
 		self.assertIsNone(row.invoice_mailed_at)
-		self.assertIn(self.owner, row.accounting_error)
+		self.assertIn("no address", row.accounting_error)
 
 	def test_no_address_stops_after_some_days(self):
 		recharge = settled_recharge(account(), "10")

@@ -85,16 +85,61 @@ frappe.provide("crm_recharge.desk");
 		});
 	};
 
+	// How numbers are written. A format without decimals still says how they would be: no amount loses its cents to it.
+	desk.number_format = (currency) => {
+		const format = get_number_format(currency);
+		const { decimal_str, group_sep } = get_number_format_info(format);
+		if (decimal_str) return format;
+		return `${format}${[".", ""].includes(group_sep.trim()) ? "," : "."}##`;
+	};
+
 	// An amount with its currency's decimals, and more where it has them (0.0004 a token). `value` is text or number.
 	desk.money = (value, currency) => {
-		const number = flt(value);
+		const number = Number(value) || 0;
 		const usual = get_number_format_info(
-			frappe.model.get_value(":Currency", currency, "number_format") || get_number_format(),
+			frappe.model.get_value(":Currency", currency, "number_format") || "#,###.##",
 		).precision;
 		const decimals = typeof value === "string" ? value : plain(number);
 		const shown = Math.max(usual, (decimals.split(".")[1] || "").replace(/0+$/, "").length);
-		return format_currency(number, currency, shown);
+		const text = format_number(number, desk.number_format(currency), shown);
+		const symbol = get_currency_symbol(currency);
+		if (!symbol) return text;
+		const on_right = frappe.model.get_value(":Currency", currency, "symbol_on_right");
+		return on_right ? `${text} ${__(symbol)}` : `${__(symbol)} ${text}`;
 	};
+
+	// Where the site's number format has no decimals, Frappe cuts amounts it shows, and rounds those that are typed.
+	const cut = (df, currency) =>
+		["Credits", "Gateway", "Recharge", "Accounting", "Reorder"].includes(
+			frappe.get_meta(df.parent)?.module,
+		) && !get_number_format_info(get_number_format(currency)).decimal_str;
+
+	const keep_decimals = () => {
+		const { formatters } = frappe.form;
+		const control = frappe.ui.form.ControlCurrency?.prototype;
+		if (!control || formatters.Currency.crm_recharge) return;
+		const [shown, written, read] = [formatters.Currency, control.get_number_format, control.parse];
+		formatters.Currency = (value, df, options, doc) => {
+			const currency = frappe.meta.get_field_currency(df, doc);
+			if (value === null || value === undefined || value === "" || !cut(df, currency)) {
+				return shown(value, df, options, doc);
+			}
+			const text = desk.money(value, currency);
+			return options?.only_value ? text : formatters._right(text, options);
+		};
+		formatters.Currency.crm_recharge = true;
+		control.get_number_format = function () {
+			const currency = frappe.meta.get_field_currency(this.df, this.get_doc());
+			return cut(this.df, currency) ? desk.number_format(currency) : written.call(this);
+		};
+		control.parse = function (typed) {
+			const currency = frappe.meta.get_field_currency(this.df, this.get_doc());
+			if (typeof typed !== "string" || !cut(this.df, currency)) return read.call(this, typed);
+			const number = parseFloat(strip_number_groups(typed, desk.number_format(currency)));
+			return isNaN(number) ? null : flt(number, this.get_precision());
+		};
+	};
+	keep_decimals();
 
 	// Nine places is what the ledger keeps; toString() alone would give 1e-7.
 	const plain = (number) => number.toFixed(9).replace(/\.?0+$/, "");

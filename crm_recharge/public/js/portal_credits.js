@@ -77,9 +77,10 @@ frappe.ready(() => {
 
 	// A typed amount as the server writes amounts; digits are moved about as text, never counted with.
 	function money(typed) {
-		const { symbol, on_right, point, comma, decimals } = data.currency;
+		const { symbol, on_right, point, comma, by_two, decimals } = data.currency;
+		const groups = by_two ? /\B(?=(\d\d)*\d{3}$)/g : /\B(?=(\d{3})+$)/g;
 		let [whole, part = ""] = decimal(typed).split(".");
-		whole = whole.replace(/^0+(?=\d)/, "").replace(/\B(?=(\d{3})+$)/g, comma || "");
+		whole = whole.replace(/^0+(?=\d)/, "").replace(groups, comma || "");
 		part = part.replace(/0+$/, "").padEnd(decimals, "0");
 		const number = part ? whole + (point || ".") + part : whole;
 		return on_right ? `${number} ${symbol}` : `${symbol} ${number}`;

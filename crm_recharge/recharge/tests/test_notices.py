@@ -115,16 +115,22 @@ class TestNotices(GatewayTestCase):
 			frappe.db.exists("Notification Log", {"document_name": recharge, "for_user": self.owner})
 		)
 
-	def test_who_has_unsubscribed_from_everything_is_told_of_in_the_log_and_the_company_gets_the_mail(self):
+	def test_who_has_unsubscribed_from_newsletters_is_told_all_the_same(self):
 		frappe.get_doc(
 			{"doctype": "Email Unsubscribe", "email": self.owner, "global_unsubscribe": 1}
 		).insert()
 		frappe.db.commit()
 		recharge = self.failed(DECLINED)
 		((recipients, _message),) = self.mails(recharge)
-		self.assertIn(self.manager, recipients)
-		self.assertNotIn(self.owner, recipients)
-		self.assertTrue(any(self.owner in error for error in self.errors(recharge)))
+		self.assertEqual(recipients, [self.owner])
+		self.assertEqual(self.errors(recharge), [])
+
+	def test_an_address_that_is_not_valid_is_told_of_in_the_log_and_the_company_gets_the_mail(self):
+		recharge = self.failed(DECLINED)
+		frappe.db.delete("Email Queue", {"reference_name": recharge})
+		self.assertFalse(notices._mail(["no address"], "s", "m", recharge))
+		self.assertEqual(self.mails(recharge), [])
+		self.assertTrue(any("no address" in error for error in self.errors(recharge)))
 
 	def test_an_owner_who_has_left_is_not_written_to(self):
 		frappe.db.set_value("User", self.owner, "enabled", 0)
@@ -162,10 +168,13 @@ class TestNotices(GatewayTestCase):
 		self.assertTrue(any("KeyError" in error for error in self.errors(recharge)))
 
 	def test_what_the_database_wants_tried_again_is_not_swallowed(self):
-		def deadlock(**values):
+		def deadlock(*values):
 			raise frappe.QueryDeadlockError(1213, "Deadlock found")
 
-		with patch("frappe.sendmail", deadlock), self.assertRaises(frappe.QueryDeadlockError):
+		with (
+			patch("crm_recharge.recharge.payment_mail.queue", deadlock),
+			self.assertRaises(frappe.QueryDeadlockError),
+		):
 			notices._mail(["ann@test.example"], "s", "m", "RC-NONE")
 		frappe.db.rollback()
 

@@ -6,9 +6,9 @@ import babel.dates
 import frappe
 from babel.core import UnknownLocaleError
 from frappe import _
-from frappe.utils import cint, date_diff, fmt_money, format_date, getdate, nowdate, strip_html
+from frappe.utils import date_diff, format_date, getdate, nowdate, strip_html
 
-from crm_recharge.credits.money import exact
+from crm_recharge.credits.money import exact, money
 from crm_recharge.domain.money import plain
 from crm_recharge.reorder.answers import orders, payment
 from crm_recharge.reorder.answers.orders import Line, Priced, Wish
@@ -181,18 +181,6 @@ def day(value) -> str:
 def unit(uom: str | None) -> str:
 	"""A unit as people read it; none where it only says "pieces"."""
 	return "" if not uom or uom in ("Nos", "Unit") else _(uom)
-
-
-def money(amount, currency: str) -> str:
-	"""An amount as people read it in `currency`."""
-	return fmt_money(exact(amount), currency=currency, precision=_places(amount, currency))
-
-
-def _places(amount, currency: str) -> int:
-	"""The currency's own places, more where a unit price has more."""
-	own = cint(frappe.db.get_default("currency_precision")) or 2
-	exponent = -exact(amount).normalize().as_tuple().exponent
-	return max(own, min(exponent, 9)) if isinstance(exponent, int) else own
 
 
 def quantity_of(value) -> Decimal:

@@ -2,9 +2,9 @@
 
 import frappe
 from frappe import _
-from frappe.utils import add_days, fmt_money, getdate, nowdate
+from frappe.utils import add_days, getdate, nowdate
 
-from crm_recharge.intake import intake
+from crm_recharge.credits.money import in_coins, money
 from crm_recharge.reorder.insight.funnel import funnel, total
 from crm_recharge.reorder.insight.scope import company_of
 
@@ -17,5 +17,6 @@ def won_in_30_days(filters: str | dict | list | None = None) -> str:
 	"""Items bought after a reminder of the last 30 days, and what they brought, as text for a number card."""
 	frappe.has_permission("Reorder Message", "read", throw=True)
 	asked = {"from_date": getdate(add_days(nowdate(), -DAYS))}
-	summed = total(funnel(asked))
-	return _("{0} · {1}").format(summed["won"], fmt_money(summed["revenue"], currency=company_of(asked)[1]))
+	summed, currency = total(funnel(asked)), company_of(asked)[1]
+	shown = money(in_coins(summed["revenue"], currency), currency)
+	return _("{0} · {1}").format(summed["won"], shown)

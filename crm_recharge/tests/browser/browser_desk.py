@@ -50,6 +50,26 @@ def test_an_account_shows_its_balance_to_the_last_digit(site, stripe, manager):
 	expect(overview.get_by_role("row").filter(has_text="Grant")).to_contain_text("Opening balance")
 
 
+def test_a_number_format_without_decimals_cuts_no_amount(site, stripe, log_in):
+	account = site.account(stripe, GOOD, balance="1234.99")
+	site.write("Credit Account", account, "overdraft_limit", "12.5")
+	desk = log_in(site.user("Credit Manager"))
+	# As the site's System Settings would have it.
+	desk.page.add_init_script(
+		"addEventListener('DOMContentLoaded', () => { frappe.boot.sysdefaults.number_format = '#.###' })"
+	)
+	page = desk.account(account)
+	expect(desk.balance(account)).to_contain_text("$ 1.234,99")
+	page.get_by_role("tab", name="Details").click()
+	limit = page.locator("[data-fieldname='overdraft_limit']:visible input")
+	expect(limit).to_have_value("12,50")
+	limit.fill("7,25")
+	limit.blur()
+	assert page.evaluate("cur_frm.doc.overdraft_limit") == 7.25
+	desk.open("/app/credit-account")
+	expect(page.locator(".list-row", has_text=account)).to_contain_text("1.234,99")
+
+
 def test_add_credits_charges_once_however_often_it_is_pressed(site, stripe, manager):
 	account = site.account(stripe, POOR, MASTERCARD, balance="100")
 	page = manager.account(account)

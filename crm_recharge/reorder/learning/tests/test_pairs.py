@@ -340,7 +340,7 @@ class TestNothingStopsAnInvoice(LearningCase):
 	def test_a_lost_transaction_is_not_hidden(self):
 		invoice = frappe._dict(doctype=SALES, name="none", customer=make_customer())
 		with (
-			patch.object(purchases, "of_invoice", side_effect=frappe.QueryDeadlockError()),
+			patch.object(purchases, "of_document", side_effect=frappe.QueryDeadlockError()),
 			self.assertRaises(frappe.QueryDeadlockError),
 		):
 			purchases.on_submit(invoice)
@@ -405,7 +405,7 @@ class TestSnapshots(LearningCase):
 		self.assert_as_from_scratch(customer)
 
 		# A failure on top is told to a job as well, and the invoice stands.
-		with patch.object(purchases, "of_invoice", side_effect=RuntimeError("no")):
+		with patch.object(purchases, "of_document", side_effect=RuntimeError("no")):
 			light.submit(SALES, 5, [(item, 4, None)])
 		frappe.db.commit()
 		self.assertEqual(self.jobs[-1], ("settle", {"customer": customer, "anew": True}))

@@ -41,7 +41,7 @@ COUNTS = {
 """Documents `inv` of `customer` that count."""
 GIFT = (
 	"(row_.`is_free_item` = 1 OR (row_.`base_net_amount` = 0 AND (row_.`base_price_list_rate` > 0"
-	" OR COALESCE(row_.`pricing_rules`, '') NOT IN ('', '[]'))))"
+	" OR row_.`base_rate` > 0 OR COALESCE(row_.`pricing_rules`, '') NOT IN ('', '[]'))))"
 )
 """Rows `row_` that were given away: they tell nothing of what the customer buys."""
 DELIVERS = {SALES: "inv.`update_stock`", POS: "1", DELIVERY: "1"}

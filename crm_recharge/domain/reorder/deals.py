@@ -67,9 +67,7 @@ def lines(moves: Iterable[Move], today: int) -> list[Line]:
 	if not any(is_delivery(move) for move in moves):
 		return _summed((m.day, m.day if m.quantity > 0 else m.returned_on, m.quantity) for m in moves)
 	# What is still to come is left as it stands: it is matched on its day.
-	found = [
-		(m.day, m.day if m.quantity > 0 else m.returned_on, m.quantity) for m in moves if m.day > today
-	]
+	found = [(m.day, m.day if m.quantity > 0 else m.returned_on, m.quantity) for m in moves if m.day > today]
 	known = [move for move in moves if move.day <= today]
 	bought = parts(move for move in known if move.quantity > 0)
 	found += [(part.day, part.day, part.quantity) for part in bought]

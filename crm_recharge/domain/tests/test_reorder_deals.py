@@ -85,7 +85,10 @@ def test_rounding_leaves_no_purchase_behind():
 
 
 def test_what_is_linked_with_what_is_not_there_stands_for_itself():
-	assert days([bill("b", 5, 2, partner="cancelled"), note("d", 9, 1, partner="gone")]) == [(5, 2.0), (9, 1.0)]
+	assert days([bill("b", 5, 2, partner="cancelled"), note("d", 9, 1, partner="gone")]) == [
+		(5, 2.0),
+		(9, 1.0),
+	]
 
 
 # -- came back ---------------------------------------------------------------------------------------------

@@ -182,7 +182,9 @@ def mark_stale(customer: str, reason: str) -> None:
 def mark_buyers_stale(item: str, reason: str) -> None:
 	"""Have everybody who bought `item` learned anew by the next repair."""
 	buyers = frappe.db.sql(
-		"SELECT `customer` FROM `tabReorder Reminder` WHERE `item_code` = %s ORDER BY `customer`", item, pluck=True
+		"SELECT `customer` FROM `tabReorder Reminder` WHERE `item_code` = %s ORDER BY `customer`",
+		item,
+		pluck=True,
 	)
 	for names in some(buyers):
 		frappe.db.sql(

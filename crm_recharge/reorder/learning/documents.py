@@ -78,7 +78,9 @@ def of_pairs(customer: str, items: Iterable[str]) -> Moves:
 			heads = _heads(doctype, "inv.`customer` = %(customer)s", {"customer": customer})
 			rows = _rows_of(doctype, list(heads), codes)
 		else:
-			rows = [row for names in some(codes) for row in _rows(doctype, "row_.`item_code` IN %(names)s", names)]
+			rows = [
+				row for names in some(codes) for row in _rows(doctype, "row_.`item_code` IN %(names)s", names)
+			]
 			heads = _heads_of(doctype, rows, customer)
 		found.append((doctype, heads, rows))
 	return _only(_moves(found), items)
@@ -152,7 +154,9 @@ def _heads_of(doctype: str, rows: list[_Row], customer: str) -> dict[str, _Head]
 
 def _rows_of(doctype: str, documents: list[str], items: list[str] | None = None) -> list[_Row]:
 	"""Rows of some documents."""
-	condition = "row_.`parent` IN %(names)s" + (" AND row_.`item_code` IN %(items)s" if items is not None else "")
+	condition = "row_.`parent` IN %(names)s" + (
+		" AND row_.`item_code` IN %(items)s" if items is not None else ""
+	)
 	return [row for names in some(documents) for row in _rows(doctype, condition, names, items)]
 
 
@@ -226,7 +230,9 @@ class _Returned:
 		till = "`pos_invoice`, `pos_invoice_item`" if doctype == SALES else "NULL, NULL"
 		gift = GIFT.replace("row_.", "")
 		self.rows = _by_name(f"tab{doctype} Item", f"`parent`, {gift}, {till}", {r.returns for r in back})
-		documents = {row[0] for row in self.rows.values()} | {heads[row.document].return_against for row in back}
+		documents = {row[0] for row in self.rows.values()} | {
+			heads[row.document].return_against for row in back
+		}
 		summed_up = "`is_consolidated`" if doctype == SALES else "0"
 		day = ORDINAL.format("`posting_date`")
 		self.days = {
@@ -357,7 +363,8 @@ class _Search:
 				name
 				for names in some(keys)
 				for (name,) in frappe.db.sql(
-					f"SELECT `name` FROM `tab{doctype}` WHERE `return_against` IN %s AND `docstatus` = 1", (names,)
+					f"SELECT `name` FROM `tab{doctype}` WHERE `return_against` IN %s AND `docstatus` = 1",
+					(names,),
 				)
 			]
 			column = "parent"

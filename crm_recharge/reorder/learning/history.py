@@ -180,5 +180,7 @@ def _next_slice(reached: str) -> list[str]:
 
 def _count() -> int:
 	"""Customers to be read."""
-	each = " UNION ".join(f"SELECT `customer` FROM `tab{doctype}` WHERE `customer` > ''" for doctype in SOURCES)
+	each = " UNION ".join(
+		f"SELECT `customer` FROM `tab{doctype}` WHERE `customer` > ''" for doctype in SOURCES
+	)
 	return frappe.db.sql(f"SELECT COUNT(*) FROM ({each}) found")[0][0]

@@ -179,5 +179,6 @@ def on_bundle_update(bundle, method=None) -> None:
 	"""A bundle holds other things now, or is one no longer: who bought it is learned anew."""
 	from crm_recharge.reorder.learning import customers
 
-	customers.mark_buyers_stale(bundle.new_item_code, _("Product Bundle {0} was changed.").format(bundle.name))
-
+	customers.mark_buyers_stale(
+		bundle.new_item_code, _("Product Bundle {0} was changed.").format(bundle.name)
+	)

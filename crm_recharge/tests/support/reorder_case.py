@@ -246,7 +246,9 @@ def make_invoice(
 	return invoice
 
 
-def make_delivery(customer: str, items: dict | list, on: datetime.date | int = 0, submit: bool = True, **values):
+def make_delivery(
+	customer: str, items: dict | list, on: datetime.date | int = 0, submit: bool = True, **values
+):
 	"""A submitted Delivery Note, its arguments as those of `make_invoice`."""
 	return make_invoice(customer, items, on, DELIVERY, submit, **values)
 

@@ -219,7 +219,9 @@ class TestAnyOrder(LearningCase):
 		for number in range(25):
 			rng = random.Random(SEED + number)
 			customer, items = make_customer(), [make_item(price=None), make_item(price=None)]
-			trade = Trade(customer, items, self.company, rng, make_bundle({items[0]: 2, make_item(price=None): 3}))
+			trade = Trade(
+				customer, items, self.company, rng, make_bundle({items[0]: 2, make_item(price=None): 3})
+			)
 			steps = []
 			for _ in range(rng.randint(4, 18)):
 				steps.append(trade.step())

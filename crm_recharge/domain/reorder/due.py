@@ -233,8 +233,6 @@ def _unwanted(pair: Pair) -> HeldBack | None:
 def _settled(pair: Pair, today: int) -> HeldBack | None:
 	if pair.bought is not None and pair.bought > pair.last:
 		return HeldBack("bought_meanwhile", {"on": pair.bought})
-	if today < pair.last + AT_ONCE:
-		return HeldBack("bought_meanwhile", {"on": pair.last})
 	if pair.replaced is not None and pair.replaced > pair.last:
 		return HeldBack("replaced", {"on": pair.replaced, "by": pair.replaced_by})
 	if pair.reminded is not None and pair.reminded > pair.last:
@@ -245,6 +243,9 @@ def _settled(pair: Pair, today: int) -> HeldBack | None:
 		return HeldBack("snoozed", {"until": pair.snoozed_until})
 	if pair.due is None or today < pair.due:
 		return HeldBack("not_due", {} if pair.due is None else {"on": pair.due})
+	# Whatever was foretold before.
+	if today < pair.last + AT_ONCE:
+		return HeldBack("bought_meanwhile", {"on": pair.last})
 	return None
 
 

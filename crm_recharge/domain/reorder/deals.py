@@ -71,7 +71,9 @@ def lines(moves: Iterable[Move], today: int) -> list[Line]:
 	known = [move for move in moves if move.day <= today]
 	bought = parts(move for move in known if move.quantity > 0)
 	found += [(part.day, part.day, part.quantity) for part in bought]
-	found += _came_back([move for move in known if move.quantity < 0], bought)
+	taken, of_nothing_known = _came_back([move for move in known if move.quantity < 0], bought)
+	found += [(move.day, part.day, -quantity) for move, part, quantity in taken]
+	found += [(move.day, move.returned_on, move.quantity) for move in of_nothing_known]
 	return _summed(found)
 
 
@@ -155,9 +157,27 @@ def _by_order(bills: dict, deliveries: dict, left: dict) -> list[Part]:
 # -- what came back --------------------------------------------------------------------------------------------------
 
 
-def _came_back(returns: list[Move], bought: list[Part]) -> list[Line]:
-	"""Returns on the days of what they return: of the same goods the notes of return or the credit notes, whichever
-	tell of more."""
+def remaining(moves: Iterable[Move]) -> list[tuple[Part, Decimal]]:
+	"""What was bought, each part with what is left of it; below zero where more came back than that.
+
+	A return that names nothing of these is of no part in particular.
+	"""
+	moves = list(moves)
+	bought = parts(move for move in moves if move.quantity > 0)
+	left = {id(part): part.quantity for part in bought}
+	taken, _of_nothing_known = _came_back([move for move in moves if move.quantity < 0], bought)
+	for _move, part, quantity in taken:
+		left[id(part)] -= quantity
+	return [(part, left[id(part)]) for part in bought]
+
+
+def _came_back(
+	returns: list[Move], bought: list[Part]
+) -> tuple[list[tuple[Move, Part, Decimal]], list[Move]]:
+	"""How much each return takes off which part, and the returns that name none of these.
+
+	Of the same goods the notes of return count or the credit notes, whichever tell of more.
+	"""
 	by_row: dict[str, list[Part]] = defaultdict(list)
 	by_document: dict[str, list[Part]] = defaultdict(list)
 	for part in sorted(bought, key=lambda part: part.day):
@@ -166,7 +186,7 @@ def _came_back(returns: list[Move], bought: list[Part]) -> list[Line]:
 			by_document[move.document].append(part)
 	same = _same_goods(bought)
 	other = {move.row: move for move in returns}
-	found, told = [], defaultdict(lambda: ([], []))
+	unknown, told = [], defaultdict(lambda: ([], []))
 	for move in sorted(returns, key=_in_order):
 		of = _returned(move, other, by_row, by_document)
 		if of:
@@ -175,11 +195,12 @@ def _came_back(returns: list[Move], bought: list[Part]) -> list[Line]:
 				if tells:
 					side.append((move, of))
 		elif move.partner not in other:
-			found.append((move.day, move.returned_on, move.quantity))
+			unknown.append(move)
+	taken = []
 	for delivered, billed in told.values():
 		most = max(delivered, billed, key=lambda side: -sum(move.quantity for move, _of in side))
-		found += _taken_off(most)
-	return found
+		taken += _taken_off(most)
+	return taken, unknown
 
 
 def _returned(move: Move, other: dict, by_row: dict, by_document: dict) -> list[Part]:
@@ -214,7 +235,7 @@ def _any_row(part: Part) -> str:
 	return (part.bill or part.delivery).row
 
 
-def _taken_off(returns: list[tuple[Move, list[Part]]]) -> list[Line]:
+def _taken_off(returns: list[tuple[Move, list[Part]]]) -> list[tuple[Move, Part, Decimal]]:
 	"""Each return off the latest of its parts first; what is more than was bought, off the last of them."""
 	left: dict[int, Decimal] = {}
 	found = []
@@ -225,7 +246,7 @@ def _taken_off(returns: list[tuple[Move, list[Part]]]) -> list[Line]:
 			left[id(part)] -= taken
 			quantity -= taken
 			if taken:
-				found.append((move.day, part.day, -taken))
+				found.append((move, part, taken))
 		if quantity:
-			found.append((move.day, of[-1].day, -quantity))
+			found.append((move, of[-1], quantity))
 	return found

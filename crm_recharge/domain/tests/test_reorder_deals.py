@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_recharge.domain.reorder.deals import Move, change, lines
+from crm_recharge.domain.reorder.deals import Move, change, lines, remaining
 from crm_recharge.domain.reorder.netting import net
 
 D0 = date(2026, 1, 1).toordinal()
@@ -133,6 +133,16 @@ def test_days_to_come_are_matched_when_they_come():
 	found = net(lines(moves, TODAY), TODAY)
 	assert found.days == ((D0 + 98, 5),) and found.next_day == D0 + 103
 	assert days(moves, D0 + 105) == [(98, 5.0), (103, 1.0)]
+
+
+def test_what_is_left_of_each_paper():
+	of_the_bill = bill("c", 26, -3, returns="b", returns_document="SI/b", returned_on=D0 + 20, partner="d")
+	loose = bill("l", 27, -1)
+	moves = [*SOLD, bill("e", 30, 2), of_the_bill, loose]
+	found = {part.bill.row: (part.day - D0, float(left)) for part, left in remaining(moves)}
+	assert found == {"b": (5, 7.0), "e": (30, 2.0)}
+	too_much = bill("t", 31, -5, returns="e", returns_document="SI/e", returned_on=D0 + 30)
+	assert dict((part.bill.row, left) for part, left in remaining([*moves, too_much]))["e"] == -3
 
 
 # -- whatever happens --------------------------------------------------------------------------------------

@@ -86,14 +86,14 @@ def of_pairs(customer: str, items: Iterable[str]) -> Moves:
 	return _only(_moves(found), items)
 
 
-def recent(customer: str, items: Iterable[str], after, drafts_since) -> Moves:
-	"""Moves of one customer and some items in documents of after a day, among them drafts changed since a moment."""
+def recent(customer: str, items: Iterable[str], after, drafts_since=None) -> Moves:
+	"""Moves of one customer and some items in documents of after a day, and in drafts changed since a moment."""
 	items = list(items)
 	codes = [*items, *packing.bundles()]
-	condition = (
-		"inv.`customer` = %(customer)s AND inv.`posting_date` > %(after)s AND (inv.`docstatus` = 1"
-		" OR (inv.`docstatus` = 0 AND inv.`is_return` = 0 AND inv.`modified` > %(drafts_since)s))"
-	)
+	states = "inv.`docstatus` = 1"
+	if drafts_since:
+		states += " OR (inv.`docstatus` = 0 AND inv.`is_return` = 0 AND inv.`modified` > %(drafts_since)s)"
+	condition = f"inv.`customer` = %(customer)s AND inv.`posting_date` > %(after)s AND ({states})"
 	values = {"customer": customer, "after": after, "drafts_since": drafts_since}
 	found = []
 	for doctype in DOCUMENTS:

@@ -267,8 +267,9 @@ def deliver(invoice, on: datetime.date | int | None = None, quantities: dict | N
 	return _made_from(make_delivery_note(invoice.name), on, quantities, **values)
 
 
-def _made_from(document, on, quantities, **values):
+def _made_from(document, on, quantities, rate=None, **values):
 	for row in list(document.items):
+		row.rate = row.rate if rate is None else rate
 		if quantities is not None and row.item_code not in quantities:
 			document.remove(row)
 		elif quantities is not None:

@@ -82,7 +82,7 @@ has_permission = {
 	if doctype not in _records.ROWS
 }
 
-# What an invoice or a payment sets going; in this order.
+# What an invoice, a delivery or a payment sets going; in this order.
 _BOOKED = ["crm_recharge.accounting.corrections.on_submit"]
 _UNBOOKED = ["crm_recharge.accounting.corrections.on_cancel", "crm_recharge.accounting.refunds.on_cancel"]
 _PURCHASED = [
@@ -116,6 +116,12 @@ doc_events = {
 		"on_cancel": [*_UNBOOKED, *_UNDONE],
 	},
 	"POS Invoice": {"on_submit": _PURCHASED, "on_cancel": _UNDONE},
+	# Goods that leave are bought, whenever they are billed.
+	"Delivery Note": {"on_submit": _PURCHASED, "on_cancel": _UNDONE},
+	"Product Bundle": {
+		"on_update": "crm_recharge.reorder.learning.purchases.on_bundle_update",
+		"on_trash": "crm_recharge.reorder.learning.purchases.on_bundle_update",
+	},
 	"Customer": {
 		"on_update": [
 			"crm_recharge.accounting.door.on_customer",

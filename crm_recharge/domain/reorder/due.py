@@ -61,11 +61,12 @@ def remind_on(
 		last, middle, timing, expected: see `expected_on`.
 		snoozed_until: no reminder before, as the customer said.
 		reminded: the day of the last reminder, if there was one after the last purchase. Then another is due
-			only because the customer named a later day since (see `wish`).
+			only because the customer named a later day since (see `wish`). What was bought on the day of a
+			reminder was bought after it: none goes out on the day of a purchase.
 	"""
 	day = expected_on(last, middle, timing, expected)
 	asked = wish(last, expected, snoozed_until)
-	if reminded is not None and reminded >= last:
+	if reminded is not None and reminded > last:
 		if asked is None or asked <= reminded:
 			return None
 		day = asked if day is None else day
@@ -103,6 +104,7 @@ CODES = (
 	"stopped",
 	"not_due",
 	"bought_meanwhile",
+	"replaced",
 	"already_reminded",
 	"too_few_purchases",
 	"probably_stopped",
@@ -165,6 +167,7 @@ class Pair:
 		rule_on: a rule covers it and says to remind.
 		item_disabled: the item is disabled, at its end of life or not for sale.
 		bought: a later day on which it was bought, known since the statistics.
+		replaced: a later day on which something else was bought in its place, and `replaced_by` what.
 		reminded: the day of the last reminder since the last purchase.
 		order: the open order, quotation or draft that holds it.
 		subscription: the subscription that delivers it.
@@ -185,6 +188,8 @@ class Pair:
 	rule_on: bool = True
 	item_disabled: bool = False
 	bought: int | None = None
+	replaced: int | None = None
+	replaced_by: str | None = None
 	reminded: int | None = None
 	order: str | None = None
 	subscription: str | None = None
@@ -228,7 +233,9 @@ def _unwanted(pair: Pair) -> HeldBack | None:
 def _settled(pair: Pair, today: int) -> HeldBack | None:
 	if pair.bought is not None and pair.bought > pair.last:
 		return HeldBack("bought_meanwhile", {"on": pair.bought})
-	if pair.reminded is not None and pair.reminded >= pair.last:
+	if pair.replaced is not None and pair.replaced > pair.last:
+		return HeldBack("replaced", {"on": pair.replaced, "by": pair.replaced_by})
+	if pair.reminded is not None and pair.reminded > pair.last:
 		asked = wish(pair.last, pair.expected, pair.snoozed_until)
 		if asked is None or asked <= pair.reminded:
 			return HeldBack("already_reminded", {"on": pair.reminded})
@@ -236,6 +243,9 @@ def _settled(pair: Pair, today: int) -> HeldBack | None:
 		return HeldBack("snoozed", {"until": pair.snoozed_until})
 	if pair.due is None or today < pair.due:
 		return HeldBack("not_due", {} if pair.due is None else {"on": pair.due})
+	# Whatever was foretold before.
+	if today < pair.last + AT_ONCE:
+		return HeldBack("bought_meanwhile", {"on": pair.last})
 	return None
 
 

@@ -66,8 +66,9 @@ def test_once_a_cycle_unless_the_customer_names_a_later_day():
 	assert remind_on(LAST, LAST + 25, timing, snoozed_until=LAST + 40, reminded=reminded) == LAST + 40
 	assert remind_on(LAST, LAST + 25, timing, expected=LAST + 60, reminded=reminded) == LAST + 55
 	assert remind_on(LAST, None, timing, snoozed_until=LAST + 40, reminded=reminded) == LAST + 40
-	# A reminder before the last purchase was of the cycle before.
+	# A reminder before the last purchase was of the cycle before, also on the very day.
 	assert remind_on(LAST, LAST + 25, timing, reminded=LAST - 1) == LAST + 20
+	assert remind_on(LAST, LAST + 25, timing, reminded=LAST) == LAST + 20
 
 
 @given(timings, perhaps, perhaps, perhaps, st.none() | st.integers(LAST - 400, LAST + 400))
@@ -108,6 +109,7 @@ REASONS = {
 	"item_disabled": {"item_disabled": True},
 	"stopped": {"stopped": True},
 	"bought_meanwhile": {"bought": LAST + 1},
+	"replaced": {"replaced": LAST + 1, "replaced_by": "Decaf"},
 	"already_reminded": {"reminded": LAST + 5},
 	"snoozed": {"snoozed_until": TODAY + 1},
 	"not_due": {"due": TODAY + 1},
@@ -161,6 +163,17 @@ def test_age_and_the_customers_word_need_no_forecast(change):
 	doubtful = replace(GOOD, days=1, p_alive=0.1, high=TODAY + 900, **change)
 	assert held_back(doubtful, LIMITS, TODAY) is None
 	assert held_back(replace(doubtful, in_stock=False), LIMITS, TODAY).code == "out_of_stock"
+
+
+def test_what_was_bought_today_is_not_reminded_of_today_whatever_was_foretold():
+	bought_today = replace(GOOD, last=TODAY, due=TODAY)
+	assert held_back(bought_today, LIMITS, TODAY).code == "bought_meanwhile"
+	assert held_back(replace(bought_today, last=TODAY - 1), LIMITS, TODAY) is None
+
+
+def test_who_buys_on_the_day_of_the_reminder_has_answered_it():
+	answered = replace(GOOD, last=LAST, reminded=LAST, due=TODAY + 9)
+	assert held_back(answered, LIMITS, TODAY).code == "not_due"
 
 
 def test_asked_again_after_a_reminder():

@@ -27,7 +27,9 @@ def settle(row: str) -> int:
 		order_by="creation, name",
 	)
 	standing = sum(entry.loyalty_points for entry in entries)
-	wanted = cint(facts.loyalty_bonus) if facts.won and facts.kind == "Reminded" else 0
+	# Points are for what was invoiced: what has only been delivered waits for that.
+	earned = facts.won and facts.kind == "Reminded" and facts.invoice_type != "Delivery Note"
+	wanted = cint(facts.loyalty_bonus) if earned else 0
 	if standing > wanted:
 		_take_back(row, entries)
 		standing = 0

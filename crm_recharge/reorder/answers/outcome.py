@@ -19,12 +19,14 @@ from frappe.utils import cint, format_date, get_datetime, get_link_to_form, now_
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain, quantise
+from crm_recharge.domain.reorder import deals
 from crm_recharge.domain.reorder.outcome import Bought, Reminded, attribute, days_between
 from crm_recharge.reorder import sales_team, timeline
 from crm_recharge.reorder.answers import loyalty
 from crm_recharge.reorder.answers.orders import QUOTATION, SALES_ORDER
-from crm_recharge.reorder.learning import customers
-from crm_recharge.reorder.learning.purchases import INVOICES, SALES, own_items
+from crm_recharge.reorder.learning import customers, documents, packing
+from crm_recharge.reorder.learning.documents import DELIVERY, DOCUMENTS, POS, SALES
+from crm_recharge.reorder.learning.keys import some
 
 SEEN = "crm_recharge_outcomes_seen"
 """Up to when invoices were looked through by `catch_up`."""
@@ -37,12 +39,13 @@ OVERLAP = timedelta(hours=1)
 
 
 def on_invoice(invoice, method=None) -> None:
-	"""An invoice was submitted or cancelled: if a reminder may be concerned, have it worked out afterwards."""
+	"""An invoice or a delivery was submitted or cancelled: if a reminder may be concerned, have it worked out."""
 	if not invoice.customer or invoice.get("is_consolidated"):
 		return
-	items = sorted({row.item_code for row in invoice.items if row.item_code})
+	items = {row.item_code for row in invoice.items if row.item_code}
 	try:
-		concerned = items and reminded_items(invoice.customer, items)
+		items |= {item for within in packing.contents(items).values() for item, _quantity in within}
+		concerned = items and reminded_items(invoice.customer, sorted(items))
 	except Exception:
 		# Nothing of ours stops an invoice; the hourly catch-up looks again.
 		frappe.logger("crm_recharge").warning("outcome of an invoice was not queued", exc_info=True)
@@ -81,7 +84,7 @@ def catch_up() -> int:
 	since = (get_datetime(mark) if mark else started - timedelta(days=30)) - OVERLAP
 	concerned = {
 		customer
-		for doctype in INVOICES
+		for doctype in DOCUMENTS
 		for (customer,) in frappe.db.sql(
 			f"SELECT DISTINCT i.`customer` FROM `tab{doctype}` i WHERE i.`modified` >= %s AND i.`docstatus` > 0"
 			" AND EXISTS (SELECT 1 FROM `tabReorder Message` m WHERE m.`customer` = i.`customer`)",
@@ -196,108 +199,89 @@ def _of(purchases: dict[str, list], item: str | None, company: str | None) -> li
 
 
 def _purchases(customer: str, rows) -> dict[str, list[tuple[str, Bought]]]:
-	"""item → (company, what is left of it on each invoice since the first of these reminders)."""
+	"""item → (company, what is left of it on each document since the first of these reminders).
+
+	Goods that left before they are billed are bought when they leave; the invoice says what they brought.
+	"""
 	items = sorted({row.item_code for row in rows if row.item_code})
 	if not items:
 		return {}
-	since = min(row.sent_at for row in rows).date()
-	ordered = any(row.order_name for row in rows)
+	since = min(row.sent_at for row in rows).date() - timedelta(days=1)
+	moves = documents.recent(customer, items, since)
+	each = [move for found in moves.values() for move in found]
+	around = documents.related(customer, each, items) if each else {}
+	papers = _Papers([*each, *(move for found in around.values() for move in found)])
 	found: dict[str, list] = defaultdict(list)
-	for doctype in INVOICES:
-		sold = _sold(doctype, customer, items, since)
-		if not sold:
-			continue
-		came_back = _came_back(customer, items, doctype)
-		origins = _origins(doctype, [line.invoice for line in sold], items) if ordered else {}
-		for line in sold:
-			back_quantity, back_revenue = came_back.get(
-				(line.invoice, line.item_code), (Decimal(0), Decimal(0))
-			)
-			found[line.item_code].append(
+	for pair in moves:
+		item = pair[1]
+		bought: dict[tuple, list] = defaultdict(list)
+		for part, left in deals.remaining([*moves[pair], *around.get(pair, ())]):
+			tells = part.bill or part.delivery
+			at = min(papers.at[move.document] for move in (part.bill, part.delivery) if move)
+			bought[tells.document, at].append((tells, left))
+		for (document, at), of in bought.items():
+			found[item].append(
 				(
-					line.company,
+					papers.company[document],
 					Bought(
-						f"{doctype}/{line.invoice}",
-						datetime.combine(line.posting_date, datetime.min.time())
-						+ (line.posting_time or timedelta(0)),
-						exact(line.quantity) + back_quantity,
-						exact(line.revenue) + back_revenue,
-						frozenset(origins.get((line.invoice, line.item_code), ())),
+						document,
+						at,
+						sum(left for _move, left in of),
+						sum(papers.revenue(move, item, left) for move, left in of),
+						frozenset().union(*(papers.origins[move.row] for move, _left in of)),
 					),
 				)
 			)
 	return found
 
 
-def _sold(doctype: str, customer: str, items: list[str], since: date) -> list:
-	only_sales = (
-		"AND i.`is_debit_note` = 0 AND i.`is_internal_customer` = 0 AND i.`is_consolidated` = 0"
-		if doctype == SALES
-		else ""
-	)
-	return frappe.db.sql(
-		# By the customer first: a popular item has been sold a million times.
-		f"""SELECT STRAIGHT_JOIN i.`name` AS `invoice`, i.`company`, i.`posting_date`, i.`posting_time`, r.`item_code`,
-			CAST(SUM(r.`stock_qty`) AS CHAR) AS `quantity`, CAST(SUM(r.`base_net_amount`) AS CHAR) AS `revenue`
-		FROM `tab{doctype}` i JOIN `tab{doctype} Item` r ON r.`parent` = i.`name` AND r.`parenttype` = '{doctype}'
-		WHERE i.`customer` = %(customer)s AND i.`docstatus` = 1 AND i.`is_return` = 0
-			AND COALESCE(i.`is_opening`, 'No') <> 'Yes' AND i.`posting_date` >= %(since)s
-			AND r.`item_code` IN %(items)s AND r.`item_code` NOT IN %(own)s {only_sales}
-		GROUP BY i.`name`, r.`item_code`""",
-		{"customer": customer, "since": since, "items": tuple(items), "own": (*own_items(), "")},
-		as_dict=True,
-	)
+class _Papers:
+	"""What the documents of some moves say besides: when, by which company, for how much, from which order."""
 
+	ORDER = {SALES: "sales_order", POS: "sales_order", DELIVERY: "against_sales_order"}
 
-def _came_back(customer: str, items: list[str], doctype: str) -> dict[tuple, tuple[Decimal, Decimal]]:
-	"""(invoice, item) → quantity and revenue of its returns, both negative.
+	def __init__(self, moves: list):
+		self.at: dict[str, datetime] = {}
+		self.company: dict[str, str] = {}
+		self.sold: dict[str, tuple[str, Decimal, Decimal]] = {}
+		self.origins: dict[str, set[str]] = defaultdict(set)
+		by_doctype: dict[str, list] = defaultdict(list)
+		for move in moves:
+			by_doctype[move.document.partition("/")[0]].append(move)
+		for doctype, of in by_doctype.items():
+			for names in some(sorted({move.document.partition("/")[2] for move in of})):
+				self._heads(doctype, names)
+			for rows in some(sorted({move.row for move in of})):
+				self._rows(doctype, rows)
 
-	A Sales Invoice that returns goods sold at a till names the summing-up invoice; its row leads to the till's.
-	A return that names no invoice tells of no purchase in particular, and changes no outcome.
-	"""
-	link = "sales_invoice_item" if doctype == SALES else "pos_invoice_item"
-	queries = [
-		f"""SELECT STRAIGHT_JOIN i.`return_against` AS `invoice`, r.`item_code`, r.`stock_qty`, r.`base_net_amount`
-		FROM `tab{doctype}` i JOIN `tab{doctype} Item` r ON r.`parent` = i.`name` AND r.`parenttype` = '{doctype}'
-		LEFT JOIN `tab{doctype} Item` o ON o.`name` = r.`{link}`
-		WHERE i.`customer` = %(customer)s AND i.`docstatus` = 1 AND i.`is_return` = 1
-			AND i.`return_against` IS NOT NULL AND r.`item_code` IN %(items)s"""
-	]
-	if doctype == SALES:
-		queries[0] += " AND i.`is_consolidated` = 0 AND COALESCE(o.`pos_invoice`, '') = ''"
-	else:
-		queries.append(
-			"""SELECT STRAIGHT_JOIN o.`pos_invoice` AS `invoice`, r.`item_code`, r.`stock_qty`, r.`base_net_amount`
-			FROM `tabSales Invoice` i JOIN `tabSales Invoice Item` r
-				ON r.`parent` = i.`name` AND r.`parenttype` = 'Sales Invoice'
-			JOIN `tabSales Invoice Item` o ON o.`name` = r.`sales_invoice_item`
-			WHERE i.`customer` = %(customer)s AND i.`docstatus` = 1 AND i.`is_return` = 1
-				AND i.`is_consolidated` = 0 AND o.`pos_invoice` <> '' AND r.`item_code` IN %(items)s"""
-		)
-	rows = frappe.db.sql(
-		"SELECT `invoice`, `item_code`, CAST(SUM(`stock_qty`) AS CHAR), CAST(SUM(`base_net_amount`) AS CHAR)"
-		f" FROM ({' UNION ALL '.join(queries)}) back GROUP BY `invoice`, `item_code`",
-		{"customer": customer, "items": tuple(items)},
-	)
-	return {(invoice, item): (exact(quantity), exact(revenue)) for invoice, item, quantity, revenue in rows}
+	def _heads(self, doctype: str, names: tuple) -> None:
+		for name, company, day, time in frappe.db.sql(
+			f"SELECT `name`, `company`, `posting_date`, `posting_time` FROM `tab{doctype}` WHERE `name` IN %s",
+			(names,),
+		):
+			document = f"{doctype}/{name}"
+			self.company[document] = company
+			self.at[document] = datetime.combine(day, datetime.min.time()) + (time or timedelta(0))
 
+	def _rows(self, doctype: str, rows: tuple) -> None:
+		for row, item, quantity, amount, order, quotation in frappe.db.sql(
+			f"""SELECT r.`name`, r.`item_code`, CAST(r.`stock_qty` AS CHAR), CAST(r.`base_net_amount` AS CHAR),
+				r.`{self.ORDER[doctype]}`, o.`prevdoc_docname`
+			FROM `tab{doctype} Item` r LEFT JOIN `tabSales Order Item` o
+				ON o.`parent` = r.`{self.ORDER[doctype]}` AND o.`item_code` = r.`item_code`
+			WHERE r.`name` IN %s""",
+			(rows,),
+		):
+			self.sold[row] = (item, exact(quantity), exact(amount))
+			if order:
+				self.origins[row].add(f"{SALES_ORDER}/{order}")
+			if quotation:
+				self.origins[row].add(f"{QUOTATION}/{quotation}")
 
-def _origins(doctype: str, invoices: list[str], items: list[str]) -> dict[tuple, set[str]]:
-	"""(invoice, item) → the Sales Orders it was invoiced from, and the Quotations these came of."""
-	found: dict[tuple, set[str]] = defaultdict(set)
-	rows = frappe.db.sql(
-		f"""SELECT r.`parent`, r.`item_code`, r.`sales_order`, o.`prevdoc_docname`
-		FROM `tab{doctype} Item` r LEFT JOIN `tabSales Order Item` o ON o.`parent` = r.`sales_order`
-			AND o.`item_code` = r.`item_code`
-		WHERE r.`parent` IN %(invoices)s AND r.`parenttype` = '{doctype}' AND r.`item_code` IN %(items)s
-			AND r.`sales_order` <> ''""",
-		{"invoices": tuple(invoices), "items": tuple(items)},
-	)
-	for invoice, item, order, quotation in rows:
-		found[invoice, item].add(f"{SALES_ORDER}/{order}")
-		if quotation:
-			found[invoice, item].add(f"{QUOTATION}/{quotation}")
-	return found
+	def revenue(self, move, item: str, left: Decimal) -> Decimal:
+		"""The share of what the row brought. What a bundle brought is not divided among what is in it."""
+		sold, quantity, amount = self.sold[move.row]
+		return amount * left / quantity if sold == item else Decimal(0)
 
 
 # -- writing it down ----------------------------------------------------------------------------------------
@@ -344,6 +328,8 @@ def _note(customer: str, row, bought: Bought | None) -> None:
 	if row.kind == "Held Out":
 		return
 	item = frappe.utils.escape_html(row.item_name or row.item_code)
+	if bought and row.won and row.won_on == bought.at.date() and row.invoice_type == DELIVERY:
+		return  # What was delivered then is billed now.
 	if bought and row.invoice != bought.key.split("/", 1)[1]:
 		doctype, name = bought.key.split("/", 1)
 		text = _("Bought after the reminder of {0}: {1}, {2}").format(

@@ -15,6 +15,7 @@ from frappe.utils import flt, now
 
 from crm_recharge.domain.reorder.hold_out import drawn
 from crm_recharge.reorder.learning import bulk
+from crm_recharge.reorder.learning.keys import some
 from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark, is_not_learned
 
 WAIT = 5
@@ -176,6 +177,22 @@ def mark_stale(customer: str, reason: str) -> None:
 		frappe.db.rollback(save_point=point)
 		frappe.logger("crm_recharge").warning(f"{customer} could not be marked stale", exc_info=True)
 	settle_soon(customer, anew=True)
+
+
+def mark_buyers_stale(item: str, reason: str) -> None:
+	"""Have everybody who bought `item` learned anew by the next repair."""
+	buyers = frappe.db.sql(
+		"SELECT `customer` FROM `tabReorder Reminder` WHERE `item_code` = %s ORDER BY `customer`",
+		item,
+		pluck=True,
+	)
+	for names in some(buyers):
+		frappe.db.sql(
+			"UPDATE `tabReorder Customer` SET `stale` = 1, `stale_reason` = %s WHERE `customer` IN %s",
+			(reason[:1000], names),
+		)
+	if buyers:
+		sweep_soon()
 
 
 def settle_soon(customer: str, anew: bool = False, items: list[str] | None = None) -> None:

@@ -12,7 +12,7 @@ from frappe.utils import cint, flt
 
 from crm_recharge.domain.reorder import NoBasisError, PairState, Priors, predict
 from crm_recharge.domain.reorder.due import HeldBack, Limits, Pair, held_back, remind_on
-from crm_recharge.reorder import rules
+from crm_recharge.reorder import catalogue, rules
 from crm_recharge.reorder.learning import bulk, customers, model, purchases
 from crm_recharge.reorder.learning.pairs import REMINDER, STATE_COLUMNS, state_of, usual_interval
 from crm_recharge.reorder.learning.purchases import ORDINAL, as_date
@@ -49,6 +49,13 @@ FORECAST_COLUMNS = {
 	"customer_name": bulk.TEXT,
 	"forecast_on": bulk.DAY,
 }
+# When `tabReorder Reminder` r was last reminded of since its last purchase. A reminder was of the purchase that its
+# message names: one that became known later, of a day before the reminder, begins another cycle all the same. Of a
+# message that was made anonymous only the day is known.
+REMINDED = """IF(r.`last_reminded_at` IS NULL, NULL, COALESCE(
+	(SELECT DATE(MAX(m.`sent_at`)) FROM `tabReorder Message Item` mi JOIN `tabReorder Message` m ON m.`name` = mi.`parent`
+		WHERE mi.`reminder` = r.`name` AND mi.`last_day` = r.`last_day`),
+	IF(COALESCE(r.`last_message`, '') = '', DATE(r.`last_reminded_at`), NULL)))"""
 # A forecast is written only onto the statistics it was made from.
 MADE_FROM = {
 	"purchase_days": "int",
@@ -180,7 +187,7 @@ def foretell(known: Known, priors: Priors, rule: rules.Rule, limits: Limits, tod
 		rule.for_domain,
 		known.expected_on,
 		known.snoozed_until,
-		known.reminded if known.reminded is not None and known.reminded >= state.last else None,
+		known.reminded if known.reminded is not None and known.reminded > state.last else None,
 	)
 	if no_basis and result.remind_on is None:
 		result.reason = _(
@@ -279,15 +286,12 @@ def read(customers_: list[str], items: list[str] | None = None) -> list[Known]:
 	"""The pairs of some customers, and what is so of their customer and item."""
 	days = ", ".join(ORDINAL.format(f"r.`{c}`") for c in ("first_day", "previous_day", "last_day"))
 	sums = ", ".join(f"r.`{c}`" for c in list(STATE_COLUMNS)[5:])
-	wishes = ", ".join(
-		ORDINAL.format(c) for c in ("r.`expected_on`", "r.`snoozed_until`", "DATE(r.`last_reminded_at`)")
-	)
+	wishes = ", ".join(ORDINAL.format(c) for c in ("r.`expected_on`", "r.`snoozed_until`", REMINDED))
 	forecast = ", ".join(f"r.`{c}`" for c in FORECAST_COLUMNS)
-	never = "(i.`end_of_life` IS NULL OR i.`end_of_life` < '1000-01-01' OR i.`end_of_life` > %(today)s)"
 	rows = frappe.db.sql(
 		f"SELECT r.`name`, r.`customer`, r.`item_code`, {wishes}, r.`stopped`, c.`customer_name`,"
 		" c.`disabled` OR c.`is_frozen`, i.`item_name`, i.`item_group`,"
-		f" i.`name` IS NULL OR i.`disabled` OR NOT i.`is_sales_item` OR i.`has_variants` OR NOT {never},"
+		f" i.`name` IS NULL OR NOT {catalogue.SOLD},"
 		f" r.`purchase_days`, {days}, CAST(r.`last_quantity` AS CHAR), {sums}, {forecast}"
 		" FROM `tabReorder Reminder` r JOIN `tabCustomer` c ON c.`name` = r.`customer`"
 		" LEFT JOIN `tabItem` i ON i.`name` = r.`item_code` WHERE r.`customer` IN %(customers)s"

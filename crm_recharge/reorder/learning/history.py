@@ -1,4 +1,4 @@
-"""Reading all invoices there are, once: in slices that survive being killed, beside invoices being submitted."""
+"""Reading all invoices and deliveries there are, once: in slices that survive being killed, beside new ones."""
 
 import time
 
@@ -8,16 +8,19 @@ from frappe.utils import now_datetime
 
 from crm_recharge.intake import intake
 from crm_recharge.reorder.learning import pairs, runs
+from crm_recharge.reorder.learning.documents import DOCUMENTS
 from crm_recharge.reorder.learning.runs import HISTORY, Run
 
 METHOD = "crm_recharge.reorder.learning.history.carry_on"
 NIGHTLY = "crm_recharge.reorder.learning.nightly.learn"
 SLICE_INVOICES = 2_000
-"""Invoices in one slice, whose customers are locked together: well under a second of work."""
+"""Documents in one slice, whose customers are locked together: well under a second of work."""
 SLICE_CUSTOMERS = 150
 BUDGET = 600
 """Seconds after which a job hands over to the next, so that no worker is held for hours."""
 ROLES = ("Reorder Manager", "System Manager")
+SOURCES = (*DOCUMENTS, "Reorder Customer")
+"""Whose customers are read: who buys, and of whom something is learned already."""
 
 
 @frappe.whitelist(methods=["POST"])
@@ -155,16 +158,14 @@ def _fit_next() -> None:
 
 
 def _next_slice(reached: str) -> list[str]:
-	"""Customers after `reached` that have invoices or something learned, of about SLICE_INVOICES invoices."""
+	"""Customers after `reached` that have documents or something learned, of about SLICE_INVOICES documents."""
 	source = (
 		"(SELECT `customer`, COUNT(*) AS n FROM `tab{0}` WHERE `customer` > %(reached)s"
 		" GROUP BY `customer` ORDER BY `customer` LIMIT %(limit)s)"
 	)
 	rows = frappe.db.sql(
 		"SELECT `customer`, SUM(n) FROM ("
-		+ " UNION ALL ".join(
-			source.format(doctype) for doctype in ("Sales Invoice", "POS Invoice", "Reorder Customer")
-		)
+		+ " UNION ALL ".join(source.format(doctype) for doctype in SOURCES)
 		+ ") found GROUP BY `customer` ORDER BY `customer` LIMIT %(limit)s",
 		{"reached": reached, "limit": SLICE_CUSTOMERS},
 	)
@@ -179,8 +180,7 @@ def _next_slice(reached: str) -> list[str]:
 
 def _count() -> int:
 	"""Customers to be read."""
-	return frappe.db.sql(
-		"SELECT COUNT(*) FROM (SELECT `customer` FROM `tabSales Invoice` WHERE `customer` > ''"
-		" UNION SELECT `customer` FROM `tabPOS Invoice` WHERE `customer` > ''"
-		" UNION SELECT `customer` FROM `tabReorder Customer` WHERE `customer` > '') found"
-	)[0][0]
+	each = " UNION ".join(
+		f"SELECT `customer` FROM `tab{doctype}` WHERE `customer` > ''" for doctype in SOURCES
+	)
+	return frappe.db.sql(f"SELECT COUNT(*) FROM ({each}) found")[0][0]

@@ -108,19 +108,19 @@ def _last_night() -> datetime:
 
 
 def _invoiced_since(since: datetime) -> set[str]:
-	"""Customers whose invoices were submitted, cancelled or touched since then; but for those who have so many
+	"""Customers whose documents were submitted, cancelled or touched since then; but for those who have so many
 	that it would take long, like a till's walk-in customer."""
 	since -= SAFETY
 	found = frappe.db.sql(
 		" UNION ".join(
 			f"SELECT c.`name` FROM `tab{doctype}` i STRAIGHT_JOIN `tabCustomer` c ON c.`name` = i.`customer`"
 			" WHERE i.`modified` >= %(since)s AND i.`docstatus` > 0"
-			for doctype in purchases.INVOICES
+			for doctype in purchases.DOCUMENTS
 		),
 		{"since": since},
 		pluck=True,
 	)
-	return {customer for customer in found if purchases.invoices_of(customer) <= MANY_INVOICES}
+	return {customer for customer in found if purchases.documents_of(customer) <= MANY_INVOICES}
 
 
 def _audit(run: Run, some: list[str]) -> None:

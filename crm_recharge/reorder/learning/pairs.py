@@ -12,10 +12,12 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import frappe
-from frappe.utils import now
+from frappe import _
+from frappe.utils import format_date, now
 
 from crm_recharge.domain.reorder import PairState, amend
 from crm_recharge.domain.reorder.netting import Netted, is_real, is_regular, net
+from crm_recharge.reorder import timeline
 from crm_recharge.reorder.learning import bulk, customers, purchases
 from crm_recharge.reorder.learning.purchases import ORDINAL, Line
 
@@ -35,7 +37,8 @@ STATE_COLUMNS = {
 }
 """Columns of Reorder Reminder in the order of the fields of PairState."""
 
-# What a change of the statistics takes with it: the forecast is void until it is made anew, and so is the reminder.
+# What a change of the statistics takes with it: the forecast is void until it is made anew, and so are the reminder
+# and what was said of the time before.
 CHANGED_COLUMNS = {
 	**STATE_COLUMNS,
 	"usual_interval": bulk.NUMBER,
@@ -44,7 +47,11 @@ CHANGED_COLUMNS = {
 	"expected_on": bulk.DAY,
 	"forecast_on": bulk.DAY,
 	"remind_on": bulk.DAY,
+	"status": bulk.TEXT,
+	"status_reason": "text",
 }
+LASTING = ("Stopped", "Paused")
+"""What no purchase changes."""
 DAY_COLUMNS = {"customer": bulk.TEXT, "item_code": bulk.TEXT, "day": bulk.DAY, "quantity": bulk.NUMBER}
 
 
@@ -59,6 +66,8 @@ class Row(NamedTuple):
 	relearn_on: date | None
 	expected_on: date | None
 	kept: bool
+	status: str | None = None
+	status_reason: str | None = None
 
 
 class Amendment(NamedTuple):
@@ -78,8 +87,8 @@ def read(customers_: list[str], items: list[str] | None = None) -> dict[tuple[st
 	sums = ", ".join(f"`{c}`" for c in list(STATE_COLUMNS)[5:])
 	rows = frappe.db.sql(
 		f"SELECT `name`, `customer`, `item_code`, `irregular`, `relearn_on`, `expected_on`,"
-		" `stopped` OR `snoozed_until` IS NOT NULL OR COALESCE(`last_message`, '') <> '',"
-		f" `purchase_days`, {days}, CAST(`last_quantity` AS CHAR), {sums}"
+		" `stopped` OR `snoozed_until` IS NOT NULL OR COALESCE(`last_message`, '') <> '', `status`,"
+		f" `status_reason`, `purchase_days`, {days}, CAST(`last_quantity` AS CHAR), {sums}"
 		" FROM `tabReorder Reminder` WHERE `customer` IN %(customers)s"
 		+ (" AND `item_code` IN %(items)s" if items is not None else ""),
 		{"customers": tuple(customers_), "items": tuple(items or ())},
@@ -89,11 +98,12 @@ def read(customers_: list[str], items: list[str] | None = None) -> dict[tuple[st
 			row[0],
 			row[1],
 			row[2],
-			state_of(row[7:]),
+			state_of(row[9:]),
 			bool(row[3]),
 			row[4],
 			row[5],
 			bool(row[6] or row[5]),
+			*row[7:9],
 		)
 		for row in rows
 	}
@@ -212,6 +222,8 @@ def have_relearned(customer: str, items: list[str]) -> None:
 	The caller holds the customer's lock. A pair whose row this transaction cannot see yet is found by its key.
 	"""
 	facts = _facts([(customer, item) for item in items])
+	with timeline.speaking():
+		reason = _("A purchase, or its cancellation, is being taken up.")
 	for item in items:
 		customer_name, item_name, item_group = facts[customer, item]
 		frappe.db.sql(
@@ -220,8 +232,11 @@ def have_relearned(customer: str, items: list[str]) -> None:
 			" VALUES (%(name)s, %(now)s, %(now)s, %(user)s, %(user)s, %(customer)s, %(item)s, %(customer_name)s,"
 			" %(item_name)s, %(item_group)s, 'Learning', 1, %(today)s)"
 			" ON DUPLICATE KEY UPDATE `irregular` = 1, `relearn_on` = %(today)s, `remind_on` = NULL,"
-			" `forecast_on` = NULL",
+			" `forecast_on` = NULL, `status_reason` = IF(`status` IN %(lasting)s, `status_reason`, %(reason)s),"
+			" `status` = IF(`status` IN %(lasting)s, `status`, 'Learning')",
 			{
+				"lasting": LASTING,
+				"reason": reason,
 				"name": bulk.new_name(),
 				"user": frappe.session.user,
 				"customer": customer,
@@ -342,11 +357,24 @@ def write(amended: dict[tuple[str, str], Amendment], rows: dict[tuple[str, str],
 					expected_on,
 					None,
 					None,
+					*_standing(row, state),
 				)
 			)
 	bulk.delete(REMINDER, gone)
 	bulk.update(REMINDER, CHANGED_COLUMNS, altered)
 	_insert(new)
+
+
+def _standing(row: Row, state: PairState) -> tuple[str | None, str | None]:
+	"""Status and reason from now until the next forecast, which follows in a job of its own."""
+	if row.status in LASTING:
+		return row.status, row.status_reason
+	with timeline.speaking():
+		if not state.days:
+			return "Learning", _("No purchase stands.")
+		return "Waiting", _("Last bought on {0}. When it is due next is being worked out.").format(
+			format_date(purchases.as_date(state.last))
+		)
 
 
 def _insert(new: list) -> None:

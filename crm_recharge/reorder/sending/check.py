@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import frappe
-from frappe.query_builder.functions import Max, Sum
+from frappe.query_builder.functions import Coalesce, Max, Sum
 from frappe.utils import cint, flt, getdate
 from frappe.utils.nestedset import get_descendants_of
 
 from crm_recharge.domain.reorder.due import HeldBack, Limits, Pair, Whom, customer_held_back, held_back, wish
-from crm_recharge.reorder import rules
+from crm_recharge.reorder import catalogue, rules
 from crm_recharge.reorder.consent import preferences
+from crm_recharge.reorder.learning import packing, purchases
 from crm_recharge.reorder.sending import holding_out
 
 DRAFT_DAYS = 30
@@ -165,34 +166,25 @@ class _Known:
 
 	def __init__(self, customer: str, reminders: list, today: date):
 		self.today = today
-		self.items = {
-			row.name: row
-			for row in frappe.get_all(
-				"Item",
-				{"name": ["in", [row.item_code for row in reminders]]},
-				["name", "disabled", "end_of_life", "is_sales_item", "is_stock_item", "has_variants"],
-				order_by=None,
-			)
-		}
+		self.sold = catalogue.sold([row.item_code for row in reminders], today)
 		self.reminded = last_reminded(customer, {row.item_code: row.last_day for row in reminders})
-		self.bought, self.orders, self.subscriptions, self.stock = {}, {}, {}, {}
+		self.bought, self.replaced = {}, {}
+		self.orders, self.subscriptions, self.stock = {}, {}, {}
 
 	def look_closer(self, customer: str, reminders: list, ruling: dict, settings) -> None:
 		"""Look at the documents and the stock for these."""
 		codes = [row.item_code for row in reminders]
-		self.bought = purchases_since(customer, {row.item_code: row.last_day for row in reminders})
+		last_days = {row.item_code: row.last_day for row in reminders}
+		self.bought = purchases_since(customer, last_days)
+		self.replaced = replaced_since(customer, last_days)
 		self.orders = open_orders(customer, codes, self.today)
 		self.subscriptions = subscriptions(customer, codes, self.today)
-		stocked = {
-			code: ruling[code].warehouse
-			for code in codes
-			if ruling[code].pause_out_of_stock and self.items[code].is_stock_item
-		}
+		stocked = {code: ruling[code].warehouse for code in codes if ruling[code].pause_out_of_stock}
 		if stocked:
 			self.stock = in_stock(stocked, company_of(customer, settings))
 
 	def pair(self, row, rule: rules.Rule) -> Pair:
-		item = self.items.get(row.item_code)
+		replaced = self.replaced.get(row.item_code, (None, None))
 		return Pair(
 			last=_ordinal(row.last_day),
 			due=_ordinal(row.remind_on),
@@ -206,22 +198,15 @@ class _Known:
 			snoozed_until=_ordinal(row.snoozed_until),
 			stopped=bool(row.stopped),
 			rule_on=rule.remind,
-			item_disabled=not _for_sale(item, self.today),
+			item_disabled=row.item_code not in self.sold,
 			bought=_ordinal(self.bought.get(row.item_code)),
+			replaced=_ordinal(replaced[0]),
+			replaced_by=replaced[1],
 			reminded=_ordinal(self.reminded.get(row.item_code)),
 			order=self.orders.get(row.item_code),
 			subscription=self.subscriptions.get(row.item_code),
 			in_stock=self.stock.get(row.item_code),
 		)
-
-
-def _for_sale(item, today: date) -> bool:
-	if not item or item.disabled or not item.is_sales_item or item.has_variants:
-		return False
-	# ERPNext's "never" is 2099-12-31; an empty date is one as well.
-	return (
-		not item.end_of_life or str(item.end_of_life).startswith("0000") or getdate(item.end_of_life) > today
-	)
 
 
 def last_reminded(customer: str, last_days: dict[str, date]) -> dict[str, date]:
@@ -241,105 +226,101 @@ def last_reminded(customer: str, last_days: dict[str, date]) -> dict[str, date]:
 def purchases_since(customer: str, last_days: dict[str, date]) -> dict[str, date]:
 	"""The latest day on which each item was bought after its last day known to the statistics.
 
-	From the learned days and from the invoices themselves, drafts of the last weeks included: an invoice that
-	could not be learned, or is being written, counts as well.
+	From the learned days and from the documents themselves, drafts of the last weeks included: an invoice or
+	delivery that could not be learned, or is being written, counts as well.
 	"""
-	codes, earliest = list(last_days), min(last_days.values())
-	found: dict[str, date] = {}
-
-	def note(rows):
-		for code, day in rows:
-			if day and getdate(day) > getdate(last_days[code]):
-				found[code] = max(getdate(day), found.get(code, getdate(day)))
-
 	learned = frappe.qb.DocType("Reorder Purchase Day")
-	note(
+	rows = (
 		frappe.qb.from_(learned)
 		.select(learned.item_code, Max(learned.day))
-		.where((learned.customer == customer) & learned.item_code.isin(codes) & (learned.quantity > 0))
+		.where((learned.customer == customer) & learned.item_code.isin(list(last_days)))
+		.where(learned.quantity > 0)
 		.groupby(learned.item_code)
 		.run()
 	)
-	for doctype in ("Sales Invoice", "POS Invoice"):
-		came_back = _returned(doctype, customer, codes, earliest)
-		note(
-			(code, day)
-			for name, code, day, sold in _invoiced(doctype, customer, codes, earliest)
-			if flt(sold) > came_back.get((name, code), 0)
-		)
+	last_days = {code: getdate(day) for code, day in last_days.items()}
+	found = {code: getdate(day) for code, day in rows if getdate(day) > last_days[code]}
+	recent = frappe.utils.now_datetime() - timedelta(days=DRAFT_DAYS)
+	for code, day in purchases.since(customer, last_days, recent).items():
+		found[code] = max(day, found.get(code, day))
 	return found
 
 
-def _invoiced(doctype: str, customer: str, codes: list[str], after: date) -> tuple:
-	"""(invoice, item, day, quantity) of what was invoiced after a day, drafts of the last weeks included."""
-	invoice, row = frappe.qb.DocType(doctype), frappe.qb.DocType(f"{doctype} Item")
-	recent = frappe.utils.now_datetime() - timedelta(days=DRAFT_DAYS)
-	return (
-		frappe.qb.from_(invoice)
-		.join(row)
-		.on(row.parent == invoice.name)
-		.select(invoice.name, row.item_code, invoice.posting_date, Sum(row.stock_qty))
-		.where((invoice.customer == customer) & (invoice.posting_date > after))
-		.where((invoice.is_return == 0) & row.item_code.isin(codes) & (row.qty > 0))
-		.where((invoice.docstatus == 1) | ((invoice.docstatus == 0) & (invoice.modified > recent)))
-		.groupby(invoice.name, row.item_code)
-	).run()
+def replaced_since(customer: str, last_days: dict[str, date]) -> dict[str, tuple[date, str]]:
+	"""Item → the day on which something else was bought in its place, and what.
 
-
-def _returned(doctype: str, customer: str, codes: list[str], after: date) -> dict[tuple, float]:
-	"""(invoice, item) → quantity that came back of it."""
-	invoice, row = frappe.qb.DocType(doctype), frappe.qb.DocType(f"{doctype} Item")
-	rows = (
-		frappe.qb.from_(invoice)
-		.join(row)
-		.on(row.parent == invoice.name)
-		.select(invoice.return_against, row.item_code, Sum(-row.stock_qty))
-		.where((invoice.customer == customer) & (invoice.posting_date > after) & (invoice.docstatus == 1))
-		.where((invoice.is_return == 1) & row.item_code.isin(codes))
-		.groupby(invoice.return_against, row.item_code)
-	).run()
-	return {(against, code): flt(quantity) for against, code, quantity in rows}
+	That is an Item Alternative of it, or another variant of its template that was never bought before: who buys two
+	variants all along goes on with both.
+	"""
+	codes = tuple(last_days)
+	alternatives = frappe.db.sql(
+		"""SELECT a.`item_code`, r.`last_day`, r.`item_name` FROM (
+			SELECT `item_code`, `alternative_item_code` FROM `tabItem Alternative` WHERE `item_code` IN %(codes)s
+			UNION SELECT `alternative_item_code`, `item_code` FROM `tabItem Alternative`
+				WHERE `two_way` = 1 AND `alternative_item_code` IN %(codes)s
+		) a JOIN `tabReorder Reminder` r ON r.`customer` = %(customer)s AND r.`item_code` = a.`alternative_item_code`
+		WHERE r.`purchase_days` > 0""",
+		{"codes": codes, "customer": customer},
+	)
+	variants = frappe.db.sql(
+		"""SELECT own.`name`, r.`first_day`, r.`item_name` FROM `tabItem` own
+		JOIN `tabReorder Reminder` r ON r.`customer` = %(customer)s AND r.`item_code` <> own.`name`
+		JOIN `tabItem` other ON other.`name` = r.`item_code` AND other.`variant_of` = own.`variant_of`
+		WHERE own.`name` IN %(codes)s AND own.`variant_of` <> '' AND r.`purchase_days` > 0""",
+		{"codes": codes, "customer": customer},
+	)
+	found: dict[str, tuple[date, str]] = {}
+	for code, day, name in (*alternatives, *variants):
+		if day and getdate(day) > getdate(last_days[code]):
+			found[code] = max((getdate(day), name), found.get(code, (getdate(day), name)))
+	return found
 
 
 def open_orders(customer: str, codes: list[str], today: date) -> dict[str, str]:
-	"""For each item that is on its way: the order, quotation or draft that says so."""
-	return _quotations(customer, codes, today) | _sales_orders(customer, codes, today)
+	"""For each item that is on its way, by itself or in a bundle: the order, quotation or draft that says so."""
+	found = {}
+	for code, order in (*_quotations(customer, codes, today), *_sales_orders(customer, codes, today)):
+		found[code] = order
+	return found
 
 
-def _sales_orders(customer: str, codes: list[str], today: date) -> dict[str, str]:
+def _sales_orders(customer: str, codes: list[str], today: date) -> list[tuple[str, str]]:
 	order, row = frappe.qb.DocType("Sales Order"), frappe.qb.DocType("Sales Order Item")
-	# Of what costs nothing no amount tells whether it was billed.
-	open_row = (row.billed_amt < row.amount) | ((row.amount == 0) & (row.delivered_qty < row.qty))
+	# What has left or was billed is bought. Of what costs nothing no amount tells whether it was billed.
+	open_row = (row.delivered_qty < row.qty) & ((row.billed_amt < row.amount) | (row.amount == 0))
 	submitted = (order.docstatus == 1) & order.status.notin(SETTLED_ORDER) & open_row
 	draft = (order.docstatus == 0) & (order.modified > _some_weeks_ago(today))
-	return dict(
-		frappe.qb.from_(order)
-		.join(row)
-		.on(row.parent == order.name)
-		.select(row.item_code, Max(order.name))
-		.where((order.customer == customer) & row.item_code.isin(codes) & (row.qty > 0))
-		.where(submitted | draft)
-		.groupby(row.item_code)
-		.run()
-	)
+	of_customer = (order.customer == customer) & (row.qty > 0) & (submitted | draft)
+	return _rows_and_packed(order, row, of_customer, codes)
 
 
-def _quotations(customer: str, codes: list[str], today: date) -> dict[str, str]:
+def _quotations(customer: str, codes: list[str], today: date) -> list[tuple[str, str]]:
 	quotation, row = frappe.qb.DocType("Quotation"), frappe.qb.DocType("Quotation Item")
 	holds = (quotation.valid_till >= today) | (
 		quotation.valid_till.isnull() & (quotation.modified > _some_weeks_ago(today))
 	)
-	return dict(
-		frappe.qb.from_(quotation)
-		.join(row)
-		.on(row.parent == quotation.name)
-		.select(row.item_code, Max(quotation.name))
-		.where((quotation.quotation_to == "Customer") & (quotation.party_name == customer))
-		.where((quotation.docstatus < 2) & quotation.status.isin(OPEN_QUOTATION) & holds)
+	of_customer = (quotation.quotation_to == "Customer") & (quotation.party_name == customer)
+	standing = (quotation.docstatus < 2) & quotation.status.isin(OPEN_QUOTATION) & holds
+	return _rows_and_packed(quotation, row, of_customer & standing, codes)
+
+
+def _rows_and_packed(document, row, condition, codes: list[str]) -> list[tuple[str, str]]:
+	"""(item, document) of the rows that meet `condition`, and of what is packed in them."""
+	packed = frappe.qb.DocType("Packed Item")
+	rows = frappe.qb.from_(document).join(row).on(row.parent == document.name).where(condition)
+	with_packed = rows.join(packed).on(
+		(packed.parent_detail_docname == row.name) & (packed.parent == document.name)
+	)
+	return [
+		*with_packed.select(packed.item_code, Max(document.name))
+		.where(packed.item_code.isin(codes))
+		.groupby(packed.item_code)
+		.run(),
+		*rows.select(row.item_code, Max(document.name))
 		.where(row.item_code.isin(codes))
 		.groupby(row.item_code)
-		.run()
-	)
+		.run(),
+	]
 
 
 def _some_weeks_ago(today: date) -> date:
@@ -347,10 +328,11 @@ def _some_weeks_ago(today: date) -> date:
 
 
 def subscriptions(customer: str, codes: list[str], today: date) -> dict[str, str]:
-	"""For each item that a running Subscription bills: its name."""
+	"""For each item that a Subscription bills, by itself or in a bundle, now or within the next weeks: its name."""
 	subscription = frappe.qb.DocType("Subscription")
 	detail, plan = frappe.qb.DocType("Subscription Plan Detail"), frappe.qb.DocType("Subscription Plan")
-	return dict(
+	soon = today + timedelta(days=DRAFT_DAYS)
+	billed = dict(
 		frappe.qb.from_(subscription)
 		.join(detail)
 		.on(detail.parent == subscription.name)
@@ -358,48 +340,73 @@ def subscriptions(customer: str, codes: list[str], today: date) -> dict[str, str
 		.on(plan.name == detail.plan)
 		.select(plan.item, Max(subscription.name))
 		.where((subscription.party_type == "Customer") & (subscription.party == customer))
-		.where(plan.item.isin(codes) & subscription.status.notin(CLOSED_SUBSCRIPTION))
+		.where(subscription.status.notin(CLOSED_SUBSCRIPTION))
+		.where(subscription.start_date.isnull() | (subscription.start_date <= soon))
 		.where(subscription.end_date.isnull() | (subscription.end_date >= today))
 		.groupby(plan.item)
 		.run()
 	)
+	for bundle, within in packing.contents(billed).items():
+		billed = {item: billed[bundle] for item, _quantity in within} | billed
+	return {code: billed[code] for code in codes if code in billed}
 
 
 def in_stock(warehouses: dict[str, str | None], company: str | None) -> dict[str, bool]:
-	"""Whether each stock item can be had now: something is there, and not all of it promised to others.
+	"""Whether each item can be had now: something is there, and not all of it promised to others.
+
+	A bundle can be had when all of it can; what has no stock always can.
 
 	Args:
 		warehouses: item → where to look (a group: all below it); None: all warehouses of `company`.
-		company: None: of every company.
+		company: the one that sells; what lies with another one cannot be had. None: of every company.
 	"""
 	if not warehouses:
 		return {}
+	bundles = packing.contents(warehouses)
+	needed = {code: dict(bundles[code]) if bundles.get(code) else {code: 0} for code in warehouses}
 	by_place = defaultdict(list)
 	for code, warehouse in warehouses.items():
 		by_place[warehouse].append(code)
-	found = dict.fromkeys(warehouses, False)
-	bin_ = frappe.qb.DocType("Bin")
+	found = {}
 	for warehouse, codes in by_place.items():
-		places = _places(warehouse, company)
-		if not places:
-			continue
-		rows = (
-			frappe.qb.from_(bin_)
-			.select(bin_.item_code, Sum(bin_.actual_qty), Sum(bin_.projected_qty))
-			.where(bin_.item_code.isin(codes) & bin_.warehouse.isin(places))
-			.groupby(bin_.item_code)
-		).run()
-		found.update({code: flt(actual) > 0 and flt(projected) > 0 for code, actual, projected in rows})
+		there = _quantities({item for code in codes for item in needed[code]}, _places(warehouse, company))
+		for code in codes:
+			found[code] = all(
+				min(there[item]) > 0 and min(there[item]) >= quantity
+				for item, quantity in needed[code].items()
+				if item in there
+			)
 	return found
 
 
+def _quantities(items: set[str], places: list[str]) -> dict[str, tuple[float, float]]:
+	"""Stock item → what is there and what is not promised to others; other items are left out."""
+	item, bin_ = frappe.qb.DocType("Item"), frappe.qb.DocType("Bin")
+	rows = (
+		frappe.qb.from_(item)
+		.left_join(bin_)
+		.on((bin_.item_code == item.name) & bin_.warehouse.isin(places or [""]))
+		.select(item.name, Sum(bin_.actual_qty), Sum(bin_.projected_qty))
+		.where(item.name.isin(list(items)) & (item.is_stock_item == 1))
+		.groupby(item.name)
+	).run()
+	return {code: (flt(actual), flt(projected)) for code, actual, projected in rows}
+
+
 def _places(warehouse: str | None, company: str | None) -> list[str]:
-	if warehouse:
-		return [warehouse, *get_descendants_of("Warehouse", warehouse, ignore_permissions=True)]
-	filters = {"is_group": 0, "disabled": 0}
+	"""Warehouses of `company` that goods are sold from: of `warehouse` and below, or all, where it has none there."""
+	table = frappe.qb.DocType("Warehouse")
+	query = frappe.qb.from_(table).select(table.name).where((table.disabled == 0) & (table.is_group == 0))
+	query = query.where(Coalesce(table.warehouse_type, "") != "Transit")
+	if frappe.get_meta("Warehouse").has_field("is_rejected_warehouse"):
+		query = query.where(table.is_rejected_warehouse == 0)
 	if company:
-		filters["company"] = company
-	return frappe.get_all("Warehouse", filters, pluck="name", order_by=None)
+		query = query.where(table.company == company)
+	if warehouse:
+		below = [warehouse, *get_descendants_of("Warehouse", warehouse, ignore_permissions=True)]
+		own = not company or frappe.db.get_value("Warehouse", warehouse, "company") == company
+		query = query.where(table.name.isin(below)) if own else query
+	return query.run(pluck=True)
 
 
 def company_of(customer: str, settings) -> str | None:

@@ -38,7 +38,9 @@ def sentence(reason: HeldBack) -> str:
 		case "not_due":
 			return _("It is due on {0}.").format(_day(f["on"])) if f else _("It is not due.")
 		case "bought_meanwhile":
-			return _("It was bought again on {0}, or is being invoiced.").format(_day(f["on"]))
+			return _("It was bought again on {0}, or is being delivered or invoiced.").format(_day(f["on"]))
+		case "replaced":
+			return _("{0} was bought in its place on {1}.").format(f["by"], _day(f["on"]))
 		case "already_reminded":
 			return _("It was reminded of on {0} and not bought since.").format(_day(f["on"]))
 		case "too_few_purchases":
@@ -74,6 +76,7 @@ def short(code: str) -> str:
 		"stopped": _("stopped by the customer"),
 		"not_due": _("not due"),
 		"bought_meanwhile": _("bought meanwhile"),
+		"replaced": _("something else bought in its place"),
 		"already_reminded": _("already reminded"),
 		"too_few_purchases": _("too few purchases"),
 		"probably_stopped": _("probably stopped buying"),

@@ -11,7 +11,7 @@ from crm_recharge.tests.compat import BenchTestCase
 from crm_recharge.tests.factories import make_customer
 
 FIRST_YEAR = 2004
-SALES, POS = "Sales Invoice", "POS Invoice"
+SALES, POS, DELIVERY = "Sales Invoice", "POS Invoice", "Delivery Note"
 
 
 class ReorderCase(BenchTestCase):
@@ -143,6 +143,19 @@ def make_item(price="10", **values) -> str:
 	return item.name
 
 
+def make_bundle(contents: dict, price="30", **values) -> str:
+	"""A Product Bundle of {item: quantity}; returns the code of its item."""
+	bundle = make_item(price, **values)
+	frappe.get_doc(
+		{
+			"doctype": "Product Bundle",
+			"new_item_code": bundle,
+			"items": [{"item_code": item, "qty": quantity} for item, quantity in contents.items()],
+		}
+	).insert(ignore_permissions=True)
+	return bundle
+
+
 def set_price(item: str, price, price_list: str = "Standard Selling") -> str:
 	"""A selling price of `item`; returns the Item Price."""
 	row = frappe.new_doc("Item Price")
@@ -198,12 +211,12 @@ def make_invoice(
 	submit: bool = True,
 	**values,
 ):
-	"""A submitted invoice.
+	"""A submitted invoice, or Delivery Note.
 
 	Args:
 		items: {item: quantity}, [item, …] of one each, or rows as dicts.
 		on: its day, or how many days ago.
-		doctype: Sales Invoice or POS Invoice (which makes a profile and opens the till when needed).
+		doctype: Sales Invoice, Delivery Note or POS Invoice (which makes a profile and opens the till when needed).
 		submit: False leaves a draft.
 		values: other fields.
 	"""
@@ -225,11 +238,50 @@ def make_invoice(
 		invoice.append("items", {"qty": 1, "rate": 10, **row})
 	if doctype == POS:
 		_ready_for_pos(invoice)
-	invoice.due_date = invoice.posting_date
+	if doctype != DELIVERY:
+		invoice.due_date = invoice.posting_date
 	invoice.insert(ignore_permissions=True)
 	if submit:
 		invoice.submit()
 	return invoice
+
+
+def make_delivery(
+	customer: str, items: dict | list, on: datetime.date | int = 0, submit: bool = True, **values
+):
+	"""A submitted Delivery Note, its arguments as those of `make_invoice`."""
+	return make_invoice(customer, items, on, DELIVERY, submit, **values)
+
+
+def bill(delivery, on: datetime.date | int | None = None, quantities: dict | None = None, **values):
+	"""A submitted Sales Invoice of what a Delivery Note delivered, or of {item: quantity} of it."""
+	from erpnext.stock.doctype.delivery_note.delivery_note import make_sales_invoice
+
+	return _made_from(make_sales_invoice(delivery.name), on, quantities, **values)
+
+
+def deliver(invoice, on: datetime.date | int | None = None, quantities: dict | None = None, **values):
+	"""A submitted Delivery Note of what a Sales Invoice billed, or of {item: quantity} of it."""
+	from erpnext.accounts.doctype.sales_invoice.sales_invoice import make_delivery_note
+
+	return _made_from(make_delivery_note(invoice.name), on, quantities, **values)
+
+
+def _made_from(document, on, quantities, rate=None, **values):
+	for row in list(document.items):
+		row.rate = row.rate if rate is None else rate
+		if quantities is not None and row.item_code not in quantities:
+			document.remove(row)
+		elif quantities is not None:
+			row.qty = quantities[row.item_code]
+	if on is not None:
+		document.update({"set_posting_time": 1, "posting_date": day(on) if isinstance(on, int) else on})
+		document.due_date = document.posting_date
+	document.update(values)
+	document.set("payment_schedule", [])
+	document.insert(ignore_permissions=True)
+	document.submit()
+	return document
 
 
 def make_return(invoice, quantities: dict | None = None, on: datetime.date | int | None = None, **values):

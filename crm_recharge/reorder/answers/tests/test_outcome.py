@@ -15,7 +15,17 @@ from crm_recharge.reorder.answers.tests.reminded import (
 	make_reminder,
 	set_settings,
 )
-from crm_recharge.tests.support.reorder_case import day, make_buyer, make_invoice, make_item, make_return
+from crm_recharge.tests.support.reorder_case import (
+	DELIVERY,
+	bill,
+	day,
+	make_bundle,
+	make_buyer,
+	make_delivery,
+	make_invoice,
+	make_item,
+	make_return,
+)
 
 OUTCOME = ("won", "won_on", "won_days", "invoice", "quantity", "revenue", "bonus_points")
 
@@ -176,6 +186,71 @@ class TestOutcome(OutcomeCase):
 		}
 		name = frappe.db.get_value("Account", {"account_name": "Debtors in Euro", "company": self.company})
 		return name or frappe.get_doc({"doctype": "Account", **account}).insert().name
+
+	def test_what_was_delivered_in_the_window_wins_and_the_bill_says_what_it_brought(self):
+		message = self.reminded(sent=50)
+		item = message.items[0].item_code
+		note = make_delivery(message.customer, {item: 3}, on=40)
+		self.assertEqual(self.rows(message)[0][:6], (1, day(40), 10, note.name, 3, 30))
+		self.assertEqual(self.document_of(message), DELIVERY)
+		# Billed after the window, at another price.
+		invoice = bill(note, 5, rate=9)
+		self.assertEqual(self.rows(message)[0][:6], (1, day(40), 10, invoice.name, 3, 27))
+		said = frappe.get_all(
+			"Comment", {"reference_name": message.customer, "content": ["like", "%Bought after%"]}
+		)
+		self.assertEqual(len(said), 1)
+		make_return(note, {item: 1}, on=3)
+		self.assertEqual(self.rows(message)[0][4:6], (2, 18))
+		invoice.reload()
+		make_return(invoice, on=2, update_stock=0)
+		self.assertEqual(self.rows(message)[0][0], 0)
+
+	def document_of(self, message) -> str:
+		return frappe.db.get_value("Reorder Message Item", message.items[0].name, "invoice_type")
+
+	def test_a_bill_of_what_left_before_the_reminder_wins_nothing(self):
+		message = self.reminded(sent=10)
+		note = make_delivery(message.customer, {message.items[0].item_code: 1}, on=15)
+		bill(note, 4)
+		self.assertEqual(self.rows(message)[0][0], 0)
+
+	def test_a_monthly_bill_of_several_deliveries_is_as_many_purchases(self):
+		from erpnext.stock.doctype.delivery_note.delivery_note import make_sales_invoice
+
+		message = self.reminded(sent=40)
+		item = message.items[0].item_code
+		later = make_message(message.customer, message.contact, [{"item_code": item}], sent=20)
+		invoice = None
+		for ago, quantity in ((38, 1), (18, 2)):
+			note = make_delivery(message.customer, {item: quantity}, on=ago)
+			invoice = make_sales_invoice(note.name, invoice)
+		invoice.insert().submit()
+		self.assertEqual(self.rows(message)[0][:6], (1, day(38), 2, invoice.name, 1, 10))
+		self.assertEqual(self.rows(later)[0][:6], (1, day(18), 2, invoice.name, 2, 20))
+
+	def test_in_a_bundle_it_is_bought_and_what_the_bundle_brought_is_not_divided(self):
+		message = self.reminded(sent=10)
+		item = message.items[0].item_code
+		invoice = make_invoice(message.customer, {make_bundle({item: 2}): 3}, on=4)
+		self.assertEqual(self.rows(message)[0][:6], (1, day(4), 6, invoice.name, 6, 0))
+
+	def test_a_gift_wins_nothing(self):
+		message = self.reminded(sent=10)
+		gift = {"item_code": message.items[0].item_code, "is_free_item": 1, "rate": 0}
+		make_invoice(message.customer, [gift], on=4)
+		self.assertEqual(self.rows(message)[0][0], 0)
+
+	def test_a_delivery_has_it_worked_out_too_also_of_what_is_packed_in_a_bundle(self):
+		from unittest.mock import patch
+
+		message = self.reminded(sent=10)
+		item = message.items[0].item_code
+		with patch("frappe.enqueue") as enqueue:
+			make_delivery(message.customer, {make_bundle({item: 1}): 1}, on=4)
+			frappe.db.commit()
+		(job,) = [call for call in enqueue.call_args_list if "outcome.settle" in str(call)]
+		self.assertEqual((job.kwargs["customer"], job.kwargs["items"]), (message.customer, [item]))
 
 	def test_an_invoice_wins_the_latest_reminder_only(self):
 		message = self.reminded(sent=20)
@@ -379,6 +454,13 @@ class TestBonus(OutcomeCase):
 		self.rows(message)
 		self.assertEqual(self.entries(message), [25, -25, 25, -25])
 		self.assertEqual(self.balance(message.customer), 0)
+
+	def test_points_wait_for_the_invoice(self):
+		message = self.rewarded()
+		note = make_delivery(message.customer, {message.items[0].item_code: 2}, on=4)
+		self.assertEqual((self.rows(message)[0][0], self.rows(message)[0][6]), (1, 0))
+		bill(note, 2, loyalty_program=self.program)
+		self.assertEqual(self.rows(message)[0][6], 25)
 
 	def test_a_partial_return_leaves_it(self):
 		message = self.rewarded()

@@ -10,11 +10,15 @@ from crm_recharge.reorder.consent import preferences
 from crm_recharge.reorder.sending import check, holding_out, run
 from crm_recharge.reorder.sending.tests.sending_case import SendingCase, html_of, in_days
 from crm_recharge.tests.support.reorder_case import (
+	DELIVERY,
 	POS,
 	add_stock,
+	bill,
 	day,
 	first_company,
+	make_bundle,
 	make_contact,
+	make_delivery,
 	make_group,
 	make_invoice,
 	make_item,
@@ -54,15 +58,97 @@ class TestWhatIsOnItsWay(SendingCase):
 		frappe.db.set_value("Reorder Reminder", {"customer": customer}, values)
 		frappe.db.commit()
 
+	def forget(self, customer: str):
+		"""As if the learning had failed."""
+		frappe.db.delete("Reorder Purchase Day", {"customer": customer})
+		self.due_again(customer)
+
 	def test_bought_meanwhile_though_the_learning_failed(self):
-		for doctype in ("Sales Invoice", POS):
+		for doctype in ("Sales Invoice", POS, DELIVERY):
+			for bundled in (False, True):
+				item = make_item()
+				customer = self.buyer(item)
+				make_invoice(customer, [make_bundle({item: 1}) if bundled else item], on=2, doctype=doctype)
+				self.forget(customer)
+				self.assert_held_back(customer, "bought_meanwhile")
+
+	def test_delivered_but_not_billed(self):
+		item = make_item()
+		customer = self.buyer(item)
+		note = make_delivery(customer, [item], on=2)
+		self.due_again(customer)
+		self.assert_held_back(customer, "bought_meanwhile")
+		frappe.get_doc(DELIVERY, note.name).cancel()
+		self.forget(customer)
+		self.assertTrue(self.remind(customer).mailed)
+
+	def test_being_delivered(self):
+		item = make_item()
+		customer = self.buyer(item)
+		make_delivery(customer, [item], on=0, submit=False)
+		frappe.db.commit()
+		self.assert_held_back(customer, "bought_meanwhile")
+
+	def test_a_bill_of_what_left_long_ago_is_no_purchase_of_its_day(self):
+		for submit in (True, False):
 			item = make_item()
 			customer = self.buyer(item)
-			with patch("crm_recharge.reorder.learning.purchases.on_submit"):
-				make_invoice(customer, [item], on=2, doctype=doctype)
-			frappe.db.delete("Reorder Purchase Day", {"customer": customer})
+			note = make_delivery(customer, [item], on=30)
+			bill(note, 1) if submit else self.draft_of(note)
 			self.due_again(customer)
-			self.assert_held_back(customer, "bought_meanwhile")
+			self.assertTrue(self.remind(customer).mailed, submit)
+
+	def draft_of(self, note):
+		from erpnext.stock.doctype.delivery_note.delivery_note import make_sales_invoice
+
+		make_sales_invoice(note.name).insert()
+
+	def test_gifts_are_no_purchase(self):
+		item = make_item()
+		customer = self.buyer(item)
+		make_invoice(customer, [{"item_code": item, "is_free_item": 1, "rate": 0}], on=2)
+		self.due_again(customer)
+		self.assertTrue(self.remind(customer).mailed)
+
+	def test_a_correction_of_the_price_is_no_purchase(self):
+		item = make_item()
+		customer = self.buyer(item)
+		invoice = make_invoice(customer, [item], on=30)
+		make_invoice(customer, [item], on=2, is_debit_note=1, return_against=invoice.name)
+		self.due_again(customer)
+		self.assertTrue(self.remind(customer).mailed)
+
+	def test_an_alternative_in_its_place(self):
+		item, other = make_item(allow_alternative_item=1), make_item(item_name="The other one")
+		customer = self.buyer(item)
+		alternative = frappe.get_doc(
+			{"doctype": "Item Alternative", "item_code": item, "alternative_item_code": other}
+		).insert()
+		make_invoice(customer, [other], on=2)
+		self.due_again(customer)
+		frappe.db.set_value(
+			"Reorder Reminder",
+			{"customer": customer, "item_code": other},
+			{"last_day": day(2), "remind_on": None},
+		)
+		frappe.db.commit()
+		outcome = self.remind(customer)
+		self.assertEqual(outcome.reasons["replaced"], 1)
+		self.assertIn("The other one", outcome.sentences[0]["reason"])
+		alternative.delete()
+		frappe.db.commit()
+		self.assertTrue(self.remind(customer).mailed)
+
+	def test_another_variant_in_its_place_but_not_one_bought_all_along(self):
+		template = make_item()
+		for first, held in ((day(2), True), (day(90), False)):
+			one, other = (make_item() for _ in range(2))
+			frappe.db.set_value("Item", {"name": ["in", [one, other]]}, "variant_of", template)
+			customer = self.buyer(one)
+			self.due(customer, other, remind_on=None, first_day=first, last_day=day(2))
+			frappe.db.commit()
+			outcome = self.remind(customer)
+			self.assertEqual((outcome.reasons["replaced"], outcome.mailed), (int(held), not held))
 
 	def test_being_invoiced(self):
 		item = make_item()
@@ -97,6 +183,25 @@ class TestWhatIsOnItsWay(SendingCase):
 		invoice.insert().submit()
 		self.assertEqual(check.open_orders(customer, [item], getdate(nowdate())), {})
 
+	def test_an_order_that_was_delivered_is_open_no_longer(self):
+		from erpnext.selling.doctype.sales_order.sales_order import make_delivery_note
+
+		item = make_item()
+		customer = self.buyer(item)
+		order = make_order("Sales Order", customer, item)
+		make_delivery_note(order.name).insert().submit()
+		self.assertEqual(check.open_orders(customer, [item], getdate(nowdate())), {})
+
+	def test_what_is_packed_in_a_bundle_on_an_order(self):
+		for doctype in ("Sales Order", "Quotation"):
+			item = make_item()
+			customer = self.buyer(item)
+			order = make_order(doctype, customer, make_bundle({item: 1}))
+			self.assertEqual(
+				check.open_orders(customer, [item], getdate(nowdate())), {item: order.name}, doctype
+			)
+			self.assert_held_back(customer, "open_order")
+
 	def test_orders_that_count(self):
 		for doctype, submit, values, counts in (
 			("Sales Order", True, {}, True),
@@ -123,9 +228,7 @@ class TestWhatIsOnItsWay(SendingCase):
 		frappe.db.commit()
 		self.assertTrue(self.remind(customer).mailed)
 
-	def test_a_subscription_delivers_it(self):
-		item = make_item()
-		customer = self.buyer(item)
+	def subscribe(self, customer: str, item: str, start=None):
 		plan = frappe.get_doc(
 			{
 				"doctype": "Subscription Plan",
@@ -143,11 +246,28 @@ class TestWhatIsOnItsWay(SendingCase):
 				"party_type": "Customer",
 				"party": customer,
 				"company": first_company(),
-				"start_date": nowdate(),
+				"start_date": start or nowdate(),
 				"plans": [{"plan": plan.name, "qty": 1}],
 			}
 		).insert()
 		frappe.db.commit()
+		return subscription
+
+	def test_a_subscription_that_begins_in_some_months_or_is_of_a_bundle(self):
+		item = make_item()
+		customer = self.buyer(item)
+		subscription = self.subscribe(customer, make_bundle({item: 1}), add_days(nowdate(), 90))
+		self.assertTrue(self.remind(customer).mailed)
+		item = make_item()
+		customer = self.buyer(item)
+		subscription = self.subscribe(customer, make_bundle({item: 1}), add_days(nowdate(), 10))
+		self.assert_held_back(customer, "subscription")
+		self.assertIn(subscription.name, self.remind(customer).sentences[0]["reason"])
+
+	def test_a_subscription_delivers_it(self):
+		item = make_item()
+		customer = self.buyer(item)
+		subscription = self.subscribe(customer, item)
 		self.assert_held_back(customer, "subscription")
 		frappe.db.set_value("Subscription", subscription.name, "status", "Cancelled")
 		frappe.db.commit()
@@ -195,6 +315,69 @@ class TestStock(SendingCase):
 		self.assertEqual(check.in_stock({item: elsewhere}, first_company()), {item: False})
 		self.assertEqual(check.in_stock({item: warehouse}, first_company()), {item: True})
 		self.assertEqual(check.in_stock({item: group}, first_company()), {item: True})
+
+	def warehouse(self, **values) -> str:
+		root = frappe.get_all(
+			"Warehouse",
+			{"company": first_company(), "is_group": 1, "parent_warehouse": ["in", ["", None]]},
+			pluck="name",
+		)[0]
+		return (
+			frappe.get_doc(
+				{
+					"doctype": "Warehouse",
+					"warehouse_name": f"W {frappe.generate_hash(length=8)}",
+					"company": first_company(),
+					"parent_warehouse": root,
+					**values,
+				}
+			)
+			.insert()
+			.name
+		)
+
+	def test_only_where_it_is_sold_from(self):
+		"""What lies in transit, among rejected goods, in a closed warehouse or at another company cannot be had."""
+		company = first_company()
+		for values in (
+			{"warehouse_type": self.transit()},
+			{"is_rejected_warehouse": 1},
+			{"disabled": 1},
+		):
+			item = make_item(is_stock_item=1)
+			warehouse = self.warehouse(**(values if "disabled" not in values else {}))
+			add_stock(item, 3, warehouse)
+			if "disabled" in values:
+				frappe.db.set_value("Warehouse", warehouse, "disabled", 1)
+			root = frappe.db.get_value("Warehouse", warehouse, "parent_warehouse")
+			self.assertEqual(check.in_stock({item: None}, company), {item: False}, values)
+			self.assertEqual(check.in_stock({item: root}, company), {item: False}, values)
+			add_stock(item, 3)
+			self.assertEqual(check.in_stock({item: root}, company), {item: True}, values)
+
+	def transit(self) -> str:
+		if not frappe.db.exists("Warehouse Type", "Transit"):
+			frappe.get_doc({"doctype": "Warehouse Type", "name": "Transit"}).insert()
+		return "Transit"
+
+	def test_the_stock_of_another_company_does_not_count(self):
+		item = make_item(is_stock_item=1)
+		warehouse = add_stock(item, 3)
+		self.assertEqual(check.in_stock({item: None}, "Another Company"), {item: False})
+		self.assertEqual(check.in_stock({item: warehouse}, "Another Company"), {item: False})
+		self.assertEqual(check.in_stock({item: warehouse}, None), {item: True})
+
+	def test_a_bundle_is_there_when_all_of_it_is(self):
+		goods, few, service = make_item(is_stock_item=1), make_item(is_stock_item=1), make_item()
+		bundle = make_bundle({goods: 1, few: 5, service: 1})
+		add_stock(goods, 9)
+		add_stock(few, 4)
+		self.assertEqual(check.in_stock({bundle: None}, first_company()), {bundle: False})
+		customer = self.buyer(bundle)
+		self.assert_held_back(customer, "out_of_stock")
+		add_stock(few, 1)
+		frappe.db.commit()
+		self.assertTrue(self.remind(customer).mailed)
 
 
 class TestDoubt(SendingCase):
@@ -310,6 +493,25 @@ class TestRulesAndMasters(SendingCase):
 		frappe.db.set_value("Customer", customer, "disabled", 1)
 		frappe.db.commit()
 		self.assert_held_back(customer, "customer_disabled")
+
+	def test_what_is_not_sold_today_to_anybody(self):
+		for values in (
+			{"is_sales_item": 0},
+			{"has_variants": 1},
+			{"end_of_life": nowdate()},
+			{"end_of_life": day(400)},
+		):
+			item = make_item()
+			customer = self.buyer(item)
+			frappe.db.set_value("Item", item, values)
+			frappe.db.commit()
+			self.assert_held_back(customer, "item_disabled")
+		for values in ({"end_of_life": None}, {"end_of_life": add_days(nowdate(), 1)}):
+			item = make_item()
+			customer = self.buyer(item)
+			frappe.db.set_value("Item", item, values)
+			frappe.db.commit()
+			self.assertTrue(self.remind(customer).mailed, values)
 
 	def test_switched_off(self):
 		customer = self.buyer()

@@ -1,0 +1,28 @@
+"""What can be sold today: asked by forecasts, sending, preview, pages and orders alike."""
+
+from collections.abc import Iterable
+from datetime import date
+
+import frappe
+from frappe.utils import getdate, nowdate
+
+SOLD = (
+	"(i.`disabled` = 0 AND i.`is_sales_item` = 1 AND i.`has_variants` = 0"
+	# ERPNext's "never" is 2099-12-31; an empty date is one as well.
+	" AND (i.`end_of_life` IS NULL OR i.`end_of_life` < '1000-01-01' OR i.`end_of_life` > %(today)s))"
+)
+"""SQL over `tabItem` i."""
+
+
+def sold(items: Iterable[str], today: date | None = None) -> set[str]:
+	"""Those of `items` that are there and may be sold `today` (default: the site's day)."""
+	codes = tuple(items)
+	if not codes:
+		return set()
+	return set(
+		frappe.db.sql(
+			f"SELECT i.`name` FROM `tabItem` i WHERE i.`name` IN %(codes)s AND {SOLD}",
+			{"codes": codes, "today": today or getdate(nowdate())},
+			pluck=True,
+		)
+	)

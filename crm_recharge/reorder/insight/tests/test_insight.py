@@ -349,7 +349,7 @@ class TestReports(InsightCase):
 		for customer in self.customers:
 			pair(customer, item, [90, 60, 40], self.group)
 			message(customer, [{"item_group": self.group, "won": 1, "won_days": 3, "rule": "R"}], ago=40)
-		filters = {"item_group": self.group, "company": self.company}
+		filters = {"item_group": self.group}
 		for role in ("Reorder Manager", "Reorder User", "Sales Manager"):
 			frappe.set_user("Administrator")
 			frappe.set_user(make_user(role))

@@ -72,7 +72,7 @@ def _look_at_what_was_taken_out(function) -> None:
 			raise InvalidRequest("unknown_parameter", parameters=", ".join(sent), known="–")
 
 
-def filters(**kinds):
+def filtered(**kinds):
 	"""Decorator of a report's `execute`: its filters are read here, as parameters are by `intake`.
 
 	For each filter its Kind, or the DocType of which it names a record, or a tuple of the texts it may be. What is
@@ -84,10 +84,14 @@ def filters(**kinds):
 		def opened(filters=None):
 			try:
 				found = execute(frappe._dict(read_filters(filters or {}, kinds)))
-			except RuleError as error:
-				raise_for_people(error)
+			except Exception as error:
+				frappe.local.flags.disable_traceback = True
+				if isinstance(error, RuleError):
+					raise_for_people(error)
+				raise
 			return found if _is_shown() else (found[0], _as_cells(found[1]), *found[2:])
 
+		opened.kinds = kinds
 		return opened
 
 	return decorate
@@ -110,7 +114,7 @@ def _as_cells(rows: list) -> list:
 
 
 def read_filters(given: dict, kinds: dict) -> dict:
-	"""As `filters`, for a method that takes them among its parameters."""
+	"""As `filtered`, for a method that takes them among its parameters."""
 	if not isinstance(given, dict):
 		raise InvalidRequest("not_an_object", field="filters", value=shown(given))
 	given = {name: value for name, value in given.items() if value not in (None, "")}
@@ -123,6 +127,9 @@ def read_filters(given: dict, kinds: dict) -> dict:
 			raise InvalidRequest("not_one_of", field=name, value=shown(value), known=", ".join(kind))
 		if isinstance(kind, str) and not frappe.db.exists(kind, value):
 			raise InvalidRequest("unknown_record", field=name, doctype=_(kind), value=shown(value))
+	first, last = found.get("from_date"), found.get("to_date")
+	if first and last and first > last:
+		raise InvalidRequest("period_backwards", start=str(first), end=str(last))
 	return found
 
 

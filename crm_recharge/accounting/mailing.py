@@ -198,8 +198,8 @@ def _customers_own(customer: str) -> list[str]:
 
 
 def _render(row, invoice) -> tuple[str, str]:
-	template = templates.get(TEMPLATE)
 	# One that was missing is there from now on.
+	templates.get(TEMPLATE)
 	frappe.db.commit()
 	context = {
 		"invoice": invoice.as_dict(),
@@ -209,8 +209,7 @@ def _render(row, invoice) -> tuple[str, str]:
 		"amount": money(invoice.grand_total, invoice.currency),
 		"date": format_date(invoice.posting_date),
 	}
-	body = template.response_html if template.use_html else template.response
-	return frappe.render_template(template.subject, context), frappe.render_template(body, context)
+	return templates.render(TEMPLATE, context)
 
 
 @retry_on_contention

@@ -227,7 +227,7 @@ def _mail(name: str) -> bool:
 		return False
 	note = frappe.get_doc("Sales Invoice", row.credit_note)
 	recipients = mailing.recipients_or_refuse(row)
-	template = templates.get(TEMPLATE)
+	templates.get(TEMPLATE)
 	# One that was missing is there from now on.
 	frappe.db.commit()
 	context = {
@@ -238,7 +238,7 @@ def _mail(name: str) -> bool:
 		"amount": money(-exact(note.grand_total), note.currency),
 		"original": note.return_against,
 	}
-	mail = template.get_formatted_email(context)
+	subject, message = templates.render(TEMPLATE, context)
 	pdf = mailing.make_pdf(note)
 	frappe.db.rollback()
 
@@ -246,7 +246,7 @@ def _mail(name: str) -> bool:
 	if row.accounting_status != DONE or row.credit_note != note.name or row.credit_note_mailed_at:
 		frappe.db.rollback()
 		return False
-	mailing.queue(note, recipients, mail["subject"], mail["message"], pdf)
+	mailing.queue(note, recipients, subject, message, pdf)
 	takeback_rows.write(DOCTYPE, name, accounting_status=DONE, credit_note_mailed_at=now_datetime())
 	frappe.db.commit()
 	return True

@@ -361,10 +361,8 @@ def _count_card_form(account: str) -> None:
 	Counted by the names as they are stored, not as they were sent, and whatever address the visitor comes from.
 	"""
 	key = frappe.cache.make_key(f"crm_recharge:card_forms:{account}:{frappe.session.user}")
-	count = frappe.cache.incr(key)
-	if count == 1:
-		frappe.cache.expire(key, HOUR)
-	if count > CARD_FORMS_AN_HOUR:
+	frappe.cache.set(key, 0, ex=HOUR, nx=True)
+	if frappe.cache.incr(key) > CARD_FORMS_AN_HOUR:
 		frappe.throw(
 			_("You have opened many card forms. Try again in an hour."), frappe.RateLimitExceededError
 		)

@@ -207,6 +207,6 @@ def _ask(call):
 		frappe.throw(
 			_("The payment gateway does not answer. Try again in a minute.")
 			if error.retryable
-			else _("The payment gateway refused: {0}").format(error.message),
+			else _("The payment gateway refused: {0}").format(frappe.utils.escape_html(error.message)),
 			title=_("Payment gateway"),
 		)

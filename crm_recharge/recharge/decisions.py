@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
+from markupsafe import Markup
 
 from crm_recharge import clock
 from crm_recharge.clock import now_datetime
@@ -104,7 +105,7 @@ def tell(decision: str) -> bool:
 	if not row or row.told_at:
 		frappe.db.rollback()
 		return False
-	notices.send_about_account("auto_recharge_stopped", row.credit_account, {"explanation": row.explanation})
+	notices.send_about_account("auto_recharge_stopped", row.credit_account, {"explanation": Markup(row.explanation)})
 	frappe.db.set_value("Recharge Decision", decision, "told_at", now_datetime())
 	frappe.db.commit()
 	return True

@@ -7,6 +7,7 @@ the desk notification stays.
 import frappe
 from frappe import _
 from frappe.utils import create_batch, get_url, get_url_to_form
+from frappe.utils import create_batch, escape_html, fmt_money, get_url, get_url_to_form
 
 from crm_recharge.credits.contention import is_contention
 from crm_recharge.credits.doctype.credit_account.credit_account import addresses_in
@@ -64,12 +65,8 @@ def alert(subject: str, text: str, account: str) -> None:
 def _render(template: str, context: dict) -> tuple[str, str]:
 	"""Subject and message by an Email Template; a template that is broken or gone is told instead of failing."""
 
-	def render():
-		doc = templates.get(template)
-		formatted = doc.get_formatted_email(context)
-		return formatted["subject"], formatted["message"]
-
-	made = _guarded(render, _("Email Template {0} is broken").format(template), "Email Template", template)
+	broken = _("Email Template {0} is broken").format(template)
+	made = _guarded(lambda: templates.render(template, context), broken, "Email Template", template)
 	return made or _without_template(template, context)
 
 
@@ -79,7 +76,8 @@ def _without_template(template: str, context: dict) -> tuple[str, str]:
 		about.name, template
 	)
 	link = context.get("link") or get_url_to_form(about.doctype, about.name)
-	return _(template), f'<p>{text}</p><p><a href="{link}">{link}</a></p>'
+	shown = escape_html(link)
+	return _(template), f'<p>{escape_html(text)}</p><p><a href="{shown}">{shown}</a></p>'
 
 
 def _mail(addresses: list[str], subject: str, message: str, name: str, doctype: str = "Recharge") -> bool:
@@ -112,7 +110,8 @@ def _notify_desk(subject: str, message: str, name: str, users: set[str], doctype
 				"doctype": "Notification Log",
 				"for_user": user,
 				"type": "Alert",
-				"subject": subject[:140],
+				# The desk shows it as HTML.
+				"subject": escape_html(subject[:140]),
 				"email_content": message,
 				"document_type": doctype,
 				"document_name": name,

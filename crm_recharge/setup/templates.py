@@ -10,10 +10,12 @@ from functools import cache
 from pathlib import Path
 
 import frappe
+from frappe import _
 
 from crm_recharge.setup import written
 
 DOCTYPE = "Email Template"
+LONGEST_SUBJECT = 140
 TEXT = ("subject", "use_html", "response_html", "response")
 
 
@@ -29,6 +31,30 @@ def get(name: str):
 	if name in shipped() and not frappe.db.exists(DOCTYPE, name):
 		_make(name)
 	return frappe.get_cached_doc(DOCTYPE, name)
+
+
+def render(name: str, context: dict) -> tuple[str, str]:
+	"""Subject, as one line of text, and HTML by the Email Template `name`.
+
+	What the context holds is text: a customer's name is never markup in a mail, whatever it is. What is meant as
+	markup comes as markupsafe.Markup. Raises what Jinja raises for a template that is broken.
+	"""
+	template = get(name)
+	body = template.response_html if template.use_html else template.response
+	return one_line(_rendered(template.subject, context, False)), _rendered(body, context, True)
+
+
+def _rendered(text: str | None, context: dict, is_html: bool) -> str:
+	text = text or ""
+	if ".__" in text:
+		frappe.throw(_("This template reaches for what no template may: {0}").format("`.__`"))
+	# Frappe's own environment does not escape.
+	return frappe.get_jenv().overlay(autoescape=is_html).from_string(text).render(context)
+
+
+def one_line(text: str) -> str:
+	"""A text for the subject of a mail: without line ends, which would begin another header, and not endless."""
+	return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:LONGEST_SUBJECT]
 
 
 def make() -> None:

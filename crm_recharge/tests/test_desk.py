@@ -200,8 +200,9 @@ class TestInsight(RechargeCase):
 		)[0]
 		last_week = now_datetime() - timedelta(days=8)
 		frappe.db.sql(
-			"UPDATE `tabCredit Ledger` SET `posted_at` = %s, `creation` = %s, `modified` = %s WHERE `name` = %s",
-			(last_week, last_week, last_week, entry),
+			"UPDATE `tabCredit Ledger` SET `posted_at` = %s, `occurred_at` = %s, `creation` = %s, `modified` = %s"
+			" WHERE `name` = %s",
+			(last_week, last_week, last_week, last_week, entry),
 		)
 		by_day = self.total("Daily")
 		self.assertGreaterEqual(by_day, 3)

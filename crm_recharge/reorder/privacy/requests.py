@@ -134,7 +134,8 @@ def send_data(request: str) -> None:
 		template="download_data",
 		args={
 			"user": user,
-			"user_name": user_name,
+			# Frappe puts it into the mail as it is.
+			"user_name": frappe.utils.escape_html(user_name or ""),
 			"link": f"{method}?{get_signed_params({'file_url': file.file_url})}",
 			"host_name": frappe.local.site,
 		},

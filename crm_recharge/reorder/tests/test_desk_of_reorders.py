@@ -160,7 +160,8 @@ class TestWhatIsShown(DeskCase):
 			chart = frappe.get_doc("Dashboard Chart", row.chart)
 			with self.subTest(chart.name):
 				if chart.chart_type == "Report":
-					filters = json.loads(chart.filters_json) | {"company": self.company}
+					dynamic = dict.fromkeys(json.loads(chart.dynamic_filters_json), self.company)
+					filters = json.loads(chart.filters_json) | dynamic
 					self.assertTrue(run(chart.report_name, filters)["columns"])
 				else:
 					self.assertTrue(chart_data(chart_name=chart.name, refresh=1)["labels"])

@@ -3,12 +3,22 @@
 import frappe
 from frappe import _
 
+from crm_recharge.domain.inputs import Kind
+from crm_recharge.intake import filtered
 from crm_recharge.reorder.insight.forgotten import forgotten
 from crm_recharge.reorder.insight.scope import company_of, link_column
 
 IN_CHART = 12
 
 
+@filtered(
+	by=("Item", "Item Group"),
+	company="Company",
+	item_group="Item Group",
+	item_code="Item",
+	least_overdue=Kind.WHOLE,
+	least_p_alive=Kind.AMOUNT,
+)
 def execute(filters: dict | None = None) -> tuple:
 	"""Columns, rows, message, chart and summary for Frappe's report view."""
 	filters = frappe._dict(filters or {})

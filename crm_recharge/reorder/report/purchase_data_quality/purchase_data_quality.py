@@ -5,10 +5,13 @@ from collections import Counter
 import frappe
 from frappe import _
 
+from crm_recharge.domain.inputs import Kind
+from crm_recharge.intake import filtered
 from crm_recharge.reorder.insight.scope import link_column
 from crm_recharge.reorder.learning import quality
 
 
+@filtered(customer="Customer", item_code="Item", from_date=Kind.DAY, to_date=Kind.DAY)
 def execute(filters: dict | None = None) -> tuple:
 	"""Columns, rows, message, chart and summary for Frappe's report view."""
 	rows = quality.problems(dict(filters or {}))

@@ -3,6 +3,8 @@
 import frappe
 from frappe import _
 
+from crm_recharge.domain.inputs import Kind
+from crm_recharge.intake import filtered
 from crm_recharge.reorder.insight.cycles import cycles
 from crm_recharge.reorder.insight.defaults import default_intervals, default_intervals_of_groups
 from crm_recharge.reorder.insight.scope import link_column
@@ -10,6 +12,13 @@ from crm_recharge.reorder.insight.scope import link_column
 IN_CHART = 12
 
 
+@filtered(
+	by=("Item", "Item Group"),
+	item_group="Item Group",
+	item_code="Item",
+	customer="Customer",
+	least_intervals=Kind.WHOLE,
+)
 def execute(filters: dict | None = None) -> tuple:
 	"""Columns, rows, message, chart and summary for Frappe's report view."""
 	filters = frappe._dict(filters or {})

@@ -4,12 +4,22 @@ import frappe
 from frappe import _
 from frappe.utils import flt
 
+from crm_recharge.domain.inputs import Kind
+from crm_recharge.intake import filtered
 from crm_recharge.reorder.insight.funnel import funnel, total
 from crm_recharge.reorder.insight.scope import company_of
 
 STEPS = ("due", "sent", "opened", "clicked", "answered", "ordered", "won")
 
 
+@filtered(
+	from_date=Kind.DAY,
+	to_date=Kind.DAY,
+	by=("Month", "Rule", "Item Group"),
+	company="Company",
+	item_group="Item Group",
+	rule="Reorder Rule",
+)
 def execute(filters: dict | None = None) -> tuple:
 	"""Columns, rows, message, chart and summary for Frappe's report view."""
 	filters = frappe._dict(filters or {})

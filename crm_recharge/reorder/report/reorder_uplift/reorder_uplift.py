@@ -3,13 +3,24 @@
 import frappe
 from frappe import _
 
+from crm_recharge.domain.inputs import Kind
 from crm_recharge.domain.reorder.uplift import Verdict
+from crm_recharge.intake import filtered
 from crm_recharge.reorder.insight.effect import effect, sentence, window_days
 from crm_recharge.reorder.report.reorder_reminder_funnel.reorder_reminder_funnel import rule_titles
 
 COLOURS = {Verdict.MORE: "Green", Verdict.LESS: "Red", Verdict.NO_DIFFERENCE: "Grey"}
 
 
+@filtered(
+	from_date=Kind.DAY,
+	to_date=Kind.DAY,
+	by=("Total", "Month", "Rule", "Item Group"),
+	company="Company",
+	item_group="Item Group",
+	rule="Reorder Rule",
+	worth=Kind.AMOUNT,
+)
 def execute(filters: dict | None = None) -> tuple:
 	"""Columns, rows, message, chart and summary for Frappe's report view."""
 	filters = frappe._dict(filters or {})

@@ -1,0 +1,487 @@
+"""Single requests with what is expected of each: the table × people × records × doors."""
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import frappe
+from frappe.utils import add_days, nowdate
+
+from crm_recharge.tests.doors import doors, found, table
+from crm_recharge.tests.doors.doors import Target, get, post
+from crm_recharge.tests.doors.people import Person
+from crm_recharge.tests.doors.records import ELSEWHERE, FOREIGN, OWN, Side
+from crm_recharge.tests.doors.runner import Ask
+from crm_recharge.tests.doors.world import World
+
+DISGUISED, TAKEN = "foreign, sent as one's own", "foreign, moved to one's own account"
+
+EVERYBODY_EVERYWHERE = os.environ.get("DOOR_MATRIX") == "full"
+"""Else each door of a DocType is tried by one person of each kind, in turn: see `_in_turn`."""
+
+
+@dataclass
+class Probe:
+	"""One request of `person`. What of the sides' records may be seen in the answer, and whether it may act."""
+
+	person: Person
+	what: str
+	whose: str
+	kind: str
+	ask: Callable[[], Ask]
+	allowed: bool
+	writes: bool = False
+	quiet: bool = False
+	breaks: bool = False
+	# Sides whose records must not be seen; and one of which must be, if any.
+	hidden: tuple[str, ...] = ()
+	shown: str | None = None
+	# The DocType that is written if it is allowed; None: not looked at.
+	changes: str | None = None
+	# How many records are counted.
+	counts: int | None = None
+	# The same is answered without these sides' records.
+	without: tuple[str, ...] = ()
+
+	@property
+	def line(self) -> str:
+		return f"{self.person.title} · {self.what} · {self.whose}"
+
+
+# -- DocTypes ----------------------------------------------------------------------------------------------
+
+# What a person who may write would change.
+EDITS = {
+	"Auto-Recharge Setting": {"cap_count_day": 7},
+	"Credit Account": {"status_reason": "looked at"},
+	"Credit Team": {"monthly_limit": 5},
+	"CRM Recharge Settings": {"stripe_timeout": 21},
+	"Gateway Difference": {"resolution": "looked at"},
+	"Recharge": {"amount": 25},
+	"Recharge Card": {"status_reason": "looked at"},
+	"Reorder Consent Change": {"wording": "another"},
+	"Reorder Message Item": {"item_name": "another"},
+	"Reorder Preference": {"frequency_days": 30},
+	"Reorder Reminder": {"snoozed_until": lambda: str(add_days(nowdate(), 9))},
+	"Reorder Rule": {"lead_time": 3},
+	"Reorder Settings": {"max_items": 4},
+	"Usage Category": {"unit": "call"},
+	"Usage Category Account": {"idx": 1},
+}
+# What a new record has beside what it copies.
+FRESH = {
+	"Credit Account": {"currency": "EUR"},
+	"Credit Team": {"team_name": lambda: frappe.generate_hash(length=8)},
+	"Reorder Preference": {"opted_in": 0, "opted_in_at": None, "wording": None, "history": []},
+	"Reorder Rule": {"applies_to": "All Items", "item_code": None},
+	"Usage Category": {"category_name": lambda: frappe.generate_hash(length=8)},
+}
+TEXTS = ("Data", "Small Text", "Long Text", "Code")
+
+
+def _made(values: dict) -> dict:
+	return {key: value() if callable(value) else value for key, value in values.items()}
+
+
+class Matrix:
+	"""All probes of a world."""
+
+	def __init__(self, world: World):
+		self.world = world
+		self.turn = 0
+		self.stranger = next(p.user for p in world.people if p.title == "website user without roles")
+		self.targets = {
+			(doctype, side): self._target(doctype, side)
+			for doctype in table.DOCTYPES
+			for side in (OWN, FOREIGN)
+			if self._is_there(doctype)
+		}
+
+	def __iter__(self) -> Iterator[Probe]:
+		"""Person by person: setting a user forgets what is cached."""
+		probes = [*self.of_doctypes(), *self.of_methods(), *self.of_what_is_looked_at(), *self.of_pages()]
+		return iter(sorted(probes, key=lambda probe: self.world.people.index(probe.person)))
+
+	# -- targets -----------------------------------------------------------------------------------------
+
+	def _is_there(self, doctype: str) -> bool:
+		return doctype in self.world.shared or any(
+			doctype in side.names for side in self.world.sides.values()
+		) or not frappe.get_meta(doctype).istable
+
+	def _target(self, doctype: str, key: str) -> Target:
+		side, other = self.world.sides[key], self.world.sides[OWN if key == FOREIGN else FOREIGN]
+		name = self.world.one(doctype, key)
+		edit = _made(EDITS.get(doctype, {})) or self._some_edit(doctype)
+		if doctype == "Auto-Recharge Card":
+			edit = {"card": side.names["Recharge Card"][1]}
+		target = Target(doctype, name, edit, recipient=self.stranger, word=side.word)
+		target.among = [n for s in self.world.sides.values() for n in s.names.get(doctype, ())] or [name]
+		target.file = side.files.get(doctype, "")
+		if target.meta.is_submittable:
+			target.draft, target.submitted = side.names[doctype][0], side.names[doctype][2]
+		target.new = self._new(target)
+		target.others = self._as_of(doctype, other)
+		return target
+
+	def _some_edit(self, doctype: str) -> dict:
+		df = next((df for df in frappe.get_meta(doctype).fields if df.fieldtype in TEXTS), None)
+		return {df.fieldname: "x"} if df else {"docstatus": 0}
+
+	def _new(self, target: Target) -> dict:
+		"""A record like this one."""
+		if target.meta.issingle:
+			return {}
+		doc = frappe.get_doc(target.doctype, target.name)
+		new = frappe.copy_doc(doc).as_dict(no_nulls=True, convert_dates_to_str=True, no_private_properties=True)
+		for fieldname in ("name", "docstatus", "doctype", "owner", "creation", "modified", "modified_by", "idx"):
+			new.pop(fieldname, None)
+		if target.meta.istable:
+			new |= {key: doc.get(key) for key in ("parent", "parenttype", "parentfield")}
+		return new | _made(FRESH.get(target.doctype, {}))
+
+	def _as_of(self, doctype: str, side: Side) -> dict:
+		"""The links of a record as if it hung on `side`."""
+		meta = frappe.get_meta(doctype)
+		links = {"customer": side.customer, "company": side.company, "credit_account": side.account}
+		return {key: value for key, value in links.items() if meta.has_field(key)}
+
+	# -- people ------------------------------------------------------------------------------------------
+
+	def _in_turn(self, doctype: str, right: str) -> list[Person]:
+		"""One of each kind of people that the table tells apart here, another one each time.
+
+		Whoever lacks the right is not tried with a User Permission on top: that only takes away.
+		"""
+		kinds: dict[tuple, list[Person]] = {}
+		for person in self.world.people:
+			may, sees = self._may(person, doctype, right), person.has(doctype, "read")
+			if EVERYBODY_EVERYWHERE:
+				kinds[person.title] = [person]
+			elif may or not person.confined:
+				kind = "staff" if person.is_staff else "guest" if person.user == "Guest" else "website"
+				kinds.setdefault((kind, may, sees, person.confined), []).append(person)
+		self.turn += 1
+		return [group[self.turn % len(group)] for group in kinds.values()]
+
+	def _may(self, person: Person, doctype: str, right: str) -> bool:
+		if right == "password":
+			return "System Manager" in person.roles
+		if doctype in table.CHILDREN and right in ("create", "delete"):
+			right = "write"
+		return person.has(doctype, right) and right not in table.NOT_BY_HAND.get(doctype, "").split()
+
+	def _reaches(self, person: Person, doctype: str, side: str, right: str = "read") -> bool:
+		if right == "create" and person.confined == doctype:
+			return False  # to one that is there already
+		return person.reaches(side, table.confined_by(doctype))
+
+	# -- probes of DocTypes ------------------------------------------------------------------------------
+
+	def of_doctypes(self) -> Iterator[Probe]:
+		for doctype in table.DOCTYPES:
+			if (doctype, OWN) not in self.targets:
+				continue
+			for door in doors.READING:
+				yield from self._of_records("read", doctype, door)
+			for door in doors.LISTING:
+				yield from self._of_lists(doctype, door)
+			for door in doors.COUNTING:
+				yield from self._of_counts(doctype, door)
+			for kind, some in self._writing(doctype):
+				for door in some:
+					yield from self._of_records(kind, doctype, door)
+
+	def _writing(self, doctype: str):
+		meta = frappe.get_meta(doctype)
+		yield "change", doors.CHANGING
+		if meta.is_submittable:
+			yield "submit", doors.SUBMITTING
+			yield "cancel", doors.CANCELLING
+		if meta.istable:
+			yield "create", doors.ROWS
+		elif not meta.issingle:
+			yield "create", doors.CREATING
+			yield "rename", doors.RENAMING
+		yield "delete", doors.DELETING
+		if not meta.istable:
+			yield "beside", doors.BESIDE
+
+	def _sides(self, doctype: str) -> tuple[str, ...]:
+		return (OWN,) if table.hangs_on(doctype) == table.NOBODY else (OWN, FOREIGN)
+
+	def _of_records(self, kind: str, doctype: str, door) -> Iterator[Probe]:
+		for side in self._sides(doctype):
+			target = self.targets[doctype, side]
+			if not self._asks(door, target):
+				continue
+			for person in self._in_turn(doctype, door.right):
+				may = self._may(person, doctype, door.right)
+				reaches = self._reaches(person, doctype, side, door.right)
+				yield self._of_record(kind, door, person, target, side, may and reaches)
+				if kind not in ("read", "beside") and may and not reaches and side == FOREIGN:
+					for whose, disguised in self._disguises(target, kind):
+						yield self._of_record(kind, door, person, disguised, whose, False)
+
+	def _asks(self, door, target: Target) -> bool:
+		frappe.local.form_dict = frappe._dict()
+		return door.ask(target) is not None
+
+	def _disguises(self, target: Target, kind: str = "change") -> Iterator[tuple[str, Target]]:
+		"""The same with the customer and company of somebody else, and with the account as well.
+
+		A new record is of that account or customer which it names: with all of them exchanged it is one's own.
+		"""
+		account = "credit_account" in target.others
+		if account or kind != "create":
+			sent = {key: value for key, value in target.others.items() if key != "credit_account"}
+			if sent:
+				yield DISGUISED, replace(target, disguise=sent)
+		if account and kind != "create":
+			yield TAKEN, replace(target, disguise=target.others)
+
+	def _of_record(self, kind, door, person, target: Target, whose: str, allowed: bool) -> Probe:
+		nobodys = table.hangs_on(target.doctype) == table.NOBODY
+		side = whose if whose in (OWN, FOREIGN) else FOREIGN
+		return Probe(
+			person,
+			f"{target.doctype}: {door.name}",
+			"nobody's" if nobodys else whose,
+			kind,
+			lambda: door.ask(target),
+			allowed,
+			writes=kind != "read",
+			quiet=door.quiet or whose in (DISGUISED, TAKEN),
+			breaks=bool(door.breaks),
+			hidden=() if allowed or nobodys else (side,),
+			shown=side if allowed and kind == "read" and door.shows and not nobodys else None,
+			changes=target.doctype if kind in ("change", "create") and target.doctype in EDITS else None,
+		)
+
+	def _of_lists(self, doctype: str, door) -> Iterator[Probe]:
+		target = self.targets[doctype, OWN]
+		if not self._asks(door, target):
+			return
+		for person in self._in_turn(doctype, door.right):
+			may = self._may(person, doctype, door.right)
+			sides = self._sides(doctype) if table.hangs_on(doctype) != table.NOBODY else ()
+			seen = [side for side in sides if may and self._reaches(person, doctype, side)]
+			yield Probe(
+				person,
+				f"{doctype}: {door.name}",
+				"all",
+				"list",
+				lambda: door.ask(target),
+				may,
+				quiet=door.quiet,
+				hidden=tuple(side for side in sides if side not in seen),
+				shown=OWN if OWN in seen and door.shows else None,
+			)
+
+	def _of_counts(self, doctype: str, door) -> Iterator[Probe]:
+		target = self.targets[doctype, OWN]
+		if not self._asks(door, target):
+			return
+		for person in self._in_turn(doctype, door.right):
+			may = self._may(person, doctype, door.right)
+			counts = len(self._seen(person, doctype)) if may else None
+			yield Probe(
+				person, f"{doctype}: {door.name}", "all", "count", lambda: door.ask(target), may, counts=counts
+			)
+
+	def _seen(self, person: Person, doctype: str) -> list[str]:
+		sides = [s for s in (OWN, FOREIGN, ELSEWHERE) if self._reaches(person, doctype, s)]
+		return [n for s in sides for n in self.world.sides[s].names.get(doctype, ())] or [self.world.one(doctype, OWN)]
+
+	# -- probes of methods -------------------------------------------------------------------------------
+
+	def of_methods(self) -> Iterator[Probe]:
+		methods = found.methods()
+		for name, entry in table.METHODS.items():
+			if name in methods:
+				for side in (OWN, FOREIGN) if entry.on != table.NOBODY else (OWN,):
+					for person in self.world.people:
+						yield self._of_method(name, entry, methods[name], person, side)
+		for name, right in table.DOCUMENT_METHODS.items():
+			for side in (OWN, FOREIGN):
+				for person in self.world.people:
+					yield from self._of_document_method(name, right, person, side)
+
+	def _of_method(self, name: str, entry, function, person: Person, side: str) -> Probe:
+		allowed = (
+			person.is_one_of(entry.who) and person.reaches(side, table.CONFINED_BY[entry.on])
+			or (table.OWNER in entry.who and person.owns == side)
+			or (table.PORTAL in entry.who and person.portal == side)
+		)  # fmt: skip
+		by_token = table.EVERYBODY in entry.who
+		return Probe(
+			person,
+			name,
+			"nobody's" if entry.on == table.NOBODY else side,
+			"method",
+			lambda: self._call(name, function, entry.args or {}, self.world.sides[side]),
+			allowed,
+			writes=not entry.reads,
+			quiet=by_token,
+			hidden=() if allowed and side == FOREIGN else (FOREIGN,) if allowed and person.confined else (side,) if not allowed else (),
+		)
+
+	def _call(self, name: str, function, args: dict, side: Side) -> Ask:
+		given = {}
+		for parameter in inspect.signature(function).parameters.values():
+			key = parameter.name
+			wanted = args.get(key)
+			if key in args and wanted is not True:
+				given[key] = side.one(wanted) if wanted in side.names else wanted
+			elif wanted or parameter.default is inspect.Parameter.empty or key in ALWAYS:
+				if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+					given[key] = self.argument(key, side)
+		verbs = frappe.allowed_http_methods_for_whitelisted_func[function]
+		return Ask("GET" if "GET" in verbs else "POST", f"/api/method/crm_recharge.{name}", given)
+
+	def argument(self, parameter: str, side: Side):
+		"""What a parameter of that name is given, for `side`."""
+		if parameter in NAMED:
+			doctype, number = NAMED[parameter]
+			return side.names[doctype][number]
+		if parameter in SAID:
+			return SAID[parameter]
+		return {
+			"account": side.account,
+			"company": side.company,
+			"idempotency_key": frappe.generate_hash(length=12),
+			"cards": side.names["Recharge Card"][:1],
+			"events": [{"amount": "1", "idempotency_key": frappe.generate_hash(length=12)}],
+			"rule": self.world.shared["Reorder Rule"],
+		}[parameter]
+
+	def _of_document_method(self, name: str, right: str, person: Person, side: str) -> Iterator[Probe]:
+		doctype, method = name.split(".")
+		target = self.targets[doctype, side]
+		allowed = person.has(doctype, right) and self._reaches(person, doctype, side)
+		args = {"how": "by telephone"}
+		ways = {
+			"by name": lambda t: post("run_doc_method", dt=doctype, dn=t.name, method=method, args=args),
+			"sent in": lambda t: post("run_doc_method", docs=t.document(), method=method, args=args),
+			"?run_method": lambda t: Ask(
+				"POST", f"/api/resource/{doctype}/{t.name}", {"run_method": method, **args}
+			),
+			"v2": lambda t: Ask("POST", f"/api/v2/document/{doctype}/{t.name}/method/{method}", args),
+			"v2, sent in": lambda t: Ask(
+				"POST", "/api/v2/method/run_doc_method", {"document": t.document(), "method": method, "kwargs": args},
+				as_json=True,
+			),
+		}
+		for way, ask in ways.items():
+			others = self._disguises(target) if side == FOREIGN and not allowed and person.has(doctype, right) else ()
+			for whose, about in ((side, target), *others):
+				yield Probe(
+					person, f"{name}, {way}", whose, "method", lambda ask=ask, about=about: ask(about), allowed,
+					writes=True, quiet=whose != side, hidden=() if allowed else (side,),
+				)  # fmt: skip
+
+	# -- probes of reports, cards, charts ----------------------------------------------------------------
+
+	def of_what_is_looked_at(self) -> Iterator[Probe]:
+		for person in self.world.people:
+			for report, who in table.REPORTS.items():
+				seen_by = table.confined_by(frappe.db.get_value("Report", report, "ref_doctype"))
+				run, export = _report(report)
+				may, doctype = person.is_one_of(who), frappe.db.get_value("Report", report, "ref_doctype")
+				yield from self._figures(person, f"report {report}", may, seen_by, [run])
+				may = may and person.has(doctype, "export")
+				yield from self._figures(person, f"report {report}, exported", may, seen_by, [export])
+			for card, doctype in table.CARDS.items():
+				yield from self._figures(
+					person, f"card {card}", person.has(doctype, "read"), table.confined_by(doctype), [_card(card)]
+				)
+			for chart, shows in table.CHARTS.items():
+				may = person.is_one_of(table.REPORTS.get(shows, ())) or person.has(shows, "read")
+				doctype = frappe.db.get_value("Report", shows, "ref_doctype") or shows
+				yield from self._figures(person, f"chart {chart}", may, table.confined_by(doctype), [_chart(chart)])
+
+	def _figures(self, person, what: str, may: bool, seen_by, asks: list[Ask]) -> Iterator[Probe]:
+		hidden = [side for side in (OWN, FOREIGN, ELSEWHERE) if not (may and person.reaches(side, seen_by))]
+		for ask in asks:
+			yield Probe(
+				person, what, "all", "figures", lambda ask=ask: ask, may, hidden=tuple(hidden),
+				without=tuple(hidden) if may else (),
+			)  # fmt: skip
+
+	# -- probes of pages ---------------------------------------------------------------------------------
+
+	def of_pages(self) -> Iterator[Probe]:
+		# A page takes long to be made: not each kind of staff looks at it.
+		for person in [p for n, p in enumerate(self.world.people) if not p.is_staff or n % 5 == 0]:
+			for side in (OWN, FOREIGN):
+				their = self.world.sides[side]
+				owner, portal = person.owns == side, person.portal == side
+				staff = person.has("Auto-Recharge Setting", "read") and self._reaches(person, "Credit Account", side)
+				for what, ask, may in (
+					("/credits", Ask("GET", "/credits", {"account": their.account}), owner or staff),
+					("/reorders", Ask("GET", "/reorders", {"customer": their.customer}), portal),
+					("/reorder", Ask("GET", "/reorder", {"do": "reorder", "token": their.one("Reorder Message")}), False),
+					("/recharge-confirm", Ask("GET", "/recharge-confirm", {"token": their.one("Recharge")}), False),
+				):
+					yield Probe(
+						person, f"page {what}", side, "page", lambda ask=ask: ask, may, quiet=True,
+						hidden=() if may else (side,), shown=side if may else None,
+					)  # fmt: skip
+
+
+ALWAYS = ("amount", "idempotency_key", "note", "reason")
+# Parameter → the record of the side that it names.
+NAMED = {
+	"card": ("Recharge Card", 1),
+	"contact": ("Contact", 0),
+	"customer": ("Customer", 0),
+	"entry": ("Credit Ledger", 0),
+	"event": ("Stripe Event", 0),
+	"recharge": ("Recharge", 1),
+	"reminder": ("Reorder Reminder", 0),
+}
+# Parameter → what is said.
+SAID = {
+	"amount": "5",
+	"enabled": 0,
+	"falls_below": "20",
+	"note": "because",
+	"payment_method": "pm_none",
+	"quantity": "1",
+	"reason": "because",
+	"recharge_up_to": "600",
+	"setup_intent": "seti_none",
+	"token": "none",
+	"wording": "Yes, remind me.",
+}
+
+
+def _report(name: str) -> list[Ask]:
+	return [
+		get("frappe.desk.query_report.run", report_name=name, filters={}, ignore_prepared_report="1"),
+		post(
+			"frappe.desk.query_report.export_query", report_name=name, filters={}, file_format_type="CSV",
+			visible_idx=list(range(200)), csv_delimiter=",", csv_quoting="2",
+		),
+	]  # fmt: skip
+
+
+def _card(name: str) -> Ask:
+	card = frappe.get_doc("Number Card", name)
+	if card.type == "Custom":
+		return get(card.method, filters=card.filters_json or "[]")
+	return post(
+		"frappe.desk.doctype.number_card.number_card.get_result", doc=card.as_json(), filters=card.filters_json or "[]"
+	)
+
+
+def _chart(name: str) -> Ask:
+	chart = frappe.get_doc("Dashboard Chart", name)
+	if chart.chart_type == "Report":
+		return get("frappe.desk.query_report.run", report_name=chart.report_name, filters=chart.filters_json or "{}")
+	method = "crm_recharge.api.insight.credits_by_day" if chart.chart_type == "Custom" else (
+		"frappe.desk.doctype.dashboard_chart.dashboard_chart.get"
+	)  # fmt: skip
+	return post(method, chart_name=name, refresh="1")

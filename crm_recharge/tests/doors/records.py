@@ -1,0 +1,275 @@
+"""Two customers with a record of every DocType of the app, each record marked with words that occur nowhere else.
+
+What an answer shows of a record is seen by those words; what a request changed, by comparing rows. Everything is
+committed, since the probes roll back; `World.remove` takes it away again.
+"""
+
+from functools import cached_property
+
+import frappe
+from frappe.utils import add_days, now_datetime, nowdate
+
+from crm_recharge.credits import ledger
+from crm_recharge.tests.factories import make_account, make_customer, make_team
+from crm_recharge.tests.support.reorder_case import make_item
+
+OWN, FOREIGN, ELSEWHERE = "own", "foreign", "elsewhere"
+
+
+def raw(doctype: str, name: str | None = None, **values) -> str:
+	"""Insert a row past its controller, as the app's own workers would have written it; returns its name."""
+	doc = frappe.new_doc(doctype)
+	doc.update(values)
+	doc.name = name or frappe.generate_hash(length=12)
+	doc.owner = doc.modified_by = "Administrator"
+	doc.creation = doc.modified = now_datetime()
+	row = {column: value for column, value in doc.get_valid_dict().items() if value is not None}
+	table = frappe.qb.DocType(doctype)
+	frappe.qb.into(table).columns(*row).insert(*row.values()).run()
+	return doc.name
+
+
+class Side:
+	"""One customer with everything that hangs on it. `names[doctype]` are its records, the usual one first."""
+
+	def __init__(self, key: str, company: str):
+		self.key, self.company = key, company
+		self.word = f"zq{key[:2]}{frappe.generate_hash(length=8)}"
+		"""In all texts of its records."""
+		self.names: dict[str, list[str]] = {}
+		self.files: dict[str, str] = {}
+		"""DocType → the address of a private file that hangs on its usual record."""
+		self.customer = make_customer(customer_name=f"{self.word}c Ltd")
+		self.account = make_account(
+			self.customer, company, overdraft_limit=0, status_reason=self.text("reason"), time_zone="UTC"
+		)
+		self.item = self.add("Item", make_item(item_code=f"{self.word}i", item_name=self.text("item")))
+
+	def text(self, what: str) -> str:
+		"""A text of this side's records."""
+		return f"{self.word} {what}"
+
+	@property
+	def last4(self) -> str:
+		"""No digits, so that it occurs nowhere by chance."""
+		return f"z{self.key[0]}q9"
+
+	def add(self, doctype: str, name: str) -> str:
+		self.names.setdefault(doctype, []).append(name)
+		return name
+
+	def raw(self, doctype: str, **values) -> str:
+		return self.add(doctype, raw(doctype, **values))
+
+	def one(self, doctype: str) -> str:
+		"""The usual record of `doctype`."""
+		return self.names[doctype][0]
+
+	@cached_property
+	def marks(self) -> frozenset[str]:
+		"""Words that no answer to a stranger may hold."""
+		ids = {name for names in self.names.values() for name in names if len(name) > 7}
+		return frozenset({self.word, f"{self.word}c", self.last4, self.account, *ids})
+
+
+def fill(side: Side, owner: str | None, portal: str | None) -> None:
+	"""Give `side` a record of every DocType, and its account an owner, its customer a portal user."""
+	_customer(side, portal)
+	_account(side, owner)
+	_payments(side)
+	_reorders(side)
+	for doctype in ATTACHED:
+		_attach(side, doctype)
+
+
+def _customer(side: Side, portal_user: str | None) -> None:
+	email = portal_user or f"{side.word}@test.example"
+	contact = frappe.get_doc(
+		{
+			"doctype": "Contact",
+			"first_name": side.text("contact"),
+			"user": portal_user,
+			"email_ids": [{"email_id": email, "is_primary": 1}],
+			"links": [{"link_doctype": "Customer", "link_name": side.customer}],
+		}
+	).insert()
+	address = frappe.get_doc(
+		{
+			"doctype": "Address",
+			"address_title": side.text("address"),
+			"address_type": "Shipping",
+			"address_line1": side.text("street"),
+			"city": "Town",
+			"country": frappe.db.get_value("Company", side.company, "country"),
+			"links": [{"link_doctype": "Customer", "link_name": side.customer}],
+		}
+	).insert()
+	if portal_user:
+		customer = frappe.get_doc("Customer", side.customer)
+		customer.append("portal_users", {"user": portal_user})
+		customer.save()
+	side.add("Customer", side.customer)
+	side.add("Contact", contact.name)
+	side.add("Address", address.name)
+
+
+def _account(side: Side, owner: str | None) -> None:
+	frappe.db.set_value("Credit Account", side.account, "account_owner", owner)
+	side.add("Credit Account", side.account)
+	for _number in range(3):
+		given = ledger.grant(side.account, 100, frappe.generate_hash(length=16), side.text("note"))
+		side.add("Credit Ledger", given["entry"])
+	for lot in frappe.get_all("Credit Lot", {"credit_account": side.account}, pluck="name"):
+		side.add("Credit Lot", lot)
+	side.add("Credit Team", make_team(side.account, team_name=side.text("team")))
+	common = {"credit_account": side.account, "currency": "USD"}
+	side.raw("Ledger Checkpoint", **common, hash=side.text("hash"), seal=side.text("seal"))
+	side.raw("Recharge Decision", **common, code="none", explanation=side.text("explanation"))
+
+
+def _card(side: Side) -> str:
+	card = frappe.new_doc("Recharge Card")
+	card.update({"credit_account": side.account, "payment_method": f"pm_{frappe.generate_hash(length=12)}"})
+	card.update({"brand": "visa", "last4": side.last4, "fingerprint": f"{side.word}-{len(side.names)}"})
+	card.update({"exp_month": 12, "exp_year": now_datetime().year + 3, "kind": "card", "status": "Active"})
+	card.flags.from_gateway = True
+	return side.add("Recharge Card", card.insert().name)
+
+
+def _payments(side: Side) -> None:
+	card = _card(side)
+	_card(side)
+	setting = frappe.get_doc(
+		{
+			"doctype": "Auto-Recharge Setting",
+			"credit_account": side.account,
+			"falls_below": 50,
+			"recharge_up_to": 500,
+			"cards": [{"card": card}],
+		}
+	).insert()
+	side.add("Auto-Recharge Setting", setting.name)
+	side.add("Auto-Recharge Card", setting.cards[0].name)
+	hangs = {
+		"credit_account": side.account,
+		"customer": side.customer,
+		"company": side.company,
+		"currency": "USD",
+	}
+	paid = {"amount": 60, "settled_intent": f"pi_{side.word}", "settled_at": now_datetime()}
+	draft = {"doctype": "Recharge", "credit_account": side.account, "amount": 20, "card": card}
+	side.add("Recharge", frappe.get_doc(draft).insert().name)
+	side.raw(
+		"Recharge", name=_recharge(), **hangs, **paid, docstatus=1, status="Succeeded", card=card, origin="Desk",
+		failure_reason=side.text("why"), accounting_status="Failed", accounting_error=side.text("not booked"),
+	)  # fmt: skip
+	side.raw(
+		"Recharge", name=_recharge(), **hangs, amount=30, docstatus=1, status="Failed", card=card, origin="Desk",
+		failure_reason=side.text("why"),
+	)  # fmt: skip
+	settled = side.names["Recharge"][1]
+	side.raw(
+		"Recharge Attempt", name=f"{settled}-1", **hangs, recharge=settled, number=1, status="Succeeded",
+		card=card, brand="visa", last4=side.last4, amount=60, message=side.text("message"),
+	)  # fmt: skip
+	side.raw(
+		"Recharge Refund", name=f"RF-{frappe.generate_hash(length=12)}", **hangs, recharge=settled, kind="Requested",
+		status="Succeeded", amount=5, reason=side.text("reason"), accounting_status="Failed",
+	)  # fmt: skip
+	side.raw(
+		"Recharge Dispute", name=f"dp_{frappe.generate_hash(length=14)}", **hangs, recharge=settled, status="Lost",
+		amount=5, reason=side.text("reason"), accounting_status="Failed",
+	)  # fmt: skip
+	side.raw(
+		"Gateway Difference", credit_account=side.account, recharge=settled, currency="USD", kind="Other",
+		status="Open", amount=5, explanation=side.text("explanation"), intent=f"pi_{side.word}",
+	)  # fmt: skip
+	payload = frappe.as_json({"object": {"id": f"pi_{side.word}", "metadata": {"account": side.account}}})
+	event = {"event_type": "payment_intent.succeeded", "status": "Processed", "payload": payload}
+	if frappe.get_meta("Stripe Event").has_field("credit_account"):
+		event["credit_account"] = side.account
+	side.raw(
+		"Stripe Event", name=f"evt_{frappe.generate_hash(length=16)}", **event, object_id=f"pi_{side.word}",
+		outcome=side.text("outcome"),
+	)  # fmt: skip
+
+
+def _recharge() -> str:
+	return "RC-" + frappe.generate_hash(length=12).upper()
+
+
+def _reorders(side: Side) -> None:
+	contact, email = frappe.db.get_value("Contact", side.one("Contact"), ["name", "email_id"])
+	of = {"customer": side.customer, "customer_name": f"{side.word}c Ltd"}
+	days = {"first_day": add_days(nowdate(), -90), "last_day": add_days(nowdate(), -30)}
+	soon = {f"next_{what}": add_days(nowdate(), number) for number, what in enumerate(("from", "on", "to"))}
+	side.raw(
+		"Reorder Reminder", **of, **days, **soon, item_code=side.item, item_name=side.text("item"),
+		status="Due", status_reason=side.text("reason"), purchase_days=4, last_quantity=1, usual_interval=30,
+	)  # fmt: skip
+	side.raw("Reorder Customer", **of, **soon, due_items=1, learned_at=now_datetime(), revenue_365=111)
+	for day in (90, 60, 30):
+		side.raw(
+			"Reorder Purchase Day", customer=side.customer, item_code=side.item, quantity=1,
+			day=add_days(nowdate(), -day),
+		)  # fmt: skip
+	side.raw(
+		"Reorder Forecast", customer=side.customer, item_code=side.item, item_group=side.text("group"),
+		asked=nowdate(), after=days["last_day"], **soon,
+	)  # fmt: skip
+	preference = side.raw(
+		"Reorder Preference", contact=contact, customer=side.customer, email=email, opted_in=1,
+		opted_in_at=now_datetime(), contact_name=side.text("contact"), wording=side.text("wording"),
+		scope_key=f"{contact}|{side.customer}"[:140],
+	)  # fmt: skip
+	side.raw(
+		"Reorder Consent Change", parent=preference, parenttype="Reorder Preference", parentfield="history", idx=1,
+		at=now_datetime(), change="Opted in", wording=side.text("wording"), source=side.text("source"),
+	)  # fmt: skip
+	message = side.raw(
+		"Reorder Message", **of, contact=contact, email=email, preference=preference, company=side.company,
+		kind="Reminded", status="Sent", sent_at=now_datetime(), subject=side.text("subject"), channel="Email",
+	)  # fmt: skip
+	side.raw(
+		"Reorder Message Item", parent=message, parenttype="Reorder Message", parentfield="items", idx=1,
+		reminder=side.one("Reorder Reminder"), item_code=side.item, item_name=side.text("item"), uom="Nos",
+		quantity=1, revenue=11, won=1, won_on=nowdate(), last_day=days["last_day"],
+	)  # fmt: skip
+
+
+ATTACHED = ("Credit Account", "Recharge", "Recharge Dispute", "Reorder Preference")
+
+
+def _attach(side: Side, doctype: str) -> None:
+	"""A private file and a comment."""
+	on = {"doctype": doctype, "name": side.one(doctype)}
+	file = frappe.get_doc(
+		{
+			"doctype": "File", "file_name": f"{frappe.generate_hash(length=8)}.txt", "is_private": 1,
+			"content": side.text("file"), "attached_to_doctype": on["doctype"], "attached_to_name": on["name"],
+		}
+	).insert()  # fmt: skip
+	side.add("File", file.name)
+	side.files[doctype] = file.file_url
+	side.raw(
+		"Comment", comment_type="Comment", reference_doctype=on["doctype"], reference_name=on["name"],
+		content=side.text("comment"), comment_email="Administrator",
+	)  # fmt: skip
+
+
+def shared_records(company: str, item: str) -> dict[str, str]:
+	"""Records that are nobody's: DocType → name. Everybody with the right may see them."""
+	category = raw(
+		"Usage Category", f"Doors {frappe.generate_hash(length=8)}", unit="piece", currency="USD", unit_price=1
+	)
+	frappe.db.set_value("Usage Category", category, "category_name", category)
+	return {
+		"Usage Category": category,
+		"Usage Category Account": raw(
+			"Usage Category Account", parent=category, parenttype="Usage Category", parentfield="accounts",
+			idx=1, company=company,
+		),
+		"Reorder Rule": raw("Reorder Rule", applies_to="Item", item_code=item, title="Item: one", scope_key=f"Item:{item}"),
+		"Reorder Run": raw("Reorder Run", kind="Refit", status="Done", started_at=now_datetime()),
+		"Reorder Model": raw("Reorder Model", fitted_at=now_datetime(), priors="{}"),
+	}  # fmt: skip

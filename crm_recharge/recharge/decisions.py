@@ -105,7 +105,9 @@ def tell(decision: str) -> bool:
 	if not row or row.told_at:
 		frappe.db.rollback()
 		return False
-	notices.send_about_account("auto_recharge_stopped", row.credit_account, {"explanation": Markup(row.explanation)})
+	notices.send_about_account(
+		"auto_recharge_stopped", row.credit_account, {"explanation": Markup(row.explanation)}
+	)
 	frappe.db.set_value("Recharge Decision", decision, "told_at", now_datetime())
 	frappe.db.commit()
 	return True

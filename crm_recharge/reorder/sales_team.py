@@ -52,7 +52,8 @@ def tell(message) -> str | None:
 	else:
 		todo = _add(message.customer, person, description)
 		timeline.note(
-			message.customer, _("{0} was asked to get in touch: due to reorder").format(escape_html(_name_of(person)))
+			message.customer,
+			_("{0} was asked to get in touch: due to reorder").format(escape_html(_name_of(person))),
 		)
 	frappe.db.set_value("Reorder Message", message.name, "todo", todo, update_modified=False)
 	message.todo = todo

@@ -90,7 +90,7 @@ class PeopleCase(OverHTTP):
 		frappe.db.rollback()
 		email = self.email_of(user)
 		self.assertNotIn(self.victim, customers_of(user))
-		for contact in frappe.get_all("Contact", {"user": user}, pluck="name") + [self.contact]:
+		for contact in [*frappe.get_all("Contact", {"user": user}, pluck="name"), self.contact]:
 			self.assertNotIn(email, contacts.emails_of(contact, self.victim))
 		account = frappe.db.get_value("Credit Account", {"customer": self.victim}) or make_account(
 			self.victim

@@ -14,6 +14,7 @@ import frappe
 from crm_recharge.tests.doors import table
 from crm_recharge.tests.doors.runner import Ask
 
+
 @dataclass
 class Target:
 	"""What a request is about: a record of `doctype`, and what is sent of it."""
@@ -221,6 +222,7 @@ READING = (
 
 # -- reading all records -----------------------------------------------------------------------------------
 
+
 def _list(ask):
 	return _only(lambda t: not t.meta.issingle, ask)
 
@@ -325,9 +327,7 @@ COUNTING = (
 
 
 def _bulk(t: Target) -> Ask:
-	return post(
-		"frappe.client.bulk_update", docs=[{"doctype": t.doctype, "docname": t.name, **t.values}]
-	)
+	return post("frappe.client.bulk_update", docs=[{"doctype": t.doctype, "docname": t.name, **t.values}])
 
 
 CHANGING = (

@@ -57,4 +57,8 @@ def named(doctype: str) -> set[str]:
 def pages() -> set[str]:
 	"""The pages of the app on the website."""
 	www = Path(crm_recharge.__file__).parent / "www"
-	return {str(path.relative_to(www).with_suffix("")) for path in www.rglob("*") if path.suffix in (".html", ".md")}
+	return {
+		str(path.relative_to(www).with_suffix(""))
+		for path in www.rglob("*")
+		if path.suffix in (".html", ".md")
+	}

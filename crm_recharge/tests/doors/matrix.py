@@ -104,7 +104,9 @@ class Judge:
 		if probe.counts is not None and _number(answer) != probe.counts:
 			yield f"{probe.counts} counted/was {_number(answer)}"
 		if probe.writes:
-			self.outcome.opened[probe.what].add(probe.changes in answer.written if probe.changes else answer.status < 400)
+			self.outcome.opened[probe.what].add(
+				probe.changes in answer.written if probe.changes else answer.status < 400
+			)
 			theirs = [doctype for doctype in answer.written if self._is_closed(probe.person, doctype)]
 			if theirs and (touched := self.world.touched(FOREIGN, theirs)):
 				yield f"others' records untouched/changed {', '.join(touched)}"
@@ -144,7 +146,9 @@ def _error_of(answer: Answer) -> str:
 def _body(answer: Answer) -> str:
 	"""Without what tells the time."""
 	text = answer.text.split("\n", 1)[-1] if answer.text.startswith("text/html") else answer.text
-	return re.sub(r'"execution_time": ?[\d.]+|\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+', "", text[text.find("{") :])
+	return re.sub(
+		r'"execution_time": ?[\d.]+|\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+', "", text[text.find("{") :]
+	)
 
 
 def _number(answer: Answer):

@@ -76,6 +76,10 @@ def confine(person: Person, values: dict[str, str]) -> None:
 	if person.confined:
 		value = values[person.confined]
 		raw(
-			"User Permission", user=person.user, allow=person.confined, for_value=value, apply_to_all_doctypes=1
+			"User Permission",
+			user=person.user,
+			allow=person.confined,
+			for_value=value,
+			apply_to_all_doctypes=1,
 		)
 		frappe.clear_cache(user=person.user)

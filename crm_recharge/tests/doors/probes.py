@@ -107,9 +107,11 @@ class Matrix:
 	# -- targets -----------------------------------------------------------------------------------------
 
 	def _is_there(self, doctype: str) -> bool:
-		return doctype in self.world.shared or any(
-			doctype in side.names for side in self.world.sides.values()
-		) or not frappe.get_meta(doctype).istable
+		return (
+			doctype in self.world.shared
+			or any(doctype in side.names for side in self.world.sides.values())
+			or not frappe.get_meta(doctype).istable
+		)
 
 	def _target(self, doctype: str, key: str) -> Target:
 		side, other = self.world.sides[key], self.world.sides[OWN if key == FOREIGN else FOREIGN]
@@ -135,8 +137,19 @@ class Matrix:
 		if target.meta.issingle:
 			return {}
 		doc = frappe.get_doc(target.doctype, target.name)
-		new = frappe.copy_doc(doc).as_dict(no_nulls=True, convert_dates_to_str=True, no_private_properties=True)
-		for fieldname in ("name", "docstatus", "doctype", "owner", "creation", "modified", "modified_by", "idx"):
+		new = frappe.copy_doc(doc).as_dict(
+			no_nulls=True, convert_dates_to_str=True, no_private_properties=True
+		)
+		for fieldname in (
+			"name",
+			"docstatus",
+			"doctype",
+			"owner",
+			"creation",
+			"modified",
+			"modified_by",
+			"idx",
+		):
 			new.pop(fieldname, None)
 		if target.meta.istable:
 			new |= {key: doc.get(key) for key in ("parent", "parenttype", "parentfield")}
@@ -288,12 +301,20 @@ class Matrix:
 			may = self._may(person, doctype, door.right)
 			counts = len(self._seen(person, doctype)) if may else None
 			yield Probe(
-				person, f"{doctype}: {door.name}", "all", "count", lambda: door.ask(target), may, counts=counts
+				person,
+				f"{doctype}: {door.name}",
+				"all",
+				"count",
+				lambda: door.ask(target),
+				may,
+				counts=counts,
 			)
 
 	def _seen(self, person: Person, doctype: str) -> list[str]:
 		sides = [s for s in (OWN, FOREIGN, ELSEWHERE) if self._reaches(person, doctype, s)]
-		return [n for s in sides for n in self.world.sides[s].names.get(doctype, ())] or [self.world.one(doctype, OWN)]
+		return [n for s in sides for n in self.world.sides[s].names.get(doctype, ())] or [
+			self.world.one(doctype, OWN)
+		]
 
 	# -- probes of methods -------------------------------------------------------------------------------
 
@@ -325,7 +346,13 @@ class Matrix:
 			allowed,
 			writes=not entry.reads,
 			quiet=by_token,
-			hidden=() if allowed and side == FOREIGN else (FOREIGN,) if allowed and person.confined else (side,) if not allowed else (),
+			hidden=()
+			if allowed and side == FOREIGN
+			else (FOREIGN,)
+			if allowed and person.confined
+			else (side,)
+			if not allowed
+			else (),
 		)
 
 	def _call(self, name: str, function, args: dict, side: Side) -> Ask:
@@ -370,12 +397,18 @@ class Matrix:
 			),
 			"v2": lambda t: Ask("POST", f"/api/v2/document/{doctype}/{t.name}/method/{method}", args),
 			"v2, sent in": lambda t: Ask(
-				"POST", "/api/v2/method/run_doc_method", {"document": t.document(), "method": method, "kwargs": args},
+				"POST",
+				"/api/v2/method/run_doc_method",
+				{"document": t.document(), "method": method, "kwargs": args},
 				as_json=True,
 			),
 		}
 		for way, ask in ways.items():
-			others = self._disguises(target) if side == FOREIGN and not allowed and person.has(doctype, right) else ()
+			others = (
+				self._disguises(target)
+				if side == FOREIGN and not allowed and person.has(doctype, right)
+				else ()
+			)
 			for whose, about in ((side, target), *others):
 				yield Probe(
 					person, f"{name}, {way}", whose, "method", lambda ask=ask, about=about: ask(about), allowed,
@@ -395,12 +428,18 @@ class Matrix:
 				yield from self._figures(person, f"report {report}, exported", may, seen_by, [export])
 			for card, doctype in table.CARDS.items():
 				yield from self._figures(
-					person, f"card {card}", person.has(doctype, "read"), table.confined_by(doctype), [_card(card)]
+					person,
+					f"card {card}",
+					person.has(doctype, "read"),
+					table.confined_by(doctype),
+					[_card(card)],
 				)
 			for chart, shows in table.CHARTS.items():
 				may = person.is_one_of(table.REPORTS.get(shows, ())) or person.has(shows, "read")
 				doctype = frappe.db.get_value("Report", shows, "ref_doctype") or shows
-				yield from self._figures(person, f"chart {chart}", may, table.confined_by(doctype), [_chart(chart)])
+				yield from self._figures(
+					person, f"chart {chart}", may, table.confined_by(doctype), [_chart(chart)]
+				)
 
 	def _figures(self, person, what: str, may: bool, seen_by, asks: list[Ask]) -> Iterator[Probe]:
 		hidden = [side for side in (OWN, FOREIGN, ELSEWHERE) if not (may and person.reaches(side, seen_by))]
@@ -418,12 +457,22 @@ class Matrix:
 			for side in (OWN, FOREIGN):
 				their = self.world.sides[side]
 				owner, portal = person.owns == side, person.portal == side
-				staff = person.has("Auto-Recharge Setting", "read") and self._reaches(person, "Credit Account", side)
+				staff = person.has("Auto-Recharge Setting", "read") and self._reaches(
+					person, "Credit Account", side
+				)
 				for what, ask, may in (
 					("/credits", Ask("GET", "/credits", {"account": their.account}), owner or staff),
 					("/reorders", Ask("GET", "/reorders", {"customer": their.customer}), portal),
-					("/reorder", Ask("GET", "/reorder", {"do": "reorder", "token": their.one("Reorder Message")}), False),
-					("/recharge-confirm", Ask("GET", "/recharge-confirm", {"token": their.one("Recharge")}), False),
+					(
+						"/reorder",
+						Ask("GET", "/reorder", {"do": "reorder", "token": their.one("Reorder Message")}),
+						False,
+					),
+					(
+						"/recharge-confirm",
+						Ask("GET", "/recharge-confirm", {"token": their.one("Recharge")}),
+						False,
+					),
 				):
 					yield Probe(
 						person, f"page {what}", side, "page", lambda ask=ask: ask, may, quiet=True,
@@ -473,14 +522,18 @@ def _card(name: str) -> Ask:
 	if card.type == "Custom":
 		return get(card.method, filters=card.filters_json or "[]")
 	return post(
-		"frappe.desk.doctype.number_card.number_card.get_result", doc=card.as_json(), filters=card.filters_json or "[]"
+		"frappe.desk.doctype.number_card.number_card.get_result",
+		doc=card.as_json(),
+		filters=card.filters_json or "[]",
 	)
 
 
 def _chart(name: str) -> Ask:
 	chart = frappe.get_doc("Dashboard Chart", name)
 	if chart.chart_type == "Report":
-		return get("frappe.desk.query_report.run", report_name=chart.report_name, filters=chart.filters_json or "{}")
+		return get(
+			"frappe.desk.query_report.run", report_name=chart.report_name, filters=chart.filters_json or "{}"
+		)
 	method = "crm_recharge.api.insight.credits_by_day" if chart.chart_type == "Custom" else (
 		"frappe.desk.doctype.dashboard_chart.dashboard_chart.get"
 	)  # fmt: skip

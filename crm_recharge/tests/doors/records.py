@@ -260,7 +260,11 @@ def _attach(side: Side, doctype: str) -> None:
 def shared_records(company: str, item: str) -> dict[str, str]:
 	"""Records that are nobody's: DocType → name. Everybody with the right may see them."""
 	category = raw(
-		"Usage Category", f"Doors {frappe.generate_hash(length=8)}", unit="piece", currency="USD", unit_price=1
+		"Usage Category",
+		f"Doors {frappe.generate_hash(length=8)}",
+		unit="piece",
+		currency="USD",
+		unit_price=1,
 	)
 	frappe.db.set_value("Usage Category", category, "category_name", category)
 	return {

@@ -20,7 +20,10 @@ class World:
 		first, twin = self._companies()
 		self.sides = {OWN: Side(OWN, first), FOREIGN: Side(FOREIGN, twin), ELSEWHERE: Side(ELSEWHERE, twin)}
 		for key, side in self.sides.items():
-			owner, portal = (next((p.user for p in self.people if getattr(p, of) == key), None) for of in ("owns", "portal"))
+			owner, portal = (
+				next((p.user for p in self.people if getattr(p, of) == key), None)
+				for of in ("owns", "portal")
+			)
 			records.fill(side, owner, portal)
 		self.item = make_item()
 		self.shared = records.shared_records(first, self.item)
@@ -58,7 +61,9 @@ class World:
 	def touched(self, side: str, doctypes) -> list[str]:
 		"""In which of these tables records of `side` differ from how the probes found them."""
 		known = [doctype for doctype in doctypes if (side, doctype) in self._before]
-		return sorted(doctype for doctype in known if self._rows(side, doctype) != self._before[side, doctype])
+		return sorted(
+			doctype for doctype in known if self._rows(side, doctype) != self._before[side, doctype]
+		)
 
 	def remember(self) -> None:
 		"""How the records are before the first probe."""
@@ -119,7 +124,9 @@ class World:
 def checksum(doctype: str):
 	"""Of a whole table."""
 	name = doctype if doctype.startswith("__") or doctype in ("Singles", "Series") else None
-	return frappe.db.sql(f"CHECKSUM TABLE `{name and (name if name.startswith('__') else 'tab' + name) or 'tab' + doctype}`")[0][1]
+	return frappe.db.sql(
+		f"CHECKSUM TABLE `{name and (name if name.startswith('__') else 'tab' + name) or 'tab' + doctype}`"
+	)[0][1]
 
 
 # Rows that Frappe or ERPNext made beside ours.

@@ -137,7 +137,10 @@ def _refuse_closed(row, field: str, found) -> None:
 
 def _refuse_item(row) -> None:
 	item = row.item and frappe.db.get_value(
-		"Item", row.item, ["disabled", "has_variants", "is_sales_item", "is_fixed_asset", "end_of_life"], as_dict=True
+		"Item",
+		row.item,
+		["disabled", "has_variants", "is_sales_item", "is_fixed_asset", "end_of_life"],
+		as_dict=True,
 	)
 	if not item:
 		return
@@ -160,7 +163,9 @@ def on_customer(doc, method=None) -> None:
 	if not before or _accounts(doc) == _accounts(before) or not _invoicing():
 		return
 	for account in _held_by(doc.name):
-		_as_settled(receivable_account, doc.name, account.company, account.currency, make=False, held=account.name)
+		_as_settled(
+			receivable_account, doc.name, account.company, account.currency, make=False, held=account.name
+		)
 
 
 def _accounts(doc) -> set:
@@ -197,12 +202,17 @@ def before_rename(doc, method=None, old=None, new=None, merge=False) -> None:
 		)
 	if doc.doctype == "Customer" and _invoicing():
 		for account in _held_by(old):
-			_as_settled(receivable_account, new, account.company, account.currency, make=False, held=account.name)
+			_as_settled(
+				receivable_account, new, account.company, account.currency, make=False, held=account.name
+			)
 
 
 def _twins(doctype: str, old: str, new: str) -> list[tuple[str, str]]:
 	field, *others = MERGED[doctype]
-	mine, theirs = frappe.qb.DocType("Credit Account").as_("mine"), frappe.qb.DocType("Credit Account").as_("theirs")
+	mine, theirs = (
+		frappe.qb.DocType("Credit Account").as_("mine"),
+		frappe.qb.DocType("Credit Account").as_("theirs"),
+	)
 	query = frappe.qb.from_(mine).join(theirs).on((mine[field] == old) & (theirs[field] == new))
 	for other in others:
 		query = query.where(mine[other] == theirs[other])

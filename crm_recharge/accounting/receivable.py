@@ -32,7 +32,9 @@ def receivable_account(customer: str, company: str, currency: str, make: bool = 
 	if account_currency == currency:
 		return account
 	if account_currency != company_currency:
-		raise AccountingError(_other_currency(kept_in).format(customer, account, account_currency, currency, company))
+		raise AccountingError(
+			_other_currency(kept_in).format(customer, account, account_currency, currency, company)
+		)
 	if kept_in or _several_currencies_allowed():
 		return account
 

@@ -24,6 +24,7 @@ from crm_recharge.credits.money import as_text, exact, money
 from crm_recharge.domain.money import ZERO
 from crm_recharge.domain.takeback import LOST
 from crm_recharge.domain.voucher import Amounts, Figures, no_longer_owed, rounded, share_out
+from crm_recharge.intake import intake
 
 DOCTYPE = "Recharge Dispute"
 JOB = "account_for_dispute"
@@ -95,17 +96,17 @@ def _post(name: str) -> str:
 
 def read(name: str, lock: bool = False):
 	"""The dispute's columns that matter here, amounts as Decimal. Raises DoesNotExistError."""
-	money = ("amount", "taken", "withdrawn", "fees", "written_off")
+	amounts = ("amount", "taken", "withdrawn", "fees", "written_off")
 	rows = frappe.db.sql(
 		"SELECT `name`, `recharge`, `credit_account`, `customer`, `company`, `status`, `currency`, `balance_currency`,"
-		f" `opened_at`, `intent`, `accounting_status`, {as_text(*money)} FROM `tabRecharge Dispute`"
+		f" `opened_at`, `intent`, `accounting_status`, {as_text(*amounts)} FROM `tabRecharge Dispute`"
 		f" WHERE `name` = %s{' FOR UPDATE' if lock else ''}",
 		name,
 		as_dict=True,
 	)
 	if not rows:
 		raise frappe.DoesNotExistError(_("Recharge Dispute {0} does not exist.").format(name))
-	rows[0].update({field: exact(rows[0][field]) for field in money})
+	rows[0].update({field: exact(rows[0][field]) for field in amounts})
 	return rows[0]
 
 

@@ -25,7 +25,9 @@ from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.rows import DONE, explain, log_failure, next_try, read
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import money
+from crm_recharge.people import contacts
 from crm_recharge.recharge import payment_mail
+from crm_recharge.setup import templates
 
 TEMPLATE = "Recharge Invoice"
 

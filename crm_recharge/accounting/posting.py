@@ -38,6 +38,7 @@ from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
 from crm_recharge.domain.voucher import RATE_PLACES, rounded
+from crm_recharge.intake import intake
 from crm_recharge.recharge.queue import enqueue_after_commit
 
 # -- asking for it -----------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from crm_recharge.accounting.rows import DONE, FAILED, NOT_NEEDED, PENDING
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain import takeback
+from crm_recharge.intake import intake
+from crm_recharge.setup import templates
 
 DOCTYPE = "Recharge Refund"
 JOB = "account_for_refund"

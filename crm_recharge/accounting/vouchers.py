@@ -22,6 +22,7 @@ from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.general_ledger import Line, Split
 from crm_recharge.domain.money import ZERO
 from crm_recharge.domain.voucher import Figures, per_unit
+from crm_recharge.people import contacts
 
 # What would change amounts, accounts, or what is done with them, and is none of our business.
 _INVOICE = {
@@ -181,6 +182,8 @@ def _build(voucher: Voucher):
 		doc.flags.ours += [
 			(row, _decided(row, values, voucher)) for row, values in zip(doc.get(table), rows, strict=True)
 		]
+	if voucher.doctype == "Sales Invoice":
+		contacts.put_on(doc, voucher.head["customer"])
 	doc.pin()
 	return doc
 

@@ -6,12 +6,17 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.desk.reportview import build_match_conditions
-from frappe.utils import formatdate, getdate, nowdate
+from frappe.utils import formatdate, get_system_timezone, getdate, nowdate
 from frappe.utils.dateutils import get_dates_from_timegrain, get_from_date_from_timespan, get_period_ending
 
+from crm_recharge import clock
 from crm_recharge.credits.money import exact, in_coins, money
-from crm_recharge.domain.money import ZERO
+from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.inputs import Anything, Day, Flag, list_or_object
+from crm_recharge.domain.moments import day_of
+from crm_recharge.domain.money import ZERO, plain
+from crm_recharge.doors.sight import and_rows_of
+from crm_recharge.intake import intake, read_filters
 
 KEPT_SECONDS = 120
 """How long a chart's sums are kept: a busy ledger is not added up at every visit."""

@@ -15,6 +15,7 @@ from crm_recharge.api import desk
 from crm_recharge.api import recharge as rest
 from crm_recharge.credits import queries
 from crm_recharge.credits.money import exact, money, style_for
+from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import exponent, plain
 from crm_recharge.doors.sight import may
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings

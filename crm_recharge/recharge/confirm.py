@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import frappe
 from frappe import _
-from frappe.utils import get_url, now_datetime
+from frappe.utils import get_url
 
+from crm_recharge.clock import now_datetime
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain import payment
 from crm_recharge.doors.guard import by_machine

@@ -6,8 +6,7 @@ the desk notification stays.
 
 import frappe
 from frappe import _
-from frappe.utils import create_batch, get_url, get_url_to_form
-from frappe.utils import create_batch, escape_html, fmt_money, get_url, get_url_to_form
+from frappe.utils import create_batch, escape_html, get_url, get_url_to_form
 
 from crm_recharge.credits.contention import is_contention
 from crm_recharge.credits.doctype.credit_account.credit_account import addresses_in

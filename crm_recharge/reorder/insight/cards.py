@@ -5,6 +5,7 @@ from frappe import _
 from frappe.utils import add_days, getdate, nowdate
 
 from crm_recharge.credits.money import in_coins, money
+from crm_recharge.intake import intake
 from crm_recharge.reorder.insight.funnel import funnel, total
 from crm_recharge.reorder.insight.scope import company_of
 

@@ -332,7 +332,7 @@ class Matrix:
 
 	def _of_method(self, name: str, entry, function, person: Person, side: str) -> Probe:
 		allowed = (
-			person.is_one_of(entry.who) and person.reaches(side, table.CONFINED_BY[entry.on])
+			(person.is_one_of(entry.who) and person.reaches(side, table.CONFINED_BY[entry.on]))
 			or (table.OWNER in entry.who and person.owns == side)
 			or (table.PORTAL in entry.who and person.portal == side)
 		)  # fmt: skip

@@ -125,7 +125,7 @@ def checksum(doctype: str):
 	"""Of a whole table."""
 	name = doctype if doctype.startswith("__") or doctype in ("Singles", "Series") else None
 	return frappe.db.sql(
-		f"CHECKSUM TABLE `{name and (name if name.startswith('__') else 'tab' + name) or 'tab' + doctype}`"
+		f"CHECKSUM TABLE `{(name and (name if name.startswith('__') else 'tab' + name)) or 'tab' + doctype}`"
 	)[0][1]
 
 

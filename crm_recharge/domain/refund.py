@@ -155,8 +155,9 @@ def carry_out(account: str | None, recharge: str | None, refund: str, worker: st
 		return (yield from _record(account, recharge, refund, worker, answer))
 
 
-NEVER = ("charge_already_refunded", "charge_disputed", "charge_not_refundable")
-"""Refusals that asking again will not change: the money is gone already, or the bank decides about it."""
+NEVER = ("charge_already_refunded", "charge_disputed", "charge_not_refundable", "resource_missing")
+"""Refusals that asking again will not change: the money is gone already, the bank decides about it, or the gateway
+does not have the payment (made under keys of the other mode, or of another gateway account)."""
 
 
 def _refused(view: RefundView, refusal: RefundAnswer) -> RefundOutcome:
@@ -252,6 +253,8 @@ def _record(
 		return (yield from _take_over(recharge, view, answer, now))
 	# Unknown; or the question itself was refused, which proves nothing either.
 	asks = view.asks + 1
+	# The gateway had it once. A person has been told; asking each quarter of an hour would help nobody.
+	is_gone = answer.outcome is RefundOutcome.REFUSED and view.gateway_refund
 	if asks == ASKS_BEFORE_TELLING or (asks == 1 and answer.outcome is RefundOutcome.REFUSED):
 		yield effects.Notify(REFUND_UNDECIDED, view.recharge or "", {"refund": refund, "code": answer.code})
 	yield effects.UpdateRefund(
@@ -260,7 +263,7 @@ def _record(
 			"asks": asks,
 			"code": answer.code,
 			"message": answer.message,
-			"next_ask_at": now + backoff(view.asks, answer.retry_after),
+			"next_ask_at": now + (CHECK_PENDING if is_gone else backoff(view.asks, answer.retry_after)),
 			"lease_owner": None,
 			"lease_until": None,
 		},

@@ -45,11 +45,14 @@ def connect() -> "StripeGateway":
 
 	Keys come from *CRM Recharge Settings*; `crm_recharge_stripe_secret_key` and
 	`crm_recharge_stripe_api_base` in site_config.json go before them. Raises frappe.ValidationError when there
-	is no usable key.
+	is no usable key, or the site is a copy that nobody has confirmed (home.SiteAway).
 	"""
 	import frappe
 	from frappe import _
 
+	from crm_recharge.gateway import home
+
+	home.only_at_home()
 	settings = frappe.get_cached_doc("CRM Recharge Settings")
 	key = frappe.conf.get("crm_recharge_stripe_secret_key") or settings.get_password(
 		"stripe_secret_key", raise_exception=False

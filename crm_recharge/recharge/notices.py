@@ -54,11 +54,13 @@ def send_about_account(kind: str, account: str, details: dict | None = None) -> 
 	_mail(list(addresses), subject, message, account, "Credit Account")
 
 
-def alert(subject: str, text: str, account: str) -> None:
-	"""Tell the company's own people, at once, of something that must not be."""
+def alert(subject: str, text: str, account: str | None = None, about: tuple[str, str] | None = None) -> None:
+	"""Tell the company's own people, at once, of something that must not be: with `account`, or with the document
+	(DocType and name) it is `about`."""
 	message = f"<pre>{frappe.utils.escape_html(text[:5000])}</pre>"
-	_notify_desk(subject, message, account, set(managers()), "Credit Account")
-	_mail(admin_addresses(), subject, message, account, "Credit Account")
+	doctype, name = about or ("Credit Account", account)
+	_notify_desk(subject, message, name, set(managers()), doctype)
+	_mail(admin_addresses(), subject, message, name, doctype)
 
 
 def _render(template: str, context: dict) -> tuple[str, str]:

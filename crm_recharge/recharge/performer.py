@@ -4,27 +4,26 @@ The rules are in domain/payment.py; here is only how each effect is done. Those 
 takebacks.py.
 """
 
-from datetime import timedelta
-
 import frappe
 
 from crm_recharge import clock
 from crm_recharge.credits import ledger
 from crm_recharge.credits.money import exact
-from crm_recharge.domain import effects, payment
+from crm_recharge.domain import effects, fit, payment
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import NETWORK_WINDOW, REMOVED, Card
 from crm_recharge.domain.payment import AttemptView, RechargeView
 from crm_recharge.doors.guard import by_machine
-from crm_recharge.gateway import stripe_gateway
-from crm_recharge.recharge import notices, takeback_notices, takebacks
+from crm_recharge.gateway import home, stripe_gateway
+from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.recharge import differences, notices, takeback_notices, takebacks
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import switch_off
 from crm_recharge.recharge.queue import enqueue_after_commit
 
 # Where a row's column has another name than the machine's.
 RECHARGE_COLUMNS = (
 	"`name`, `credit_account`, `status`, `currency`, `origin`, `card`, `lease_owner`, `lease_until`, `next_try_at`, "
-	"`settled_intent`, CAST(`amount` AS CHAR) AS `amount`"
+	"`settled_intent`, `creation`, CAST(`amount` AS CHAR) AS `amount`"
 )
 
 
@@ -66,11 +65,15 @@ class Performer:
 			effects.Charge: self.charge,
 			effects.Cancel: self.cancel,
 			effects.LookUp: self.look_up,
+			effects.ClosePage: self.close_page,
+			effects.Search: self.search,
 			effects.PostCredits: self.post_credits,
 			effects.ClearOpenRecharge: self.clear_open_recharge,
 			effects.DisableAutoRecharge: self.disable_auto_recharge,
 			effects.Notify: self.notify,
-			effects.RefundDuplicate: lambda e: takebacks.duplicate(e.recharge, e.answer),
+			effects.RefundDuplicate: lambda e: takebacks.duplicate(e.recharge, e.answer, e.held),
+			effects.NoteDifference: differences.note_misfit,
+			effects.CloseDifference: lambda e: differences.close(e.kind, e.subject, e.decision),
 			effects.EnqueueAfterCommit: lambda e: enqueue_after_commit(e.job, e.recharge),
 			**takebacks.handlers(),
 		}
@@ -97,15 +100,19 @@ class Performer:
 			values["failure_reason"] = notices.failure_reason(effect.recharge)
 		if values.get("status") == payment.CANCELLED:
 			values["docstatus"] = 2
-		if "refunded_amount" in values:
-			values["refunded_amount"] = str(values["refunded_amount"])
+		if values.get("status") == payment.SUCCEEDED:
+			# Paid after it was cancelled: it counts all the same.
+			values["docstatus"] = 1
+		values = {key: _plain(value) for key, value in values.items()}
 		frappe.db.set_value("Recharge", effect.recharge, values)
 
 	def insert_attempt(self, effect: effects.InsertAttempt) -> None:
-		card = frappe.db.get_value(
+		card = effect.card and frappe.db.get_value(
 			"Recharge Card", effect.card, ["brand", "last4", "fingerprint"], as_dict=True
 		)
 		attempt = frappe.new_doc("Recharge Attempt")
+		# Whatever becomes of the account's customer: this try is asked, and looked for, under the one of now.
+		attempt.stripe_customer = customer_of(effect.recharge)
 		attempt.update({"recharge": effect.recharge, "number": effect.number, "card": effect.card})
 		attempt.update(card or {})
 		attempt.update({key: _plain(value) for key, value in clock.in_columns(effect.values).items()})
@@ -161,7 +168,7 @@ class Performer:
 		recharge = frappe.db.get_value(
 			"Recharge", effect.recharge, ["credit_account", "customer"], as_dict=True
 		)
-		customer = self._stripe_customer(recharge.credit_account)
+		customer = frappe.db.get_value("Recharge Attempt", effect.key, "stripe_customer")
 		own = {"name": effect.card, "credit_account": recharge.credit_account}
 		method = frappe.db.get_value("Recharge Card", own, "payment_method")
 		if not method:
@@ -179,7 +186,7 @@ class Performer:
 				metadata={
 					"recharge": effect.recharge,
 					"account": recharge.credit_account,
-					"site": frappe.local.site,
+					**home.marks(),
 				},
 				off_session=True,
 			)
@@ -189,13 +196,24 @@ class Performer:
 		return self._ask(lambda gateway: gateway.cancel(effect.intent, key=effect.key))
 
 	def look_up(self, effect: effects.LookUp) -> Answer | None:
-		account = frappe.db.get_value("Recharge", effect.recharge, "credit_account")
-		customer = self._stripe_customer(account)
-		since = effect.since - timedelta(minutes=10)
-		return self._ask(lambda gateway: gateway.find_by_attempt(effect.key, customer, since))
+		customer = frappe.db.get_value("Recharge Attempt", effect.key, "stripe_customer")
+		customer = customer or customer_of(effect.recharge)
 
-	def _stripe_customer(self, account: str) -> str | None:
-		return frappe.db.get_value("Credit Account", account, "stripe_customer")
+		def find(gateway):
+			if effect.intent:
+				answer = gateway.retrieve(effect.intent)
+				if answer.code != stripe_gateway.MISSING:
+					return answer
+			return gateway.find_by_attempt(effect.key, customer, effect.since)
+
+		return self._ask(find)
+
+	def search(self, effect: effects.Search) -> tuple[Answer, ...] | Answer:
+		customers = customers_of(effect.recharge)
+		return self._ask(lambda gateway: gateway.find_by_recharge(effect.recharge, customers, effect.since))
+
+	def close_page(self, effect: effects.ClosePage) -> Answer | None:
+		return self._ask(lambda gateway: _close_page(gateway, effect.page))
 
 	def _ask(self, call) -> Answer | None:
 		"""Call the gateway with the transaction that read the parameters ended: it may take seconds.
@@ -214,17 +232,58 @@ class Performer:
 			return Answer(Outcome.ERROR, code="request_not_possible", message=str(error))
 
 
+def _close_page(gateway, page: str) -> Answer | None:
+	try:
+		closed = gateway.expire_checkout(page)
+	except GatewayError as error:
+		if error.code == stripe_gateway.MISSING:
+			return None
+		outcome = Outcome.UNKNOWN if error.retryable else Outcome.ERROR
+		return Answer(outcome, code=error.code, message=error.message, retry_after=error.retry_after)
+	return gateway.retrieve(closed.intent) if closed.intent else None
+
+
+def customer_of(recharge: str) -> str | None:
+	"""The gateway's customer of the recharge's account, as it is now."""
+	account = frappe.db.get_value("Recharge", recharge, "credit_account")
+	return frappe.db.get_value("Credit Account", account, "stripe_customer")
+
+
+def customers_of(recharge: str) -> tuple[str, ...]:
+	"""Whom a payment for the recharge may be of: the account's customer now, and those its attempts were asked with."""
+	asked = frappe.get_all("Recharge Attempt", {"recharge": recharge}, pluck="stripe_customer")
+	return tuple(dict.fromkeys(filter(None, (customer_of(recharge), *asked))))
+
+
+def due_of(recharge: str) -> fit.Due | None:
+	"""What a payment for the recharge must be; see domain/fit.py."""
+	rows = frappe.db.sql(
+		"SELECT r.`currency`, CAST(r.`amount` AS CHAR), a.`currency` FROM `tabRecharge` r"
+		" JOIN `tabCredit Account` a ON a.`name` = r.`credit_account` WHERE r.`name` = %s",
+		recharge,
+	)
+	if not rows:
+		return None
+	currency, amount, account_currency = rows[0]
+	return fit.Due(recharge, customers_of(recharge), currency, exact(amount), account_currency)
+
+
 def view_of(row) -> RechargeView:
 	"""A locked Recharge row with its attempts and cards, as the machine sees it."""
 	attempts = frappe.db.sql(
 		"SELECT `name`, `number`, `card`, `status`, `created_at` AS `created`, `intent`, `intent_open`, `asks`,"
-		" `next_ask_at` FROM `tabRecharge Attempt` WHERE `recharge` = %s ORDER BY `number`",
+		" `next_ask_at`, `code`, `checkout_session` AS `page`, `stripe_customer` FROM `tabRecharge Attempt`"
+		" WHERE `recharge` = %s ORDER BY `number`",
 		row.name,
 		as_dict=True,
 	)
 	account = frappe.db.get_value(
-		"Credit Account", row.credit_account, ["held_because", "status", "time_zone"], as_dict=True
+		"Credit Account",
+		row.credit_account,
+		["held_because", "status", "time_zone", "currency", "stripe_customer"],
+		as_dict=True,
 	)
+	customers = (account.stripe_customer, *(attempt.pop("stripe_customer") for attempt in attempts))
 	clock.out_of_columns(row, "lease_until", "next_try_at")
 	return RechargeView(
 		name=row.name,
@@ -241,6 +300,9 @@ def view_of(row) -> RechargeView:
 		settled_intent=row.settled_intent,
 		held_because=account.held_because or (account.status if account.status != "Active" else None),
 		zone=clock.zone_of(account.time_zone),
+		created=clock.read(row.creation),
+		customers=tuple(dict.fromkeys(filter(None, customers))),
+		account_currency=account.currency,
 	)
 
 

@@ -20,7 +20,7 @@ from crm_recharge.domain.dispute import ACTIVE, DISPUTED_ACCOUNT
 from crm_recharge.domain.money import ZERO, stored
 from crm_recharge.domain.takeback import DUPLICATE, HELD, OPEN, ORPHAN, DisputeView, PaymentView, RefundView
 from crm_recharge.doors.guard import by_machine
-from crm_recharge.gateway import stripe_gateway
+from crm_recharge.gateway import home, stripe_gateway
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.recharge import notices, takeback_notices
 from crm_recharge.recharge.queue import enqueue_after_commit
@@ -318,19 +318,20 @@ def _details(effect, key: str, entry_type: str) -> dict:
 # -- captures that bought nothing --------------------------------------------------------------------------
 
 
-def duplicate(recharge: str, answer) -> str | None:
-	"""Write down that a second capture for `recharge` is refunded. Part of the caller's transaction.
-
-	Returns the refund's name, None when it was known.
-	"""
+def duplicate(recharge: str, answer, held: bool = False) -> str | None:
+	"""Write down that a second capture for `recharge`, or one that was held, is refunded. Part of the caller's
+	transaction. Returns the refund's name, None when it was known."""
 	account = frappe.db.get_value("Recharge", recharge, "credit_account")
-	return write_down(DUPLICATE, answer, recharge, account)
+	return write_down(ORPHAN if held else DUPLICATE, answer, recharge, account, held)
 
 
-def write_down(kind: str, answer, recharge: str | None, account: str | None) -> str | None:
+def write_down(
+	kind: str, answer, recharge: str | None, account: str | None, decided: bool = False
+) -> str | None:
 	"""A refund of a capture that bought nothing, once for each payment. Returns its name, None when known.
 
-	Part of the caller's transaction. The name is the payment's own, so that a second writer meets the first.
+	Part of the caller's transaction. The name is the payment's own, so that a second writer meets the first. Whoever
+	has `decided` it is not told of it.
 	"""
 	name = f"RF-{chain.request_hash(kind, answer.intent)[:12].upper()}"
 	if frappe.db.exists("Recharge Refund", name):
@@ -347,17 +348,24 @@ def write_down(kind: str, answer, recharge: str | None, account: str | None) -> 
 			"charge": answer.charge,
 			"recharge": recharge,
 			"account": account,
-			"reason": _("Captured a second time for the same recharge")
-			if kind == DUPLICATE
-			else _("Captured for a recharge that does not exist: {0}").format(
-				answer.metadata.get("recharge")
-			),
+			"reason": _why_refunded(kind, answer, decided),
 			"accounting_status": takeback.NOT_NEEDED,
-		},
+		}
+		| ({"requested_by": frappe.session.user} if decided else {}),
 	)
-	takeback_notices.send("captured_for_nothing", {"refund": name})
+	if not decided:
+		takeback_notices.send("captured_for_nothing", {"refund": name})
 	enqueue_after_commit("refund", name)
 	return name
+
+
+def _why_refunded(kind: str, answer, decided: bool) -> str:
+	recharge = answer.metadata.get("recharge")
+	if decided:
+		return _("Captured for recharge {0}, which it does not fit").format(recharge)
+	if kind == DUPLICATE:
+		return _("Captured a second time for the same recharge")
+	return _("Captured for a recharge that does not exist: {0}").format(recharge)
 
 
 # -- the gateway: never inside a transaction -----------------------------------------------------------------
@@ -380,7 +388,7 @@ def ask_refund(effect: effects.AskRefund) -> RefundAnswer:
 				"refund": effect.key,
 				"recharge": row.recharge or "",
 				"account": row.credit_account or "",
-				"site": frappe.local.site,
+				**home.marks(),
 			},
 		)
 	)
@@ -391,6 +399,9 @@ def look_up(gateway, key: str, intent: str) -> RefundAnswer | None:
 	try:
 		refunds = gateway.list_refunds(intent)
 	except GatewayError as error:
+		if error.code == stripe_gateway.MISSING:
+			# A payment that the gateway does not have has no refunds.
+			return None
 		outcome = RefundOutcome.UNKNOWN if error.retryable else RefundOutcome.REFUSED
 		return RefundAnswer(outcome, code=error.code, message=error.message, retry_after=error.retry_after)
 	return next((r for r in refunds if key in (r.metadata.get("refund"), r.metadata.get("attempt"))), None)

@@ -8,6 +8,7 @@ from frappe.utils import getdate, nowdate
 
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.inputs import Amount, Day, Key
+from crm_recharge.doors import sight
 from crm_recharge.intake import intake
 from crm_recharge.reorder.answers import changes, orders
 from crm_recharge.reorder.answers.orders import Line, Wish
@@ -59,9 +60,8 @@ def remind_now(customer: str) -> dict:
 		message: the Reorder Message, or None; mailed, told (the sales team), held_out; reasons: what was held back,
 		a sentence each.
 	"""
-	frappe.has_permission("Reorder Reminder", "write", throw=True)
-	frappe.has_permission("Customer", "read", customer, throw=True) if _may_read_customers() else None
-	outcome = run.remind_and_tell(customer, trigger=DESK)
+	sight.check("Reorder Reminder", "write")
+	outcome = run.remind_and_tell(sight.check_customer(customer), trigger=DESK)
 	return {
 		"message": outcome.message,
 		"mailed": outcome.mailed,
@@ -76,6 +76,8 @@ def remind_now(customer: str) -> dict:
 def order_now(reminder: str, quantity: Amount, idempotency_key: Key) -> dict:
 	"""Order the item again for the customer, as the document that Reorder Settings asks for.
 
+	What the latest reminder of it offers holds here as on the customer's own pages.
+
 	Args:
 		quantity: in the item's stock unit.
 		idempotency_key: the same key gives the first order again.
@@ -83,17 +85,20 @@ def order_now(reminder: str, quantity: Amount, idempotency_key: Key) -> dict:
 	Returns: order_type, order. Raises ValidationError with what stands in the way.
 	"""
 	row = _reminder(reminder)
-	kind = orders.kind_of_document()
-	frappe.has_permission(kind, "create", throw=True)
+	sight.check(orders.kind_of_document(), "create")
+	company = orders.company_for(row.customer)
+	if company:
+		sight.check_company(company)
 	amount = exact(quantity)
 	if amount <= 0:
 		frappe.throw(_("Enter a quantity above zero."))
 	line = Line(row.item_code, amount)
 	wish = Wish(
 		customer=row.customer,
-		company=orders.company_for(row.customer),
+		company=company,
 		lines=(line,),
 		owner=frappe.session.user,
+		**orders.open_offer(row.customer, [line.item_code], company),
 	)
 	key = orders.request_key(DESK, row.name, idempotency_key)
 	placed = orders.place(wish, key, orders.content_of([line]))
@@ -105,8 +110,7 @@ def order_now(reminder: str, quantity: Amount, idempotency_key: Key) -> dict:
 def learn_anew(customer: str) -> None:
 	"""Work out all of a customer's statistics from its invoices, in the background. For Reorder Managers."""
 	frappe.only_for(MANAGERS)
-	if not frappe.db.exists("Customer", customer):
-		frappe.throw(_("Customer {0} does not exist.").format(customer), frappe.DoesNotExistError)
+	customer = sight.check_customer(customer)
 	customers.mark_stale(customer, _("To be learned anew, as {0} asked for.").format(frappe.session.user))
 
 
@@ -114,10 +118,6 @@ def _reminder(name: str):
 	document = frappe.get_doc("Reorder Reminder", name)
 	document.check_permission("write")
 	return document
-
-
-def _may_read_customers() -> bool:
-	return frappe.has_permission("Customer", "read")
 
 
 def _day_to_come(value: str | None) -> date | None:

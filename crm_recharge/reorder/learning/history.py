@@ -6,6 +6,7 @@ import frappe
 from frappe import _
 from frappe.utils import now_datetime
 
+from crm_recharge.doors import sight
 from crm_recharge.intake import intake
 from crm_recharge.reorder.learning import pairs, runs
 from crm_recharge.reorder.learning.documents import DOCUMENTS
@@ -32,6 +33,10 @@ def start() -> str:
 	"""
 	if not set(ROLES) & set(frappe.get_roles()):
 		raise frappe.PermissionError(_("Only a {0} may have the purchases read.").format(_(ROLES[0])))
+	if sight.customers():
+		raise frappe.PermissionError(
+			_("The purchases of all customers are read: whoever may not see all of them cannot have that done.")
+		)
 	return begin()
 
 

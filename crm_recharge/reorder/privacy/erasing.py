@@ -11,6 +11,7 @@ import json
 import frappe
 from frappe import _
 
+from crm_recharge.doors import sight
 from crm_recharge.intake import intake
 from crm_recharge.reorder import timeline
 from crm_recharge.reorder.learning import customers, fields
@@ -35,12 +36,11 @@ MARK_LENGTH = 8
 def erase(customer: str) -> dict:
 	"""Erase what reminders know of a customer; returns how many rows of each kind went. For Reorder Managers.
 
-	Invoices and the customer itself stay: they are ERPNext's. Raises DoesNotExistError, PermissionError.
+	Invoices and the customer itself stay: they are ERPNext's. Raises PermissionError, also where there is no such
+	customer.
 	"""
 	frappe.only_for(ROLES)
-	if not frappe.db.exists("Customer", customer):
-		frappe.throw(_("Customer {0} does not exist.").format(customer), frappe.DoesNotExistError)
-	return erase_customer(customer)
+	return erase_customer(sight.check_customer(customer))
 
 
 @frappe.whitelist(methods=["POST"])
@@ -48,9 +48,7 @@ def erase(customer: str) -> dict:
 def learn_again(customer: str) -> None:
 	"""Undo the mark that erasing leaves: the customer's purchases are learned anew, in the background."""
 	frappe.only_for(ROLES)
-	if not frappe.db.exists("Customer", customer):
-		frappe.throw(_("Customer {0} does not exist.").format(customer), frappe.DoesNotExistError)
-	_learn_again(customer)
+	_learn_again(sight.check_customer(customer))
 
 
 def on_preference(preference, method=None) -> None:

@@ -13,7 +13,7 @@ from crm_recharge.reorder.consent import checkbox
 from crm_recharge.reorder.learning import fields as learning_fields
 from crm_recharge.reorder.privacy import fields as privacy_fields
 from crm_recharge.setup import custom_fields as fields
-from crm_recharge.setup import jobs, roles, templates
+from crm_recharge.setup import indexes, jobs, roles, settings, templates
 
 
 def before_install() -> None:
@@ -44,7 +44,9 @@ def after_migrate() -> None:
 
 def _make() -> None:
 	fields.make(custom_fields())
+	indexes.make(people_fields.INDEXES)
 	templates.make()
+	settings.keep_defaults()
 	# The clock of a site that was just set up may have gone back by hours since Frappe's own jobs were made.
 	jobs.keep_due()
 

@@ -13,7 +13,8 @@ from frappe.query_builder.functions import Cast
 from crm_recharge import install
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
-from crm_recharge.setup import custom_fields, jobs, roles, templates, traces
+from crm_recharge.people import fields as people_fields
+from crm_recharge.setup import custom_fields, indexes, jobs, roles, templates, traces
 
 DISCARD = "crm_recharge_discard_balances"
 
@@ -22,6 +23,7 @@ def before_uninstall() -> None:
 	"""Refuse while customers hold credits; then delete what lies in other apps' tables."""
 	refuse_while_credits_are_held()
 	custom_fields.take_away(install.custom_fields())
+	indexes.take_away(people_fields.INDEXES)
 	templates.take_away()
 	jobs.take_away()
 	traces.take_away()

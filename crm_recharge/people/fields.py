@@ -1,7 +1,5 @@
 """The field on Contact and Address that says for which customers they count."""
 
-import frappe
-
 from crm_recharge.people.vouching import FIELD, PRIMARY, take_up
 
 CUSTOM_FIELDS = {
@@ -23,9 +21,10 @@ CUSTOM_FIELDS = {
 }
 
 
+# Each save of a contact asks whose primary one it is.
+INDEXES = {"Customer": list(PRIMARY.values())}
+
+
 def after_migrate() -> None:
 	"""Fill the field where it is empty; safe to run again."""
-	# Each save of a contact asks whose primary one it is; the index is this room's, so ERPNext's DocType has none.
-	for field in PRIMARY.values():
-		frappe.db.add_index("Customer", [field])
 	take_up()

@@ -66,7 +66,7 @@ def bench(site, *command):
 
 
 def snapshot(site):
-	"""Tables with their columns, and their rows: key -> hash of what is in them."""
+	"""Tables with their columns and indexes, and their rows: key -> hash of what is in them."""
 	with connected(site):
 		columns = defaultdict(list)
 		for table, column in frappe.db.sql(
@@ -74,7 +74,13 @@ def snapshot(site):
 			frappe.conf.db_name,
 		):
 			columns[table].append(column)
-		return columns, {table: rows_of(table, names) for table, names in columns.items()}
+		rows = {table: rows_of(table, names) for table, names in columns.items()}
+		for table, index in frappe.db.sql(
+			"SELECT TABLE_NAME, INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %s",
+			frappe.conf.db_name,
+		):
+			columns[table].append(f"index {index}")
+		return columns, rows
 
 
 def rows_of(table, columns):
@@ -148,9 +154,9 @@ def compare(before, after):
 		if table not in before[0]:
 			found.append((table, None))
 			continue
-		for column in sorted({*after[0].get(table, ())} - {*before[0][table]}):
-			why = "Frappe never drops a column" if column.startswith(APP) else None
-			found.append((f"{table}, column {column}", why))
+		for part in sorted({*after[0].get(table, ())} - {*before[0][table]}):
+			ours = part.removeprefix("index ").removeprefix("unique_").startswith(APP)
+			found.append((f"{table}, {part}", "Frappe never drops a column" if ours else None))
 		old, new = before[1][table], after[1].get(table, {})
 		for key in sorted(key for key in {*old, *new} if old.get(key) != new.get(key)):
 			row = f"{table} · {key}"

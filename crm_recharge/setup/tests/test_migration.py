@@ -97,6 +97,19 @@ class TestWhatPeopleSet(BenchTestCase):
 		again.save()
 		frappe.db.commit()
 
+	def test_a_setting_that_came_with_an_update_has_its_default_and_the_others_stay(self):
+		settings = "CRM Recharge Settings"
+		before = frappe.db.get_single_value(settings, "preset_amounts")
+		self.addCleanup(frappe.db.commit)
+		self.addCleanup(frappe.db.set_single_value, settings, {"preset_amounts": before, "mail_invoices": 1})
+		frappe.db.delete("Singles", {"doctype": settings, "field": "default_falls_below"})
+		frappe.db.set_single_value(settings, {"preset_amounts": "7, 9", "mail_invoices": 0})
+		migrate()
+		stored = frappe.get_doc(settings)
+		self.assertEqual(
+			(stored.default_falls_below, stored.preset_amounts, stored.mail_invoices), (50, "7, 9", 0)
+		)
+
 	def test_nothing_is_a_fixture(self):
 		"""Frappe writes fixtures anew at each migration, whatever people have made of them."""
 		self.assertFalse(frappe.get_hooks("fixtures", app_name=APP))

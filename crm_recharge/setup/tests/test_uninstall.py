@@ -7,7 +7,8 @@ from frappe.core.doctype.scheduled_job_type.scheduled_job_type import sync_jobs
 from pypika import Criterion
 
 from crm_recharge import install, uninstall
-from crm_recharge.setup import roles, templates, traces, written
+from crm_recharge.people import fields as people_fields
+from crm_recharge.setup import indexes, roles, templates, traces, written
 from crm_recharge.setup.tests.migration import APP
 from crm_recharge.tests.compat import BenchTestCase
 
@@ -178,6 +179,12 @@ def made() -> dict[str, dict[str, bool]]:
 	return {
 		kind: {name: bool(frappe.db.exists(kind, filters)) for name, filters in wanted.items()}
 		for kind, wanted in looked_for.items()
+	} | {
+		"Index": {
+			f"{doctype} {field}": indexes.is_there(doctype, field)
+			for doctype, fields in people_fields.INDEXES.items()
+			for field in fields
+		}
 	}
 
 

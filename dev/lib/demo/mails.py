@@ -76,7 +76,7 @@ def follow(mail: EmailMessage):
 	address, session = links_of(mail)["reorder"], browser()
 	orders_before = frappe.db.count("Sales Order")
 	shown = session.get(address, timeout=60)
-	must(shown.status_code == 200, f"the link opens, not {shown.status_code}")
+	must(shown.status_code == 200, f"the link opens, not {shown.status_code}: {Form(shown.text).text[:300]}")
 	frappe.db.rollback()
 	must(frappe.db.count("Sales Order") == orders_before, "opening a link orders nothing")
 	fields = Form(shown.text).fields

@@ -60,7 +60,7 @@ def browser() -> requests.Session:
 class Progress:
 	"""Says every few seconds how far something is. Any thread may count."""
 
-	SECONDS = 5
+	SECONDS = 10
 
 	def __init__(self, what: str, total: int):
 		self.what, self.total, self.done = what, total, 0

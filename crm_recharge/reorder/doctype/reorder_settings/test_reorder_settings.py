@@ -3,7 +3,7 @@
 import frappe
 
 from crm_recharge.doors.guard import by_machine
-from crm_recharge.reorder import setup
+from crm_recharge.setup.settings import keep_defaults
 from crm_recharge.tests.support.reorder_case import ReorderCase, first_company
 
 test_ignore = IGNORE_TEST_RECORD_DEPENDENCIES = [
@@ -106,12 +106,12 @@ class TestReorderSettings(ReorderCase):
 	def test_the_hours_are_not_the_moment_of_the_installation(self):
 		for field in ("send_from", "send_until"):
 			frappe.db.set_single_value("Reorder Settings", field, "20:25:52.015134")
-		setup.keep_defaults()
+		keep_defaults()
 		settings = frappe.get_doc("Reorder Settings")
 		hours = [str(settings.get(field)) for field in ("send_from", "send_until")]
 		self.assertEqual(hours, ["09:00:00", "18:00:00"])
 		frappe.db.set_single_value("Reorder Settings", "send_from", "07:30:00")
-		setup.keep_defaults()
+		keep_defaults()
 		self.assertEqual(str(frappe.get_doc("Reorder Settings").send_from), "7:30:00".zfill(8))
 
 	def test_defaults_are_there_though_something_else_was_stored(self):
@@ -119,7 +119,7 @@ class TestReorderSettings(ReorderCase):
 		frappe.db.set_single_value("Reorder Settings", "max_items", 3)
 		frappe.clear_document_cache("Reorder Settings", "Reorder Settings")
 		self.assertFalse(frappe.get_doc("Reorder Settings").link_days)
-		setup.keep_defaults()
+		keep_defaults()
 		settings = frappe.get_doc("Reorder Settings")
 		self.assertEqual(
 			(settings.max_items, settings.link_days, settings.default_frequency_days), (3, 60, 14)

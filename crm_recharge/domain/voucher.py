@@ -5,7 +5,7 @@ that is left: nothing stays behind on any account, in neither currency.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from itertools import zip_longest
 
@@ -117,8 +117,8 @@ def _of(tax: Tax, fixed: list[Decimal], fractions: list[Decimal]) -> tuple[Decim
 class Figures:
 	"""The same in two currencies: `own`, the payment's, and `base`, the company's."""
 
-	own: Amounts = Amounts()
-	base: Amounts = Amounts()
+	own: Amounts = field(default_factory=Amounts)
+	base: Amounts = field(default_factory=Amounts)
 
 	def __add__(self, other: "Figures") -> "Figures":
 		return Figures(self.own + other.own, self.base + other.base)

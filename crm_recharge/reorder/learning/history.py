@@ -35,7 +35,9 @@ def start() -> str:
 		raise frappe.PermissionError(_("Only a {0} may have the purchases read.").format(_(ROLES[0])))
 	if sight.customers():
 		raise frappe.PermissionError(
-			_("The purchases of all customers are read: whoever may not see all of them cannot have that done.")
+			_(
+				"The purchases of all customers are read: whoever may not see all of them cannot have that done."
+			)
 		)
 	return begin()
 

@@ -1,5 +1,6 @@
 """What is learned of the orders, who is due, who wants to be reminded, and one hour's run."""
 
+import re
 import time
 from email.message import EmailMessage
 

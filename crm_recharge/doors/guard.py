@@ -172,6 +172,20 @@ class Row(Document):
 	Saving the document does not come by here; saving or deleting a row by itself does.
 	"""
 
+	def has_permission(self, permtype="read", *args, **kwargs):
+		# Frappe asks for the parent's DocType alone, and for the parent that was sent.
+		if not self.flags.ignore_permissions and not self._parent_allows(permtype, kwargs.get("user")):
+			return False
+		return super().has_permission(permtype, *args, **kwargs)
+
+	def _parent_allows(self, permtype: str, user: str | None) -> bool:
+		place = ["parenttype", "parent"]
+		stored = frappe.db.get_value(self.doctype, self.name, place) if self.name else None
+		parenttype, parent = stored or (self.parenttype, self.parent)
+		if parenttype != records.ROWS.get(self.doctype, parenttype):
+			return False
+		return bool(parent and frappe.has_permission(parenttype, permtype, doc=parent, user=user))
+
 	def insert(self, *args, **kwargs):
 		self._refuse_from_outside()
 		return super().insert(*args, **kwargs)

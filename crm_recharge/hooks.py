@@ -188,6 +188,13 @@ jinja = {"methods": ["crm_recharge.credits.money.crm_recharge_money"]}
 # What this app itself announces: usage that was refused for lack of credits (account, amount).
 usage_refused = ["crm_recharge.recharge.threshold.on_refused_usage"]
 
+# What recharge/sweeps.py runs once more each minute, beside its own. Each may run at any time, and twice.
+crm_recharge_sweepers = [
+	"crm_recharge.accounting.sweep.sweep",
+	"crm_recharge.accounting.refunds.sweep_refunds",
+	"crm_recharge.accounting.disputes.sweep_disputes",
+]
+
 # What happens with time. Each is a sweeper: it finds in the database what is due. Frappe names a job by the last two
 # words of its path and knows one job of a name: these must differ.
 scheduler_events = {
@@ -227,6 +234,8 @@ scheduler_events = {
 	],
 	"daily_long": [
 		"crm_recharge.recharge.catch_up.follow_open_disputes",
+		# What a failure of more than a day has left; the check then asks for the last days once more.
+		"crm_recharge.recharge.reconcile.reconcile_days",
 		"crm_recharge.recharge.audit.check_all",
 		"crm_recharge.recharge.spikes.refresh_daily_usage",
 		"crm_recharge.reorder.learning.nightly.learn",

@@ -13,11 +13,12 @@ def sweep(limit: int = BATCH) -> list[str]:
 	"""Queue up to `limit` recharges that are due; returns those queued. Meant for every few minutes.
 
 	Due: settled and not yet tried; failed and its time has come; accounted for, but the mail is outstanding.
-	A recharge whose job is still queued is not queued twice. Where Redis is away, the next sweep goes on.
+	A recharge whose job waits is not queued twice; one whose job counts as started is, for its worker may have been
+	killed, and the row's lock lets one of two do it. Where Redis is away, the next sweep goes on.
 	"""
 	queued = []
 	for name in due(limit):
-		if not try_enqueue("account_for", name):
+		if not try_enqueue("account_for", name, again=True):
 			break
 		queued.append(name)
 	return queued

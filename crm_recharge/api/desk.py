@@ -15,10 +15,11 @@ from crm_recharge.credits.money import as_text, exact, money
 from crm_recharge.domain import payment
 from crm_recharge.domain.cards import Card, why_unusable
 from crm_recharge.domain.money import plain
+from crm_recharge.domain.threshold import usual_amounts
 from crm_recharge.doors.sight import check, may
 from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import dashboard_address
 from crm_recharge.intake import intake
-from crm_recharge.recharge import threshold
+from crm_recharge.recharge import decisions, threshold
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.reasons import sentence
 
@@ -192,7 +193,7 @@ def add_credits_form(account: str) -> dict:
 def add_credits_form_of(account: str) -> dict:
 	"""As `add_credits_form`; the caller has checked who asks."""
 	row = queries.read_account(account)
-	limits = payment_limits()
+	limits = payment_limits(row.currency)
 	settings = frappe.get_cached_doc("CRM Recharge Settings")
 	return {
 		"account": account,
@@ -200,7 +201,9 @@ def add_credits_form_of(account: str) -> dict:
 		"balance": plain(exact(row.balance)),
 		"minimum": plain(limits.minimum),
 		"maximum": plain(limits.maximum),
-		"preset_amounts": [plain(amount) for amount in settings.presets()],
+		"preset_amounts": [
+			plain(amount) for amount in usual_amounts(settings.presets(), row.currency, limits)
+		],
 		"cards": [card for card in cards_of(account) if usable(card)],
 		"cards_listed": frappe.db.count("Auto-Recharge Card", {"parent": f"ARS-{account}"}),
 		"open_recharge": row.open_recharge,
@@ -229,6 +232,7 @@ def recharge_story(recharge: str) -> dict:
 		"status": doc.status,
 		"attempts": attempts,
 		"meaning": _meaning(doc, attempts),
+		"started_because": _started_because(doc),
 		"may_cancel": doc.may_cancel(),
 		"payment_address": dashboard_address(doc.settled_intent),
 		"unused": plain(_unused(recharge)),
@@ -236,6 +240,13 @@ def recharge_story(recharge: str) -> dict:
 		"refunds": _money_back("Recharge Refund", recharge, "reason"),
 		"disputes": _money_back("Recharge Dispute", recharge, "reason"),
 	}
+
+
+def _started_because(doc) -> str | None:
+	"""In one sentence of HTML: what made an automatic recharge start."""
+	if not doc.decision:
+		return None
+	return decisions.explain(doc.decision, frappe.parse_json(doc.decision_figures or "{}"), doc.currency)
 
 
 def _unused(recharge: str) -> Decimal:
@@ -290,6 +301,10 @@ def _meaning(doc, attempts: list[dict]) -> str:
 		return _(
 			"The bank wants the card holder to confirm. Nothing has been charged; the account's owner has been told. Cancel this recharge to use another card."
 		)
+	if doc.status == payment.HELD:
+		return _(
+			"Money was captured, but the payment does not fit this recharge, so nothing has been credited and no other card is charged. Decide about it in {0}."
+		).format(_difference_link(doc.name))
 	if doc.status == payment.FAILED and doc.origin == "Automatic":
 		return _(
 			"No card could be charged, so auto-recharge was switched off. Mend the cards, then switch it on again in {0}."
@@ -306,6 +321,13 @@ def _meaning(doc, attempts: list[dict]) -> str:
 		"Charged Back": _("The dispute was lost: the money is gone."),
 	}
 	return f"{paid} {since[doc.status]}" if doc.status in since else ""
+
+
+def _difference_link(recharge: str) -> str:
+	found = frappe.get_all(
+		"Gateway Difference", {"recharge": recharge, "status": "Open"}, pluck="name", limit=1
+	)
+	return _link("Gateway Difference", found[0]) if found else _("Gateway Difference")
 
 
 def _link(doctype: str, name: str) -> str:

@@ -21,7 +21,7 @@ from crm_recharge.doors.sight import may
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
 from crm_recharge.intake import intake
 from crm_recharge.people.named import owns
-from crm_recharge.recharge import by_hand
+from crm_recharge.recharge import by_hand, calling_off
 from crm_recharge.recharge import cards as card_room
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import DEFAULTS, resume
 from crm_recharge.recharge.links import confirm_link
@@ -154,7 +154,11 @@ def _currency(currency: str) -> dict:
 
 def _auto_recharge(account: str, currency: str) -> dict:
 	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account})
-	doc = frappe.get_doc("Auto-Recharge Setting", name) if name else frappe.new_doc("Auto-Recharge Setting")
+	doc = (
+		frappe.get_doc("Auto-Recharge Setting", name)
+		if name
+		else frappe.new_doc("Auto-Recharge Setting", currency=currency)
+	)
 	doc.set_defaults()
 	short = desk.auto_recharge_of(account, currency)
 	return {
@@ -275,7 +279,11 @@ def start(account: str, amount: Amount, idempotency_key: Key, card: str | None =
 @intake
 def status(recharge: str) -> dict:
 	"""How far a recharge has come, as the REST API tells it, with amounts for people. Errors: 403."""
-	doc = frappe.get_doc("Recharge", _owned_part("Recharge", recharge))
+	return _status(_owned_part("Recharge", recharge))
+
+
+def _status(recharge: str) -> dict:
+	doc = frappe.get_doc("Recharge", recharge)
 	found = rest.status_of(doc)
 	after = found["balance_after"]
 	return found | {
@@ -283,6 +291,16 @@ def status(recharge: str) -> dict:
 		"balance_after_shown": money(after, doc.currency) if after is not None else None,
 		"confirm": _confirm_link(doc.name, doc.status, doc.credit_account),
 	}
+
+
+@frappe.whitelist(methods=["POST"])
+@intake
+def cancel(recharge: str) -> dict:
+	"""Cancel a payment that waits for its card holder, or for its turn; whoever was faster has paid. Returns `status`'s
+	answer. Errors: 403; 422 for a payment that a card is asked for right now, or that has ended."""
+	recharge = _owned_part("Recharge", recharge, "create")
+	calling_off.call_off(recharge)
+	return _status(recharge)
 
 
 # -- auto-recharge -----------------------------------------------------------------------------------------

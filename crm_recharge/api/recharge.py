@@ -10,8 +10,9 @@ from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, field
 from crm_recharge.domain.money import plain
 from crm_recharge.doors import sight
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
+from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.intake import intake
-from crm_recharge.recharge import by_hand, cards, confirm, refunds, threshold
+from crm_recharge.recharge import by_hand, calling_off, cards, confirm, differences, refunds, threshold
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import resume as resume_setting
 from crm_recharge.recharge.notices import attempts_of
 
@@ -54,6 +55,21 @@ def status(recharge: str) -> dict:
 	doc = frappe.get_doc("Recharge", recharge)
 	doc.check_permission("read")
 	return status_of(doc)
+
+
+@frappe.whitelist(methods=["POST"])
+@intake
+def cancel(recharge: str) -> dict:
+	"""Cancel a payment that waits for its card holder, or for its turn. Returns `status`'s answer.
+
+	For who may start one. The account is free at once. A card holder who was faster has paid: the status says so.
+	Errors: 422 for a payment that a card is asked for right now, or that has ended.
+	"""
+	doc = frappe.get_doc("Recharge", recharge)
+	doc.check_permission("read")
+	_check(doc.credit_account, "Recharge", "create")
+	calling_off.call_off(doc.name)
+	return status_of(doc.reload())
 
 
 def status_of(doc) -> dict:
@@ -237,6 +253,24 @@ def confirm_start(token: str) -> dict:
 def confirm_finish(token: str) -> dict:
 	"""After the return from the gateway's page: how it went, as the gateway tells it."""
 	return confirm.finish(token)
+
+
+@frappe.whitelist(methods=["POST"])
+@intake
+def decide_difference(difference: str, decision: str, note: str | None = None) -> dict:
+	"""Decide about a Gateway Difference. For the role Credit Manager.
+
+	`decision`: "credit" what was captured (where nothing but the amount differs), "refund" it, or "dismiss" the
+	difference as it is, with a `note` of why. Returns difference, status, recharge, recharge_status. Errors: 422.
+	"""
+	frappe.only_for(("Credit Manager", "System Manager"))
+	frappe.get_doc("Gateway Difference", difference).check_permission("write")
+	try:
+		return differences.decide(difference, decision, note)
+	except GatewayError:
+		frappe.throw(
+			_("The payment gateway does not answer. Try again in a minute."), title=_("Payment gateway")
+		)
 
 
 @frappe.whitelist(methods=["POST"])

@@ -150,6 +150,23 @@ def messages() -> dict[str, str]:
 		"recharge_open": _(
 			"Recharge {recharge} of this account is still under way. Wait for it, or cancel it first."
 		),
+		"cannot_cancel": _(
+			"Recharge {recharge} is {status}: it cannot be cancelled. Wait until it has ended; a paid one is refunded."
+		),
+		"unknown_decision": _("{value} is no decision. Known are: {known}."),
+		"already_decided": _("Somebody has decided about {payment} already."),
+		"only_dismissed": _(
+			"Difference {difference} can only be dismissed: put right what it says, then dismiss it with a note."
+		),
+		"not_captured": _(
+			"Payment {payment} has brought no money (Stripe says: {state}). Dismiss the difference."
+		),
+		"held_already_used": _(
+			"Recharge {recharge} is paid already; {payment} cannot be used for it any more."
+		),
+		"held_not_creditable": _(
+			"{amount} {currency} cannot be credited for recharge {recharge}: besides the amount, this does not agree: {what}. Refund it, or dismiss the difference."
+		),
 		"unknown_recharge": _("There is no recharge {recharge}."),
 		"reason_missing": _("Say why, in the reason: it stays on record."),
 		"not_paid": _("Recharge {recharge} is {status}: there is no payment to refund."),

@@ -52,6 +52,12 @@ class Limits:
 	minimum: Decimal = Decimal(5)
 	maximum: Decimal = Decimal(10_000)
 
+	def within(self, least: Decimal | None, most: Decimal | None) -> "Limits":
+		"""These limits where a payment can be no less than `least` and no more than `most` (None: no such bound)."""
+		return Limits(
+			max(self.minimum, least or ZERO), self.maximum if most is None else min(self.maximum, most)
+		)
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -165,6 +171,30 @@ def check_setting(falls_below: Decimal, recharge_up_to: Decimal, currency: str, 
 	# From an empty account the whole target is charged at once, so the target itself must fit one payment.
 	if recharge_up_to > limits.maximum:
 		raise InvalidRequest("gap_above_maximum", **figures, maximum=plain(limits.maximum))
+
+
+def fitting(falls_below: Decimal, recharge_up_to: Decimal, limits: Limits) -> tuple[Decimal, Decimal]:
+	"""The usual levels, moved so far that a setting with them can do what it says: in some currencies they are less
+	than one payment apart. Those that fit stay as they are."""
+	recharge_up_to = max(recharge_up_to, falls_below + limits.minimum)
+	if recharge_up_to > limits.maximum:
+		recharge_up_to = limits.maximum
+		falls_below = max(ZERO, min(falls_below, recharge_up_to - limits.minimum))
+	return falls_below, recharge_up_to
+
+
+MULTIPLES = (1, 2, 5)
+"""Of the smallest payment, offered where none of the usual amounts can be paid."""
+
+
+def usual_amounts(presets: list[Decimal], currency: str, limits: Limits) -> list[Decimal]:
+	"""Those of the usual amounts that can be paid in `currency`, smallest first."""
+	smallest = payable(limits.minimum, currency)
+
+	def can_be_paid(amount: Decimal) -> bool:
+		return limits.minimum <= amount <= limits.maximum and payable(amount, currency) == amount
+
+	return sorted(filter(can_be_paid, presets)) or [*filter(can_be_paid, (smallest * n for n in MULTIPLES))]
 
 
 def check_payment(amount: Decimal, currency: str, limits: Limits) -> None:

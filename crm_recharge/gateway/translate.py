@@ -34,6 +34,7 @@ class SetupAnswer:
 	payment_method: str | None = None
 	code: str | None = None
 	message: str = ""
+	metadata: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +338,7 @@ def setup_answer(intent) -> SetupAnswer:
 		payment_method=reference(read(intent, "payment_method")),
 		code=read(error, "decline_code") or read(error, "code"),
 		message=mask(read(error, "message", default="")),
+		metadata=plain(read(intent, "metadata")),
 	)
 
 

@@ -6,7 +6,11 @@ import frappe
 from frappe import _
 
 from crm_recharge import clock
+from crm_recharge.credits.money import exact
 from crm_recharge.credits.proof import verify
+from crm_recharge.domain import fit
+from crm_recharge.domain.answers import Answer, Outcome
+from crm_recharge.domain.reconcile import in_words
 from crm_recharge.recharge import notices
 
 # Each query returns account and what is wrong, in words; nothing when the rule holds.
@@ -34,15 +38,19 @@ RULES = {
 		FROM `tabCredit Ledger` l LEFT JOIN `tabRecharge` r ON r.`name` = l.`reference_name`
 		WHERE l.`entry_type` = 'Recharge' AND (r.`name` IS NULL OR r.`settled_intent` IS NULL
 			OR r.`settled_intent` <> l.`gateway_reference`)""",
+	"a credit that the gateway does not confirm": """
+		SELECT d.`credit_account`, CONCAT('payment ', d.`intent`, ': ', d.`explanation`)
+		FROM `tabGateway Difference` d JOIN `tabRecharge` r ON r.`settled_intent` = d.`intent`
+		WHERE d.`status` = 'Open' AND d.`kind` IN ('does_not_fit', 'amount_differs', 'missing_at_gateway')""",
 	"one open recharge": """
 		SELECT `credit_account`, CONCAT(COUNT(*), ' recharges are under way at once')
-		FROM `tabRecharge` WHERE `status` IN ('Queued', 'Charging', 'Action Required')
+		FROM `tabRecharge` WHERE `status` IN ('Queued', 'Charging', 'Action Required', 'Held')
 		GROUP BY `credit_account` HAVING COUNT(*) > 1""",
 	"the open recharge is open": """
 		SELECT a.`name`, CONCAT('open recharge ', a.`open_recharge`, ' is ', COALESCE(r.`status`, 'gone'))
 		FROM `tabCredit Account` a LEFT JOIN `tabRecharge` r ON r.`name` = a.`open_recharge`
 		WHERE a.`open_recharge` IS NOT NULL
-			AND COALESCE(r.`status`, '') NOT IN ('Queued', 'Charging', 'Action Required')""",
+			AND COALESCE(r.`status`, '') NOT IN ('Queued', 'Charging', 'Action Required', 'Held')""",
 	"cards are the account's own": """
 		SELECT s.`credit_account`, CONCAT('auto-recharge lists card ', c.`name`, ' of another account')
 		FROM `tabAuto-Recharge Card` l JOIN `tabAuto-Recharge Setting` s ON s.`name` = l.`parent`
@@ -66,6 +74,19 @@ RULES = {
 }
 
 
+ROWS_A_READ = 5000
+# What was captured stands with the recharge since it was settled; whoever writes credits past that is found here.
+CREDITED = """
+	SELECT r.`name`, r.`credit_account`, r.`currency`, CAST(r.`amount` AS CHAR) AS `amount`, r.`settled_intent`,
+		CAST(NULLIF(r.`captured_amount`, 0) AS CHAR) AS `captured_amount`, r.`captured_currency`, r.`stripe_customer`,
+		a.`currency` AS `account_currency`, CAST(l.`amount` AS CHAR) AS `credited`, l.`credit_account` AS `credited_to`,
+		CONCAT_WS(' ', a.`stripe_customer`, (SELECT GROUP_CONCAT(DISTINCT t.`stripe_customer` SEPARATOR ' ')
+			FROM `tabRecharge Attempt` t WHERE t.`recharge` = r.`name`)) AS `customers`
+	FROM `tabRecharge` r JOIN `tabCredit Account` a ON a.`name` = r.`credit_account`
+		LEFT JOIN `tabCredit Ledger` l ON l.`gateway_reference` = r.`settled_intent` AND l.`entry_type` = 'Recharge'
+	WHERE r.`settled_intent` IS NOT NULL AND r.`name` > %s ORDER BY r.`name` LIMIT %s"""
+
+
 def check_all(prove_chains: bool = True) -> list[dict]:
 	"""Daily: check every rule on all accounts. Breaches are returned, logged, and told to the managers.
 
@@ -78,11 +99,41 @@ def check_all(prove_chains: bool = True) -> list[dict]:
 		breaches += [
 			{"rule": rule, "account": account, "what": what} for account, what in frappe.db.sql(query)
 		]
+	breaches += _misfits()
 	if prove_chains:
 		breaches += _broken_chains()
 	if breaches:
 		_alert(breaches)
 	return breaches
+
+
+def _misfits() -> list[dict]:
+	"""Credits for payments that do not fit their recharge, by the same rule that let them in (domain/fit.py)."""
+	rule, found, after = "credits are for payments that fit", [], ""
+	while True:
+		rows = frappe.db.sql(CREDITED, (after, ROWS_A_READ), as_dict=True)
+		for row in rows:
+			customers = row.customers.split() if row.customers else []
+			due = fit.Due(row.name, tuple(customers), row.currency, exact(row.amount), row.account_currency)
+			answer = Answer(
+				Outcome.SUCCEEDED,
+				intent=row.settled_intent,
+				amount=None if row.captured_amount is None else exact(row.captured_amount),
+				currency=row.captured_currency,
+				customer=row.stripe_customer,
+				metadata={"recharge": row.name},
+			)
+			wrong = in_words(fit.misfits(due, answer))
+			if row.credited is not None and exact(row.credited) != answer.amount:
+				wrong += f"; credited {row.credited}"
+			if row.credited_to not in (None, row.credit_account):
+				wrong += f"; credited to {row.credited_to}"
+			if wrong:
+				what = f"recharge {row.name}, payment {row.settled_intent}: {wrong.strip('; ')}"
+				found.append({"rule": rule, "account": row.credit_account, "what": what})
+		if len(rows) < ROWS_A_READ:
+			return found
+		after = rows[-1].name
 
 
 def _broken_chains() -> list[dict]:

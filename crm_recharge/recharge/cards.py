@@ -4,34 +4,84 @@ import frappe
 from frappe import _
 
 from crm_recharge.clock import now_datetime
+from crm_recharge.domain import fit
 from crm_recharge.domain.answers import SavedCard
+from crm_recharge.domain.cards import ACTIVE, REMOVED, UNUSABLE
 from crm_recharge.doors.guard import by_machine
-from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.gateway import home
+from crm_recharge.gateway.errors import CustomerGone, GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
 
 
-def stripe_customer(account: str) -> str:
-	"""The account's customer at Stripe; made there when there is none yet. Raises frappe.ValidationError."""
+def stripe_customer(account: str, after: str = "") -> str:
+	"""The account's customer at Stripe; made there when there is none yet. Raises frappe.ValidationError.
+
+	`after` is one that is gone: Stripe would give it again for the request that made it.
+	"""
 	doc = frappe.get_doc("Credit Account", account)
 	if doc.stripe_customer:
 		return doc.stripe_customer
 	created = _ask(
 		lambda gateway: gateway.create_customer(
-			key=f"customer-{frappe.local.site}-{account}-{doc.creation}",
+			key="-".join(filter(None, ("customer", home.site().id, account, str(doc.creation), after))),
 			name=doc.customer_name or doc.customer,
 			email=frappe.db.get_value("User", doc.account_owner, "email") if doc.account_owner else None,
-			metadata={"account": account, "site": frappe.local.site},
+			metadata={"account": account, **home.marks()},
 		)
 	)
 	frappe.db.set_value("Credit Account", account, "stripe_customer", created, update_modified=False)
 	return created
 
 
+def with_customer(account: str, call):
+	"""What `call` (of gateway and customer) returns for the account's customer at Stripe.
+
+	One that Stripe does not have, because it was deleted there or made under other keys, is replaced: what is saved
+	under it can be charged no more. Commits then. Raises frappe.ValidationError.
+	"""
+	customer = stripe_customer(account)
+	try:
+		return _ask(lambda gateway: call(gateway, customer), let_through=CustomerGone)
+	except CustomerGone:
+		customer = _replace_customer(account, customer)
+	return _ask(lambda gateway: call(gateway, customer))
+
+
+def _replace_customer(account: str, gone: str) -> str:
+	current = frappe.db.sql(
+		"SELECT `stripe_customer` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account
+	)[0][0]
+	if current == gone:
+		frappe.db.set_value("Credit Account", account, "stripe_customer", None, update_modified=False)
+		for card in frappe.get_all(
+			"Recharge Card", {"credit_account": account, "status": ["!=", REMOVED]}, pluck="name"
+		):
+			mark_unusable(card)
+	# Stripe is not asked while rows are locked.
+	frappe.db.commit()
+	customer = stripe_customer(account, after=gone)
+	frappe.db.commit()
+	return customer
+
+
+def mark_unusable(card: str) -> None:
+	"""A card whose customer Stripe does not have: it stays in the list, with the reason. The caller commits."""
+	reason = _("Stripe no longer has the customer it was saved for. Enter it again.")
+	frappe.db.set_value("Recharge Card", card, {"status": UNUSABLE, "status_reason": reason})
+	frappe.db.set_value("Auto-Recharge Card", {"card": card}, "card_status", UNUSABLE)
+
+
 def start_setup(account: str) -> dict:
 	"""A SetupIntent for a new card: its id and the client secret for Stripe's own form. Stores nothing."""
-	customer = stripe_customer(account)
-	setup_intent, secret = _ask(
-		lambda gateway: gateway.create_setup_intent(customer, key=f"setup-{frappe.generate_hash(length=20)}")
+	key = f"setup-{frappe.generate_hash(length=20)}"
+	setup_intent, secret = with_customer(
+		account,
+		lambda gateway, customer: gateway.create_setup_intent(
+			# Of another customer it is another request.
+			customer,
+			key=f"{key}-{customer}",
+			metadata={"account": account, **home.marks()},
+		),
 	)
 	return {"setup_intent": setup_intent, "client_secret": secret}
 
@@ -39,9 +89,11 @@ def start_setup(account: str) -> dict:
 def finish_setup(account: str, setup_intent: str) -> str:
 	"""Save the card of a completed SetupIntent. Returns the Recharge Card's name.
 
-	Raises frappe.ValidationError when it is not completed, or not this account's.
+	Raises frappe.ValidationError when it is not completed, PermissionError when it is another customer's.
 	"""
 	answer = _ask(lambda gateway: gateway.retrieve_setup_intent(setup_intent))
+	if not answer.customer or answer.customer != stripe_customer(account):
+		_refuse_strange()
 	if not answer.succeeded or not answer.payment_method:
 		frappe.throw(
 			_("The card was not confirmed ({0}). Enter it again.").format(answer.status),
@@ -56,20 +108,27 @@ def save(account: str, payment_method: str) -> str:
 	It must be a card and belong to the account's customer at Stripe; one without a customer is attached.
 	Raises frappe.ValidationError.
 	"""
-	if known := _known(account, payment_method):
+	known = _known(account, payment_method)
+	if known and frappe.db.get_value("Recharge Card", known, "status") != UNUSABLE:
 		return known
-	customer = stripe_customer(account)
 	card = _ask(lambda gateway: gateway.retrieve_card(payment_method))
 	if card.kind != "card":
 		frappe.throw(
 			_("This is not a card but a {0}. Only cards can be charged automatically.").format(card.kind),
 			title=_("Cards only"),
 		)
-	if card.customer and card.customer != customer:
+	if card.customer and card.customer != stripe_customer(account):
 		_refuse_strange()
 	if not card.customer:
-		card = _ask(lambda gateway: gateway.attach(payment_method, customer))
-	return _insert(account, card)
+		card = with_customer(account, lambda gateway, customer: gateway.attach(payment_method, customer))
+	return _usable_again(known) if known else _insert(account, card)
+
+
+def _usable_again(card: str) -> str:
+	"""Stripe has the card, and its customer is the account's."""
+	frappe.db.set_value("Recharge Card", card, {"status": ACTIVE, "status_reason": None})
+	frappe.db.set_value("Auto-Recharge Card", {"card": card}, "card_status", ACTIVE)
+	return card
 
 
 def _known(account: str, payment_method: str, for_update: bool = False) -> str | None:
@@ -129,10 +188,12 @@ def _insert(account: str, card: SavedCard) -> str:
 def remove(card: str) -> None:
 	"""Take a card out of use: off every list here, committed, then detached at Stripe.
 
-	Once more for a card that is removed already detaches it at Stripe if that failed. Raises
+	Once more for a card that is removed already detaches it at Stripe if that failed. One that is unusable is not
+	detached: Stripe does not have it, or it is another site's. Raises
 	frappe.ValidationError when it is the last usable card of an enabled setting.
 	"""
 	doc = frappe.get_doc("Recharge Card", card)
+	is_ours = doc.status != UNUSABLE
 	for setting in frappe.get_all("Auto-Recharge Card", {"card": card}, pluck="parent"):
 		parent = frappe.get_doc("Auto-Recharge Setting", setting)
 		parent.set("cards", [row for row in parent.cards if row.card != card])
@@ -141,7 +202,8 @@ def remove(card: str) -> None:
 		doc.db_set({"status": "Removed", "status_reason": _("Removed by {0}").format(frappe.session.user)})
 	# Stripe is not asked while rows are locked, and what it answers takes nothing of this back.
 	frappe.db.commit()
-	_ask(lambda gateway: gateway.detach(doc.payment_method))
+	if is_ours:
+		_ask(lambda gateway: gateway.detach(doc.payment_method))
 
 
 def follow_setup(setup_intent: str) -> str:
@@ -150,6 +212,8 @@ def follow_setup(setup_intent: str) -> str:
 	Returns a word for the event's outcome.
 	"""
 	answer = connect().retrieve_setup_intent(setup_intent)
+	if fit.names_another(answer.metadata, home.site()):
+		return "of another site"
 	account = frappe.db.get_value("Credit Account", {"stripe_customer": answer.customer or "-"})
 	if not account:
 		return "not ours"
@@ -200,10 +264,12 @@ def _detached(name: str) -> str:
 	return "removed"
 
 
-def _ask(call):
+def _ask(call, let_through: type[GatewayError] | tuple = ()):
 	try:
 		return call(connect())
 	except GatewayError as error:
+		if isinstance(error, let_through):
+			raise
 		frappe.throw(
 			_("The payment gateway does not answer. Try again in a minute.")
 			if error.retryable

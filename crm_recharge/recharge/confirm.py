@@ -14,34 +14,22 @@ from crm_recharge.clock import now_datetime
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain import payment
 from crm_recharge.doors.guard import by_machine
+from crm_recharge.gateway import home
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import cards, links, payments
-from crm_recharge.recharge.reasons import sentence
+from crm_recharge.recharge.performer import customer_of
 
 
 def show(token: str) -> dict:
-	"""What the page shows. Changes nothing. Raises frappe.PermissionError for a bad link."""
+	"""What the page shows to whoever holds the link, which may have been forwarded: what is to be paid, and whether it
+	is. Changes nothing. Raises frappe.PermissionError for a bad link."""
 	recharge = frappe.get_doc("Recharge", links.read(links.CONFIRM, token))
-	attempts = frappe.get_all(
-		"Recharge Attempt",
-		{"recharge": recharge.name, "card": ["is", "set"]},
-		["status", "code", "brand", "last4"],
-		order_by="number",
-	)
 	return {
-		"recharge": recharge.name,
 		"status": recharge.status,
 		"waiting": recharge.status == payment.ACTION_REQUIRED,
 		"paid": bool(recharge.settled_intent),
 		"amount": money(recharge.amount, recharge.currency),
-		"balance": money(
-			frappe.db.get_value("Credit Account", recharge.credit_account, "balance"),
-			recharge.currency,
-		),
-		"customer": frappe.db.get_value("Customer", recharge.customer, "customer_name"),
-		"payment": recharge.settled_intent,
-		"cards": [{"brand": a.brand, "last4": a.last4, "reason": sentence(a)} for a in attempts],
 	}
 
 
@@ -88,7 +76,8 @@ def _page_attempt(recharge: str) -> tuple[str, str | None]:
 
 def _next_attempt(recharge: str) -> str:
 	row = frappe.db.get_value("Recharge", recharge, ["amount", "currency"], as_dict=True)
-	number = frappe.db.count("Recharge Attempt", {"recharge": recharge}) + 1
+	last = frappe.db.get_value("Recharge Attempt", {"recharge": recharge}, "number", order_by="number desc")
+	number = (last or 0) + 1
 	attempt = frappe.new_doc("Recharge Attempt")
 	attempt.update(
 		{
@@ -97,6 +86,7 @@ def _next_attempt(recharge: str) -> str:
 			"status": payment.CREATED,
 			"amount": row.amount,
 			"currency": row.currency,
+			"stripe_customer": customer_of(recharge),
 			"created_at": now_datetime(),
 		}
 	)
@@ -109,25 +99,30 @@ def _next_attempt(recharge: str) -> str:
 
 def _open_page(recharge: str, attempt: str, token: str) -> str:
 	row = frappe.db.sql(
-		"SELECT `credit_account`, `currency`, `customer`, CAST(`amount` AS CHAR) AS `amount` FROM `tabRecharge`"
+		"SELECT `credit_account`, `currency`, CAST(`amount` AS CHAR) AS `amount` FROM `tabRecharge`"
 		" WHERE `name` = %s",
 		recharge,
 		as_dict=True,
 	)[0]
-	customer = cards.stripe_customer(row.credit_account)
-	frappe.db.commit()
 	here = get_url(f"{links.CONFIRM_PAGE}?token={quote(token)}")
-	page = connect().create_checkout(
-		key=attempt,
-		amount=exact(row.amount),
-		currency=row.currency,
-		customer=customer,
-		description=_("Prepaid credits for {0}").format(row.customer),
-		success_url=f"{here}&returned=1",
-		cancel_url=here,
-		metadata={"recharge": recharge, "account": row.credit_account, "site": frappe.local.site},
-		kinds=["card"],
-	)
+
+	def open_page(gateway, customer):
+		frappe.db.set_value("Recharge Attempt", attempt, "stripe_customer", customer)
+		frappe.db.commit()
+		return gateway.create_checkout(
+			key=attempt,
+			amount=exact(row.amount),
+			currency=row.currency,
+			customer=customer,
+			# Not translated: the same key must always carry the same content.
+			description=f"Prepaid credits, recharge {recharge}",
+			success_url=f"{here}&returned=1",
+			cancel_url=here,
+			metadata={"recharge": recharge, "account": row.credit_account, **home.marks()},
+			kinds=["card"],
+		)
+
+	page = cards.with_customer(row.credit_account, open_page)
 	frappe.db.set_value("Recharge Attempt", attempt, "checkout_session", page.session)
 	frappe.db.commit()
 	return page.url

@@ -28,6 +28,7 @@ TOLD = (
 	reconcile.MISSING_AT_GATEWAY,
 )
 """Kinds that a person has to act on; the others are told of elsewhere, or have been put right."""
+MOST_TOLD = 20
 
 
 def note_misfit(effect: effects.NoteDifference) -> None:
@@ -43,6 +44,23 @@ def note_misfit(effect: effects.NoteDifference) -> None:
 	)
 
 
+def note_payment(recharge: str, answer: Answer, wrong: tuple[fit.Misfit, ...]) -> None:
+	"""Write down that the payment which bought credits does not fit its recharge. Commits."""
+	write(
+		payment.DOES_NOT_FIT,
+		answer.intent,
+		" ".join(
+			[_("Recharge {0} was credited for a payment that does not fit it.").format(recharge)]
+			+ [_sentence(misfit) for misfit in wrong]
+		),
+		recharge=recharge,
+		intent=answer.intent,
+		amount=answer.amount,
+		currency=answer.currency,
+	)
+	frappe.db.commit()
+
+
 def write(
 	kind: str,
 	subject: str,
@@ -54,10 +72,12 @@ def write(
 	amount=None,
 	currency: str | None = None,
 	resolved: bool = False,
+	tell: bool = True,
 ) -> str | None:
 	"""Write a difference down, once for each kind and subject (id of a payment, refund or dispute), and tell of it.
 
-	Part of the caller's transaction. Returns its name, None when it was known.
+	Part of the caller's transaction. Returns its name, None when it was known. Without `tell` the caller tells of all
+	it has found at once, by `tell_of`.
 	"""
 	mark = mark_of(kind, subject)
 	if frappe.db.exists(DOCTYPE, {"mark": mark}):
@@ -84,8 +104,8 @@ def write(
 	)
 	doc.flags.by_machine = True
 	doc.insert(ignore_permissions=True)
-	if kind in TOLD and not resolved:
-		_tell(doc)
+	if tell and not resolved:
+		tell_of([doc.name])
 	return doc.name
 
 
@@ -94,12 +114,22 @@ def mark_of(kind: str, subject: str) -> str:
 	return hashlib.sha256(f"{kind}:{subject}".encode()).hexdigest()
 
 
-def _tell(doc) -> None:
+def tell_of(names: list[str]) -> None:
+	"""Tell the managers of differences that they have to act on, in one message. Part of the caller's transaction."""
+	rows = [
+		row
+		for row in frappe.get_all(
+			DOCTYPE, {"name": ["in", names or [""]]}, ["name", "kind", "explanation"], order_by="creation"
+		)
+		if row.kind in TOLD
+	]
+	if not rows:
+		return
+	lines = [f"{row.explanation}\n{get_url_to_form(DOCTYPE, row.name)}" for row in rows[:MOST_TOLD]]
+	if len(rows) > MOST_TOLD:
+		lines.append(_("… and {0} more: see the list of Gateway Differences.").format(len(rows) - MOST_TOLD))
 	notices.alert(
-		_("Stripe and the credit accounts differ"),
-		f"{doc.explanation}\n\n{get_url_to_form(DOCTYPE, doc.name)}",
-		doc.credit_account,
-		about=(DOCTYPE, doc.name),
+		_("Stripe and the credit accounts differ"), "\n\n".join(lines), about=(DOCTYPE, rows[0].name)
 	)
 
 

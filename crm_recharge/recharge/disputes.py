@@ -8,7 +8,7 @@ import frappe
 from crm_recharge.domain import dispute
 from crm_recharge.gateway.errors import GatewayUnavailable
 from crm_recharge.gateway.stripe_gateway import connect
-from crm_recharge.recharge.payments import owner_of
+from crm_recharge.recharge.payments import NOT_OURS, owner_of
 from crm_recharge.recharge.performer import perform
 
 TRIES = 10
@@ -25,9 +25,11 @@ def follow(name: str) -> str:
 		heard = frappe.db.get_value("Recharge Dispute", name, "heard") or 0
 		frappe.db.rollback()
 		answer = connect().retrieve_dispute(name)
-		owner = owner_of(answer.intent) if answer.intent else None
-		if owner is None or not owner.recharge:
-			return "not ours"
+		owner = owner_of(answer.intent)
+		if isinstance(owner, str):
+			return owner
+		if not owner.recharge:
+			return NOT_OURS
 		word = perform(dispute.follow(owner.account, owner.recharge, answer, heard))
 		if word != dispute.AGAIN:
 			return word
@@ -42,7 +44,9 @@ def warn(warning: str, intent: str | None = None, reason: str | None = None) -> 
 	if not intent:
 		found = connect().retrieve_fraud_warning(warning)
 		intent, reason = found.intent, reason or found.fraud_type
-	owner = owner_of(intent) if intent else None
-	if owner is None or not owner.recharge:
-		return "not ours"
+	owner = owner_of(intent)
+	if isinstance(owner, str):
+		return owner
+	if not owner.recharge:
+		return NOT_OURS
 	return perform(dispute.warn(owner.account, owner.recharge, warning, intent, reason))

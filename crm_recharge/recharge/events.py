@@ -6,10 +6,11 @@ import frappe
 
 from crm_recharge import clock
 from crm_recharge.domain.answers import Outcome
-from crm_recharge.gateway import inbox
+from crm_recharge.gateway import home, inbox
 from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import cards, disputes, refunds
-from crm_recharge.recharge.payments import hear_about
+from crm_recharge.recharge.payments import NOT_WORKED_ON, hear_about
+from crm_recharge.recharge.queue import enqueue_again, enqueue_once
 
 TRIES = 12
 SWEEP_LIMIT = 500
@@ -22,15 +23,8 @@ class NotYet(Exception):
 
 def try_enqueue(event: str, again: bool = False) -> bool:
 	"""Enqueue `event`; False when Redis is away, for then the sweeper finds the row."""
-	job_id = f"stripe_event:{event}" + (f":{clock.now():%H%M}" if again else "")
-	try:
-		frappe.enqueue(
-			"crm_recharge.recharge.events.process", queue="short", job_id=job_id, deduplicate=True, name=event
-		)
-		return True
-	except Exception:
-		frappe.logger("crm_recharge").warning(f"{job_id} was not enqueued; the sweeper will", exc_info=True)
-		return False
+	enqueue = enqueue_again if again else enqueue_once
+	return enqueue("crm_recharge.recharge.events.process", "short", f"stripe_event:{event}", name=event)
 
 
 def process(name: str) -> str:
@@ -45,6 +39,8 @@ def process(name: str) -> str:
 	)
 	if not row or row.status in (inbox.PROCESSED, inbox.IGNORED):
 		return row.status if row else "missing"
+	if not home.is_home():
+		return row.status
 	handler = HANDLERS.get(row.event_type)
 	if handler is None:
 		return _end(name, inbox.IGNORED, "no handler for this type")
@@ -53,7 +49,7 @@ def process(name: str) -> str:
 	except Exception as error:
 		frappe.db.rollback()
 		return _fail(name, row.tries + 1, error)
-	return _end(name, inbox.IGNORED if outcome == "not ours" else inbox.PROCESSED, outcome)
+	return _end(name, inbox.IGNORED if outcome in NOT_WORKED_ON else inbox.PROCESSED, outcome)
 
 
 def reset(event: str) -> None:
@@ -65,6 +61,8 @@ def reset(event: str) -> None:
 
 def sweep() -> int:
 	"""Enqueue events that nobody has worked on, or whose next try is due. Returns how many."""
+	if not home.is_home():
+		return 0
 	now = clock.now()
 	# One that has just come has a job of its own.
 	old = now - FRESH

@@ -11,12 +11,12 @@ from crm_recharge.credits import ledger
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import effects, fit, payment
 from crm_recharge.domain.answers import Answer, Outcome
-from crm_recharge.domain.cards import NETWORK_WINDOW, REMOVED, Card
+from crm_recharge.domain.cards import NETWORK_WINDOW, REMOVED, UNUSABLE, Card
 from crm_recharge.domain.payment import AttemptView, RechargeView
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway import home, stripe_gateway
 from crm_recharge.gateway.errors import GatewayError
-from crm_recharge.recharge import differences, notices, takeback_notices, takebacks
+from crm_recharge.recharge import cards, differences, notices, takeback_notices, takebacks
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import switch_off
 from crm_recharge.recharge.queue import enqueue_after_commit
 
@@ -128,6 +128,9 @@ class Performer:
 	def update_card(self, effect: effects.UpdateCard) -> None:
 		own = {"name": effect.card, "credit_account": effect.account}
 		if frappe.db.get_value("Recharge Card", own, "status", for_update=True) in (None, REMOVED):
+			return
+		if effect.status == UNUSABLE:
+			cards.mark_unusable(effect.card)
 			return
 		frappe.db.set_value(
 			"Recharge Card", effect.card, {"status": effect.status, "status_reason": effect.reason}

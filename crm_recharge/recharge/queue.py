@@ -3,8 +3,13 @@
 from functools import partial
 
 import frappe
+from frappe.utils.background_jobs import get_job_status
+from rq.job import JobStatus
 
 from crm_recharge import clock
+
+WAITING = (JobStatus.QUEUED, JobStatus.DEFERRED, JobStatus.SCHEDULED)
+
 
 # Job -> method, label, queue, and the method's argument that names the row.
 JOBS = {
@@ -15,6 +20,7 @@ JOBS = {
 		"default",
 		"recharge",
 	),
+	"close_up": ("crm_recharge.recharge.worker.close_up", "close_recharge", "short", "recharge"),
 	"refund": ("crm_recharge.recharge.refunds.carry_out", "send_refund", "short", "name"),
 	"account_for_refund": (
 		"crm_recharge.accounting.refunds.account_for",
@@ -42,21 +48,38 @@ def enqueue_after_commit(job: str, recharge: str) -> None:
 def try_enqueue(job: str, recharge: str, again: bool = False) -> bool:
 	"""Enqueue now; False when Redis is away, for then the sweeper finds the row.
 
-	`again` makes a job of its own each minute: the job of a killed worker counts as running for minutes.
+	`again`: a sweeper has found that nobody is at it (see `enqueue_again`).
 	"""
 	method, label, queue, argument = JOBS[job]
-	job_id = f"{label}:{recharge}"
-	if again:
-		job_id += f":{clock.now():%H%M}"
+	enqueue = enqueue_again if again else enqueue_once
+	return enqueue(method, queue, f"{label}:{recharge}", **{argument: recharge})
+
+
+def enqueue_once(method: str, queue: str, job_id: str, **arguments) -> bool:
+	"""Enqueue `method`, unless a job of that id waits or is at work. False when Redis is away."""
 	try:
-		frappe.enqueue(
-			method,
-			queue=queue,
-			job_id=job_id,
-			deduplicate=True,
-			**{argument: recharge},
-		)
+		frappe.enqueue(method, queue=queue, job_id=job_id, deduplicate=True, **arguments)
 		return True
+	except Exception:
+		frappe.logger("crm_recharge").warning(f"{job_id} was not enqueued; the sweeper will", exc_info=True)
+		return False
+
+
+def enqueue_again(method: str, queue: str, job_id: str, **arguments) -> bool:
+	"""Enqueue `method` for what the database shows to be due, held by nobody. False when Redis is away.
+
+	A job that waits is enough. One that counts as started does not keep another from starting: its worker has been
+	killed (the queue believes for minutes that it works), or hangs, or does it right now, and then the row's lock or
+	lease lets one of the two do it.
+	"""
+	try:
+		for name in (job_id, f"{job_id}:again"):
+			state = get_job_status(name)
+			if state in WAITING:
+				return True
+			if state != JobStatus.STARTED:
+				return enqueue_once(method, queue, name, **arguments)
+		return enqueue_once(method, queue, f"{job_id}:{clock.now():%H%M}", **arguments)
 	except Exception:
 		frappe.logger("crm_recharge").warning(f"{job_id} was not enqueued; the sweeper will", exc_info=True)
 		return False

@@ -29,6 +29,9 @@ def texts() -> dict[str, str]:
 		"processing_error": _("the bank could not process the payment"),
 		"issuer_not_available": _("the bank could not be reached"),
 		"resource_missing": _("the card is no longer saved"),
+		"customer_gone": _("the card is no longer saved; it has to be entered again"),
+		"amount_too_small": _("the amount is less than a card payment takes in this currency"),
+		"amount_too_large": _("the amount is more than a card payment takes in this currency"),
 	}
 
 

@@ -1,151 +1,201 @@
-"""The reconciler: each payment at the gateway against each attempt here, hourly and within Stripe's 24 hours.
+"""The reconciler: each payment at the gateway against each recharge here, and each credit against its payment.
 
-Settles what was missed, refunds what has no owner, closes what nobody waits for, lists the rest as Gateway
-Differences.
+Hourly within Stripe's 24 hours, daily for some days more, and by command for any period. Settles what was missed,
+refunds what has no owner, closes what nobody waits for, lists the rest as Gateway Differences.
 """
 
-import hashlib
 from datetime import datetime, timedelta, timezone
 
 import frappe
 
 from crm_recharge import clock
-from crm_recharge.clock import now_datetime
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import reconcile
 from crm_recharge.domain.answers import Answer
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.domain.reconcile import Known, Verdict
+from crm_recharge.gateway import home
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
-from crm_recharge.recharge import payments, refunds
+from crm_recharge.recharge import differences, payments, refunds
+from crm_recharge.recharge.performer import due_of
 
 WINDOW = timedelta(hours=26)
+LONGER_WINDOW = timedelta(days=8)
+LONGEST_WAIT = timedelta(days=4)
+"""A payment is made at most so long before it is settled: its card holder has three days."""
 
 
 def reconcile_recent(window: timedelta = WINDOW) -> dict:
 	"""Compare the payments of the last `window`. Returns how many there were of each verdict."""
+	return reconcile_period(datetime.now(timezone.utc) - window)
+
+
+def reconcile_days() -> dict:
+	"""Daily: as `reconcile_recent`, for what a longer failure has left."""
+	return reconcile_recent(LONGER_WINDOW)
+
+
+def reconcile_period(start: datetime, end: datetime | None = None, act: bool = True, tell=None) -> dict:
+	"""Compare the payments that were made from `start` on, and before `end` (moments with their zone), and every credit
+	of that time.
+
+	Without `act` nothing is changed or written down: it is only told. `tell` is called with each Verdict that says more
+	than that all agrees. Returns how many there were of each verdict; `incomplete` when the gateway could not be asked
+	to the end, `away` on a site that nobody has confirmed (gateway/home.py).
+	"""
 	frappe.set_user("Administrator")
 	frappe.db.rollback()
-	end = datetime.now(timezone.utc)
-	counts, seen = {}, set()
+	if not home.is_home():
+		return {"away": True}
+	run = _Run(act, tell, datetime.now(timezone.utc))
 	try:
-		gateway = connect()
+		run.gateway = connect()
 		frappe.db.rollback()
-		for answer in gateway.intents_since(end - window):
-			seen.add(answer.intent)
-			kind = _one(gateway, answer, end)
-			counts[kind] = counts.get(kind, 0) + 1
+		for answer in run.gateway.intents_since(start, end):
+			run.payment(answer)
+		for row in _credits_since(start, end):
+			if row.settled_intent not in run.seen:
+				run.credit(row)
 	except GatewayError as error:
 		frappe.db.rollback()
 		frappe.log_error(title="Reconciliation could not ask the gateway to the end", message=error.message)
-		return counts | {"incomplete": True}
-	missing = _missing(seen, window)
-	return counts | ({reconcile.MISSING_AT_GATEWAY: missing} if missing else {})
-
-
-def _one(gateway, answer: Answer, now: datetime) -> str:
-	"""Judge one payment and act on it; one that cannot be worked on never stops the rest."""
-	frappe.db.rollback()
-	created = datetime.fromtimestamp(answer.created, timezone.utc) if answer.created else now
-	known = _known(answer)
-	verdict = reconcile.judge(answer, frappe.local.site, known, created, now)
-	try:
-		_act(gateway, verdict, answer)
-	except Exception:
-		frappe.db.rollback()
-		frappe.log_error(title=f"Reconciliation of {answer.intent} failed")
 		frappe.db.commit()
-		return "failed"
-	return verdict.kind
+		run.counts["incomplete"] = True
+	differences.tell_of(run.found)
+	frappe.db.commit()
+	return run.counts
 
 
-def _act(gateway, verdict: reconcile.Verdict, answer: Answer) -> None:
+class _Run:
+	"""One comparison: what was seen, and how many there were of each verdict."""
+
+	def __init__(self, act: bool, tell, now: datetime):
+		self.act, self.tell, self.now = act, tell, now
+		self.gateway = None
+		self.seen: set[str] = set()
+		self.counts: dict[str, int] = {}
+		self.found: list[str] = []
+
+	def payment(self, answer: Answer) -> None:
+		"""Judge one payment and act on it; one that cannot be worked on never stops the rest."""
+		self.seen.add(answer.intent)
+		frappe.db.rollback()
+		created = datetime.fromtimestamp(answer.created, timezone.utc) if answer.created else self.now
+		known = _known(answer.metadata.get("recharge"), answer.intent)
+		verdict = reconcile.judge(answer, home.site(), known, created, self.now, _payers(answer))
+		self._carry_out(verdict, answer, known)
+
+	def credit(self, row) -> None:
+		"""Hold a credit against the payment it names, which was not among those of the time."""
+		frappe.db.rollback()
+		answer = self.gateway.retrieve(row.settled_intent)
+		known = _known(row.name, row.settled_intent)
+		verdict = reconcile.judge_credit(answer, home.site(), known)
+		if verdict.kind not in (reconcile.AGREES, reconcile.NOT_OURS):
+			self._carry_out(verdict, answer, known)
+
+	def _carry_out(self, verdict: Verdict, answer: Answer, known: Known | None) -> None:
+		kind = verdict.kind
+		if self.tell and kind not in (reconcile.AGREES, reconcile.NOT_OURS):
+			self.tell(verdict)
+		try:
+			if self.act:
+				self.found += filter(None, [_act(self.gateway, verdict, answer, known)])
+		except Exception:
+			frappe.db.rollback()
+			frappe.log_error(title=f"Reconciliation of {verdict.intent} failed")
+			frappe.db.commit()
+			kind = "failed"
+		self.counts[kind] = self.counts.get(kind, 0) + 1
+
+
+def _act(gateway, verdict: Verdict, answer: Answer, known: Known | None) -> str | None:
+	"""Do what the verdict calls for. Returns the difference that people have to be told of, if it is new."""
 	match verdict.kind:
 		case reconcile.SETTLE | reconcile.DUPLICATE:
 			payments.hear_about(answer)
-			note(verdict, answer, resolved=True)
+			_note(verdict, answer, resolved=True)
+		case reconcile.DOES_NOT_FIT if known and known.settled_intent != verdict.intent:
+			# Held, and written down, as by whoever else hears of it.
+			payments.hear_about(answer)
 		case reconcile.ORPHAN:
 			refunds.orphan(answer)
-			note(verdict, answer, resolved=True)
+			_note(verdict, answer, resolved=True)
 		case reconcile.CLOSE:
 			gateway.cancel(answer.intent)
-			note(verdict, answer, resolved=True)
+			_note(verdict, answer, resolved=True)
 		case kind if kind in reconcile.LISTED:
-			note(verdict, answer)
+			return _note(verdict, answer, recharge=known.recharge if known else None)
+	return None
 
 
-def _known(answer: Answer) -> reconcile.Known | None:
-	name = answer.metadata.get("recharge")
-	row = name and frappe.db.get_value(
-		"Recharge", name, ["name", "status", "settled_intent", "currency", "lease_until"], as_dict=True
-	)
+def _known(recharge: str | None, intent: str) -> Known | None:
+	"""What is known here of the recharge that a payment names; else of the one that says it was paid by it."""
+	fields = ["name", "status", "settled_intent", "lease_until"]
+	row = recharge and frappe.db.get_value("Recharge", recharge, fields, as_dict=True)
+	paid = frappe.db.get_value("Recharge", {"settled_intent": intent}, fields, as_dict=True)
+	row = paid or row
 	if not row:
 		return None
 	credited = frappe.db.sql(
 		"SELECT CAST(`amount` AS CHAR) FROM `tabCredit Ledger` WHERE `gateway_reference` = %s AND `entry_type` = 'Recharge'",
-		answer.intent,
+		intent,
 	)
-	return reconcile.Known(
-		recharge=row.name,
+	mark = differences.mark_of(reconcile.DOES_NOT_FIT, intent)
+	return Known(
+		due=due_of(row.name),
 		status=row.status,
 		settled_intent=row.settled_intent,
 		credited=exact(credited[0][0]) if credited else None,
-		currency=row.currency,
-		refund_arranged=bool(frappe.db.exists("Recharge Refund", {"intent": answer.intent})),
+		refund_arranged=bool(frappe.db.exists("Recharge Refund", {"intent": intent})),
 		busy=not clock.is_past(row.lease_until),
+		held=bool(frappe.db.exists("Gateway Difference", {"mark": mark})),
 	)
 
 
-def _missing(seen: set[str], window: timedelta) -> int:
-	"""Credits that name a payment the gateway did not show: nothing undoes them by itself, a person looks."""
-	# An hour less, for a payment is made before it is settled.
-	since = clock.later(timedelta(hours=1) - window)
-	rows = frappe.get_all(
-		"Recharge",
-		{"settled_intent": ["is", "set"], "settled_at": [">", since], "creation": [">", since]},
-		["name", "settled_intent", "credit_account", "currency", "settled_at"],
+def _payers(answer: Answer) -> tuple[str, ...]:
+	"""The gateway's customers of the account that a payment names."""
+	account = answer.metadata.get("account")
+	if not account or not frappe.db.exists("Credit Account", account):
+		return ()
+	customer = frappe.db.get_value("Credit Account", account, "stripe_customer")
+	asked = frappe.get_all(
+		"Recharge Attempt", {"credit_account": account}, pluck="stripe_customer", distinct=True
 	)
-	missing = [row for row in rows if row.settled_intent not in seen]
-	for row in missing:
-		answer = connect().retrieve(row.settled_intent)
-		if answer.outcome.value == "succeeded":
-			continue
-		verdict = reconcile.Verdict(
-			reconcile.MISSING_AT_GATEWAY,
-			row.settled_intent,
-			f"credited by {row.name}; the gateway says {answer.outcome.value}",
-		)
-		note(verdict, answer, recharge=row.name)
-	return len(missing)
+	return tuple(dict.fromkeys(filter(None, (customer, *asked))))
 
 
-def note(
-	verdict: reconcile.Verdict, answer: Answer, resolved: bool = False, recharge: str | None = None
-) -> None:
-	"""Write a difference down, once for each payment and verdict."""
-	recharge = recharge or answer.metadata.get("recharge")
-	mark = hashlib.sha256(f"{verdict.kind}:{verdict.intent}".encode()).hexdigest()
-	if frappe.db.exists("Gateway Difference", {"mark": mark}):
-		return
-	known = recharge and frappe.db.get_value("Recharge", recharge, "credit_account")
-	difference = frappe.get_doc(
-		{
-			"doctype": "Gateway Difference",
-			"kind": verdict.kind,
-			"status": "Resolved" if resolved else "Open",
-			"intent": verdict.intent,
-			"recharge": recharge if known else None,
-			"credit_account": known,
-			"amount": str(answer.amount or 0),
-			"currency": answer.currency
-			if answer.currency and frappe.db.exists("Currency", answer.currency)
-			else None,
-			"found_at": now_datetime(),
-			"resolved_at": now_datetime() if resolved else None,
-			"explanation": verdict.text,
-			"resolution": "done by the reconciler" if resolved else None,
-			"mark": mark,
-		}
+def _credits_since(start: datetime, end: datetime | None) -> list:
+	"""Recharges that were credited for a payment made between `start` and `end`, and some around them."""
+	settled = {"settled_intent": ["is", "set"], "settled_at": [">=", clock.earliest(start)]}
+	if end:
+		settled["settled_at"] = [
+			"between",
+			[clock.earliest(start), clock.latest(end + LONGEST_WAIT)],
+		]
+	return frappe.get_all("Recharge", settled, ["name", "settled_intent"], order_by="settled_at, name")
+
+
+def _note(
+	verdict: Verdict, answer: Answer, resolved: bool = False, recharge: str | None = None
+) -> str | None:
+	"""Write a difference down, once for each payment and verdict. Commits. Returns its name, None when it was known."""
+	name = differences.write(
+		verdict.kind,
+		verdict.intent,
+		verdict.text,
+		recharge=recharge or answer.metadata.get("recharge"),
+		account=_account_of(answer),
+		intent=verdict.intent,
+		amount=answer.amount,
+		currency=answer.currency,
+		resolved=resolved,
+		tell=False,
 	)
-	by_machine(difference).insert(ignore_permissions=True)
 	frappe.db.commit()
+	return name
+
+
+def _account_of(answer: Answer) -> str | None:
+	account = answer.metadata.get("account")
+	return account if account and frappe.db.exists("Credit Account", account) else None

@@ -14,6 +14,7 @@ from crm_recharge.domain.errors import IdempotencyConflict, InvalidRequest
 from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.domain.takeback import DUPLICATE, OPEN_REFUND, ORPHAN
 from crm_recharge.domain.usage import read_key
+from crm_recharge.gateway import home
 from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import takebacks
 from crm_recharge.recharge.payments import owner_of
@@ -87,12 +88,16 @@ def carry_out(name: str) -> str:
 	row = frappe.db.get_value("Recharge Refund", name, ["credit_account", "recharge"], as_dict=True)
 	if not row:
 		return "missing"
+	if not home.is_home():
+		return "away"
 	worker = frappe.generate_hash(length=16)
 	return perform(refund.carry_out(row.credit_account, row.recharge, name, worker))
 
 
 def sweep() -> int:
 	"""Enqueue every refund that is due and that nobody holds; each minute. Returns how many."""
+	if not home.is_home():
+		return 0
 	now = clock.now()
 	found = frappe.db.sql(
 		"SELECT `name`, `lease_until`, `next_ask_at` FROM `tabRecharge Refund` WHERE `status` IN %s"
@@ -118,8 +123,8 @@ def follow(intent: str | None) -> str:
 	if not intent:
 		return "no payment"
 	owner = owner_of(intent)
-	if owner is None:
-		return "not ours"
+	if isinstance(owner, str):
+		return owner
 	frappe.db.rollback()
 	answers = connect().list_refunds(intent)
 	words = [perform(refund.hear(owner.account, owner.recharge, a, _name_of(a))) for a in reversed(answers)]
@@ -127,7 +132,10 @@ def follow(intent: str | None) -> str:
 
 
 def _name_of(answer: RefundAnswer) -> str | None:
-	"""The row here that `answer` is about: the one that asked for it, or that waits for just this money back."""
+	"""The row here that `answer` is about: the one that asked for it, or that waits for just this money back.
+
+	That it is of the same money is the machine's to see.
+	"""
 	asked = answer.metadata.get("refund") or answer.metadata.get("attempt")
 	if asked and frappe.db.exists("Recharge Refund", {"name": asked, "intent": answer.intent}):
 		return asked

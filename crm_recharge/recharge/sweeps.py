@@ -13,8 +13,10 @@ SWEEPERS = (worker.sweep, events.sweep, refunds.sweep, decisions.sweep)
 
 
 def once_more() -> None:
-	"""Each minute: run every sweeper of this room; one that fails does not stop the others."""
-	for sweeper in SWEEPERS:
+	"""Each minute: run every sweeper of this room, and those that rooms above name in hooks.py
+	(`crm_recharge_sweepers`); one that fails does not stop the others."""
+	above = (frappe.get_attr(name) for name in frappe.get_hooks("crm_recharge_sweepers"))
+	for sweeper in (*SWEEPERS, *above):
 		frappe.db.rollback()
 		try:
 			sweeper()

@@ -16,6 +16,7 @@ from crm_recharge.domain.threshold import CHARGED, PAUSED, TRIGGERS, Decision, V
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.recharge import caps, decisions, spikes
 from crm_recharge.recharge.limits import payment_limits
+from crm_recharge.recharge.queue import enqueue_again
 
 
 def on_ledger_entry(doc, method=None) -> None:
@@ -40,17 +41,13 @@ def on_refused_usage(account: str, amount: str) -> None:
 
 	Losing the job is harmless: the caller asks again, and is refused again.
 	"""
-	try:
-		frappe.enqueue(
-			"crm_recharge.recharge.threshold.look_at_refusal",
-			queue="short",
-			job_id=f"refused_usage:{account}",
-			deduplicate=True,
-			account=account,
-			amount=amount,
-		)
-	except Exception:
-		frappe.logger("crm_recharge").warning(f"refused usage of {account} was not enqueued", exc_info=True)
+	enqueue_again(
+		"crm_recharge.recharge.threshold.look_at_refusal",
+		"short",
+		f"refused_usage:{account}",
+		account=account,
+		amount=amount,
+	)
 
 
 @retry_on_contention
@@ -142,7 +139,7 @@ def view_of(
 		held_because=account.held_because or (account.status if account.status != "Active" else None),
 		paused_because=setting.get("paused_because"),
 		usable_cards=setting["cards"],
-		limits=payment_limits(),
+		limits=payment_limits(account.currency),
 		caps=caps.setting_caps(account, setting) + caps.account_caps(account) if may_charge else (),
 		overdraft=exact(account.overdraft_limit),
 		by_usage=by_usage,

@@ -211,6 +211,15 @@ frappe.provide("crm_recharge.desk");
 						[amount],
 					)}</p>${reasons(status.attempts)}<p class="mb-0">${link}</p>`,
 				);
+			} else if (status.status === "Held") {
+				this.dialog.set_title(__("Being Looked At"));
+				this.say(
+					"bad",
+					`<p>${__(
+						"The payment of {0} arrived otherwise than it was asked for. It is not credited before somebody has looked at it.",
+						[amount],
+					)}</p><p class="mb-0">${link}</p>`,
+				);
 			} else {
 				this.dialog.set_title(__("Not Charged"));
 				this.say(

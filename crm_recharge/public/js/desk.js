@@ -15,6 +15,7 @@ frappe.provide("crm_recharge.desk");
 			Succeeded: "green",
 			Failed: "red",
 			"Action Required": "orange",
+			Held: "red",
 			Cancelled: "gray",
 			"Partly Refunded": "purple",
 			Refunded: "purple",
@@ -32,7 +33,13 @@ frappe.provide("crm_recharge.desk");
 			Skipped: "gray",
 			"Never Happened": "gray",
 		},
-		"Recharge Card": { Active: "green", Expired: "orange", "Permanently Declined": "red", Removed: "gray" },
+		"Recharge Card": {
+			Active: "green",
+			Expired: "orange",
+			"Permanently Declined": "red",
+			Unusable: "red",
+			Removed: "gray",
+		},
 		"Credit Ledger": {
 			Recharge: "green",
 			Grant: "cyan",

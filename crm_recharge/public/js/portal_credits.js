@@ -655,6 +655,12 @@ frappe.ready(() => {
 				`<p>${__("Your bank wants you to confirm the payment of {0}. Nothing has been charged yet.", [amount])}</p>
 				${found.confirm ? `<a class="btn btn-primary" href="${text(found.confirm)}">${__("Confirm the payment")}</a>` : ""}`,
 			);
+		} else if (found.status === "Held") {
+			byId("add-credits-title").textContent = __("Being Looked At");
+			say(
+				"bad",
+				`<p>${__("Your payment of {0} has arrived and is being looked at. You need not pay again.", [amount])}</p>`,
+			);
 		} else {
 			byId("add-credits-title").textContent = __("Not Charged");
 			say(

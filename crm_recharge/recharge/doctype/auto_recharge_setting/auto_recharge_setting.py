@@ -13,7 +13,7 @@ from crm_recharge.domain import moments
 from crm_recharge.domain.caps import CapLimits, check_caps
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import parse, plain
-from crm_recharge.domain.threshold import View, check_setting
+from crm_recharge.domain.threshold import View, check_setting, fitting
 from crm_recharge.doors.guard import GuardedDocument
 from crm_recharge.recharge import takebacks
 from crm_recharge.recharge.caps import SETTING_CAPS
@@ -40,17 +40,25 @@ class AutoRechargeSetting(GuardedDocument):
 		self.set_defaults()
 		self.check_numbers()
 		check_setting(
-			exact(self.falls_below), exact(self.recharge_up_to), self.currency or "", payment_limits()
+			exact(self.falls_below),
+			exact(self.recharge_up_to),
+			self.currency or "",
+			payment_limits(self.currency),
 		)
 		self.check_caps()
 		self.check_cards()
 		self.note_switch()
 
 	def set_defaults(self):
-		for field, default in DEFAULTS.items():
-			if self.get(field) is None:
-				setting = frappe.db.get_single_value("CRM Recharge Settings", f"default_{field}")
-				self.set(field, setting or default)
+		missing = [field for field in DEFAULTS if self.get(field) is None]
+		for field in missing:
+			setting = frappe.db.get_single_value("CRM Recharge Settings", f"default_{field}")
+			self.set(field, setting or DEFAULTS[field])
+		if len(missing) == len(DEFAULTS):
+			levels = fitting(
+				exact(self.falls_below), exact(self.recharge_up_to), payment_limits(self.currency)
+			)
+			self.falls_below, self.recharge_up_to = map(plain, levels)
 
 	def check_numbers(self):
 		for field in NUMBERS:

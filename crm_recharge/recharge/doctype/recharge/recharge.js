@@ -11,7 +11,6 @@ frappe.ui.form.on("Recharge", {
 	onload: (frm) => crm_recharge.desk.take_from_account(frm),
 
 	async refresh(frm) {
-		frm.toggle_display(["decision_figures"], false);
 		if (frm.doc.docstatus === 0) return;
 		const { desk } = crm_recharge;
 		frm.page.set_indicator(__(frm.doc.status), desk.colour("Recharge", frm.doc.status));
@@ -135,7 +134,7 @@ const OUTCOMES = {
 
 const story_html = (frm, story) => {
 	const { desk } = crm_recharge;
-	const kind = { Succeeded: "good", Failed: "bad", "Action Required": "bad" }[story.status] || "wait";
+	const kind = { Succeeded: "good", Failed: "bad", "Action Required": "bad", Held: "bad" }[story.status] || "wait";
 	const columns = [
 		{ label: "#", of: (row) => row.number },
 		{ label: __("Card"), of: (row) => desk.link("Recharge Card", row.card, row.label) },
@@ -160,7 +159,9 @@ const story_html = (frm, story) => {
 			of: (row) => desk.link("Recharge Attempt", row.name, desk.time(row.created_at)),
 		},
 	];
-	return `<div class="crm-recharge-note ${kind}" data-status="${story.status}">${story.meaning}</div>
+	return `<div class="crm-recharge-note ${kind}" data-status="${story.status}">${story.meaning}${
+		story.started_because ? `<div class="small text-muted mt-1">${story.started_because}</div>` : ""
+	}</div>
 		<div class="crm-recharge-block">${desk.table(columns, story.attempts, __("No card has been tried."))}</div>
 		${money_back(frm, "Recharge Refund", __("Refunds"), story.refunds)}
 		${money_back(frm, "Recharge Dispute", __("Disputes"), story.disputes)}`;

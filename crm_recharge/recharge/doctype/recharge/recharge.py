@@ -34,7 +34,7 @@ class Recharge(GuardedDocument):
 		parse_positive(self.amount or 0, self.meta.get_label("amount"))
 		self.currency, self.company, self.customer = account.currency, account.company, account.customer
 		self.requested_by = self.requested_by or frappe.session.user
-		check_payment(exact(self.amount), self.currency, payment_limits())
+		check_payment(exact(self.amount), self.currency, payment_limits(self.currency))
 		if account.status == "Disabled":
 			raise AccountClosed("account_disabled", account=self.credit_account, status=account.status)
 		if self.card:
@@ -114,7 +114,10 @@ class Recharge(GuardedDocument):
 		return self.status in (payment.ACTION_REQUIRED, payment.FAILED)
 
 	def on_cancel(self):
-		self.db_set({"status": payment.CANCELLED, "ended_at": now_datetime(), "next_try_at": None})
+		# What its card holder could still confirm is closed next; the sweeper finds it, too.
+		now = now_datetime()
+		self.db_set({"status": payment.CANCELLED, "ended_at": now, "next_try_at": now})
+		enqueue_after_commit("close_up", self.name)
 		frappe.db.sql(
 			"UPDATE `tabCredit Account` SET `open_recharge` = NULL WHERE `name` = %s AND `open_recharge` = %s",
 			(self.credit_account, self.name),

@@ -126,7 +126,9 @@ class TestAccounts(DoorCase):
 
 	def test_nothing_is_asked_where_recharges_are_not_invoiced(self):
 		self.configure("CRM Recharge Settings", make_invoices=0)
-		customer = new_customer(default_currency="EUR", accounts=[{"company": COMPANY, "account": self.receivable_in("EUR")}])
+		customer = new_customer(
+			default_currency="EUR", accounts=[{"company": COMPANY, "account": self.receivable_in("EUR")}]
+		)
 		self.assertTrue(account("USD", customer))
 
 	def test_a_receivable_account_that_does_not_fit_later_is_refused_at_the_customer_and_named_by_the_books(

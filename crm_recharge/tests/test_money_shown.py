@@ -71,8 +71,9 @@ class TestMoneyShown(BooksTestCase):
 				self.assertEqual(notices.context_of(recharge)["amount"], f"$ {shown}")
 				self.assertEqual(takeback_notices.context_of(back)["amount"], f"$ {shown}")
 				self.assertEqual(view.money(1234.99, "USD"), f"$ {shown}")
-				print_out = frappe.get_print("Sales Invoice", invoice, "Recharge Invoice")
-				self.assertEqual(print_out.count(f"$ {shown}"), 2)
 				written = portal._currency("USD")
 				for separator in ("point", "comma"):
 					self.assertIn(written[separator], shown)
+		self.style("#.###")
+		print_out = frappe.get_print("Sales Invoice", invoice, "Recharge Invoice")
+		self.assertEqual(print_out.count("$ 1.234,99"), 2)

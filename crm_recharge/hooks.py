@@ -126,6 +126,7 @@ doc_events = {
 		"on_update": [
 			"crm_recharge.accounting.door.on_customer",
 			"crm_recharge.reorder.learning.purchases.on_customer_update",
+			"crm_recharge.people.vouching.on_customer_update",
 		],
 		# Refused before anything makes way.
 		"before_rename": [
@@ -135,6 +136,7 @@ doc_events = {
 		"after_rename": [
 			"crm_recharge.accounting.door.after_rename",
 			"crm_recharge.reorder.learning.renames.after_rename",
+			"crm_recharge.people.vouching.after_customer_rename",
 		],
 		"on_trash": "crm_recharge.reorder.learning.renames.on_trash",
 	},

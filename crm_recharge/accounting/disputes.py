@@ -162,6 +162,10 @@ class DisputeBooks:
 		self.loss, self.fee_account = settings.loss_account, settings.fee_account
 		self.invoice = frappe.get_doc("Sales Invoice", recharge.sales_invoice)
 		self.books = documents.books_of(self.invoice, recharge)
+		# The customer's own account is not touched: a frozen customer is no hindrance.
+		posting.refuse_frozen_accounts(
+			[self.books.clearing, self.books.unearned, self.loss, self.fee_account]
+		)
 		self.settled_intent = recharge.settled_intent
 		self.balance_currency = row.balance_currency or self.books.currency
 		self.balance_rate = self._rate(row)

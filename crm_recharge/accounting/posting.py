@@ -219,6 +219,11 @@ def refuse_frozen(customer: str, accounts: list[str]) -> None:
 		raise AccountingError(
 			_("Customer {0} is frozen. Untick “Is Frozen” in the customer.").format(customer)
 		)
+	refuse_frozen_accounts(accounts)
+
+
+def refuse_frozen_accounts(accounts: list[str]) -> None:
+	"""Raise AccountingError for a frozen account."""
 	frozen = frappe.get_all("Account", {"name": ("in", accounts), "freeze_account": "Yes"}, pluck="name")
 	if frozen:
 		raise AccountingError(

@@ -83,25 +83,40 @@ def explain(error: Exception, log: str | None = None, again: bool = True) -> str
 
 	`again`: whether it is tried again without anybody's doing.
 	"""
-	from erpnext.accounts.doctype.accounting_period.accounting_period import ClosedAccountingPeriod
-	from erpnext.accounts.utils import FiscalYearError
-	from erpnext.exceptions import PartyDisabled
-
-	text = strip_html(str(error)).strip()
-	advice = ""
-	if isinstance(error, PartyDisabled):
-		advice = _("Enable the customer, or book this payment by hand.")
-	elif isinstance(error, ClosedAccountingPeriod):
-		advice = _("Reopen the period for Sales Invoice and Payment Entry, or book this payment by hand.")
-	elif isinstance(error, FiscalYearError):
-		advice = _("Create the Fiscal Year, or add the company to it.")
-	elif is_contention(error):
+	text, advice = strip_html(str(error)).strip(), _advice(error)
+	if is_contention(error):
 		text = _("The database was busy.")
 	elif not isinstance(error, frappe.ValidationError):
 		text = f"{type(error).__name__}: {text}"
 		advice = _("See Error Log {0}.").format(log) if log else ""
 	outlook = _("It is tried again by itself.") if again else _("Use Retry when that is done.")
 	return " ".join(part for part in (text, advice, outlook) if part)
+
+
+def _advice(error: Exception) -> str:
+	"""What to do where ERPNext only says what is wrong."""
+	from erpnext.accounts.doctype.accounting_period.accounting_period import ClosedAccountingPeriod
+	from erpnext.accounts.doctype.budget.budget import BudgetError
+	from erpnext.accounts.utils import FiscalYearError
+	from erpnext.exceptions import (
+		InvalidAccountDimensionError,
+		MandatoryAccountDimensionError,
+		PartyDisabled,
+		PartyFrozen,
+	)
+
+	advice = {
+		PartyDisabled: _("Enable the customer, or book this payment by hand."),
+		PartyFrozen: _("Untick “Is Frozen” in the customer, or book this payment by hand."),
+		ClosedAccountingPeriod: _(
+			"Reopen the period for Sales Invoice, Payment Entry and Journal Entry, or book this payment by hand."
+		),
+		FiscalYearError: _("Create the Fiscal Year, or add the company to it."),
+		BudgetError: _("Raise the budget, or book this payment by hand."),
+		MandatoryAccountDimensionError: _("Look at the Accounting Dimension Filters of this account."),
+		InvalidAccountDimensionError: _("Look at the Accounting Dimension Filters of this account."),
+	}
+	return next((text for kind, text in advice.items() if isinstance(error, kind)), "")
 
 
 @contextmanager

@@ -620,6 +620,83 @@ class TestDimensions(LifeCase):
 		self.assertEqual(documents_of(recharge), ([], []))
 
 
+class TestClosedBooks(LifeCase):
+	"""What may be opened again: the reason is clear, nothing is booked, and it is booked once it is open."""
+
+	def waits(self, module, name: str, doctype: str, *words: str) -> None:
+		before = self.moved()
+		self.assertEqual(module.account_for(name), "Failed")
+		row = frappe.db.get_value(doctype, name, ["accounting_error", "accounting_next_try_at"], as_dict=True)
+		for word in words:
+			self.assertIn(word, row.accounting_error)
+		self.assertTrue(row.accounting_next_try_at)
+		self.assertEqual(self.moved(), before)
+
+	def test_a_closed_period_for_what_follows(self):
+		recharge = self.recharged("10.00")
+		today = frappe.utils.now_datetime().date()
+		period = self.insert(
+			doctype="Accounting Period",
+			period_name=f"Closed {frappe.generate_hash(length=6)}",
+			company=COMPANY,
+			start_date=today,
+			end_date=today,
+			closed_documents=[
+				{"document_type": doctype, "closed": 1} for doctype in ("Payment Entry", "Journal Entry")
+			],
+		)
+		back, claim = refund(recharge, "4.00"), dispute(recharge, "6.00", fees=0)
+		self.waits(refunds, back, "Recharge Refund", period.name, "Reopen the period")
+		self.waits(disputes, claim, "Recharge Dispute", period.name, "Reopen the period")
+		frappe.db.delete("Closed Document", {"parent": period.name})
+		frappe.db.commit()
+		self.done(refunds, back, "Recharge Refund")
+		self.done(disputes, claim, "Recharge Dispute")
+		self.assertEqual(self.moved(), {})
+
+	def test_a_frozen_account_for_what_follows(self):
+		recharge = self.recharged("10.00")
+		self.change("Account", UNEARNED, freeze_account="Yes")
+		if frappe.get_meta("Accounts Settings").has_field("frozen_accounts_modifier"):
+			self.configure("Accounts Settings", frozen_accounts_modifier="Accounts Manager")
+		back, claim = refund(recharge, "4.00"), dispute(recharge, "6.00", fees=0)
+		self.waits(refunds, back, "Recharge Refund", UNEARNED, "frozen")
+		self.waits(disputes, claim, "Recharge Dispute", UNEARNED, "frozen")
+		self._write_record("Account", UNEARNED, {"freeze_account": "No"})
+		self.done(refunds, back, "Recharge Refund")
+		self.done(disputes, claim, "Recharge Dispute")
+
+	def test_a_spent_budget(self):
+		if not frappe.get_meta("Budget").has_field("accounts"):
+			self.skipTest("ERPNext 16 keeps budgets otherwise")
+		recharge = self.recharged("10.00")
+		budget = frappe.get_doc(
+			{
+				"doctype": "Budget",
+				"budget_against": "Cost Center",
+				"cost_center": frappe.db.get_value("Company", COMPANY, "cost_center"),
+				"company": COMPANY,
+				"fiscal_year": frappe.db.get_value(
+					"Fiscal Year",
+					{"year_start_date": ("<=", nowdate()), "year_end_date": (">=", nowdate())},
+				),
+				"applicable_on_booking_actual_expenses": 1,
+				"action_if_annual_budget_exceeded": "Stop",
+				"action_if_accumulated_monthly_budget_exceeded": "Ignore",
+				"accounts": [{"account": FEES, "budget_amount": 0.01}],
+			}
+		)
+		budget.submit()
+		frappe.db.commit()
+		claim = dispute(recharge, "10.00")
+		self.waits(disputes, claim, "Recharge Dispute", "Budget", "Raise the budget")
+		budget.cancel()
+		frappe.db.commit()
+		self.done(disputes, claim, "Recharge Dispute")
+		budget.delete()
+		frappe.db.commit()
+
+
 class TestOtherApps(LifeCase):
 	def hook(self, doctype: str, event: str, handler) -> None:
 		"""As if an app had this handler in its doc_events."""

@@ -176,13 +176,14 @@ def _place(customer: str, contact: str | None, wanted: list[dict], key: str) -> 
 	orders.lock(customer)
 	lines = _read_lines(customer, wanted)
 	user = frappe.session.user
+	company = orders.company_for(customer)
 	wish = Wish(
 		customer=customer,
-		company=orders.company_for(customer),
+		company=company,
 		lines=lines,
 		contact=contact,
 		owner=user,
-		**orders.open_offer(customer, [line.item_code for line in lines]),
+		**orders.open_offer(customer, [line.item_code for line in lines], company),
 	)
 	placed = orders.place(wish, orders.request_key("api", customer, key), orders.content_of(lines))
 	if not placed.repeated:

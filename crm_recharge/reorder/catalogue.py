@@ -26,3 +26,11 @@ def sold(items: Iterable[str], today: date | None = None) -> set[str]:
 			pluck=True,
 		)
 	)
+
+
+def is_sold(item, today: date | None = None):
+	"""As `SOLD`, for the query builder's table Item."""
+	today = today or getdate(nowdate())
+	ends_never = item.end_of_life.isnull() | (item.end_of_life < "1000-01-01")
+	may_be = (item.disabled == 0) & (item.is_sales_item == 1) & (item.has_variants == 0)
+	return may_be & (ends_never | (item.end_of_life > today))

@@ -393,12 +393,13 @@ def _lines(message, quantities) -> dict[str, Line]:
 def _wish(message, lines: tuple[Line, ...]) -> Wish:
 	over = bool(message.offer_ends and message.offer_ends < getdate(nowdate()))
 	wanted = {line.item_code for line in lines}
+	company = orders.company_for(message.customer, message.company)
 	return Wish(
 		customer=message.customer,
-		company=orders.company_for(message.customer, message.company),
+		company=company,
 		lines=lines,
 		contact=message.contact if message.contact and frappe.db.exists("Contact", message.contact) else None,
-		coupon_code=None if over else orders.usable_coupon(message.coupon_code),
+		coupon_code=None if over else orders.usable_coupon(message.coupon_code, message.customer, company),
 		free_shipping=not over and any(row.free_shipping for row in message.items if row.item_code in wanted),
 		offer_ends=None if over else message.offer_ends,
 		message=message.name,

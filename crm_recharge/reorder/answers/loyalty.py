@@ -7,8 +7,9 @@ neither outlives the other, and names it (`redeem_against`), so that ERPNext doe
 """
 
 import frappe
-from frappe.utils import add_days, cint, getdate, nowdate
+from frappe.utils import add_days, cint, nowdate
 
+from crm_recharge.reorder.answers import offers
 from crm_recharge.reorder.answers.fields import REMINDED
 
 
@@ -75,32 +76,11 @@ def _give(row: str, facts, points: int) -> int:
 
 
 def _program(facts):
-	"""The customer's Loyalty Program, if it runs on the day of the purchase and is of the company that sold."""
-	customer = frappe.db.get_value(
-		"Customer", facts.customer, ["loyalty_program", "loyalty_program_tier"], as_dict=True
-	)
-	if not customer or not customer.loyalty_program:
-		return None
-	program = frappe.db.get_value(
-		"Loyalty Program",
-		customer.loyalty_program,
-		["name", "company", "from_date", "to_date", "expiry_duration"],
-		as_dict=True,
-	)
+	"""The customer's Loyalty Program, as it is on the day of the purchase for the company that sold."""
 	sold_by = (
 		frappe.db.get_value(facts.invoice_type, facts.invoice, "company") if facts.invoice else facts.company
 	)
-	day = getdate(facts.won_on)
-	if (
-		not program
-		or (program.company and program.company != sold_by)
-		or (program.from_date and program.from_date > day)
-		or (program.to_date and program.to_date < day)
-	):
-		return None
-	program.company = program.company or sold_by
-	program.tier = customer.loyalty_program_tier
-	return program
+	return offers.program_of(facts.customer, sold_by, facts.won_on)
 
 
 def _take_back(row: str, entries: list) -> None:

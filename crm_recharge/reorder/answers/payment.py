@@ -71,7 +71,9 @@ def _request(doctype: str, name: str, gateway_account: str | None) -> str:
 		)
 	if not gateway_account:
 		frappe.throw(_("Choose a Payment Gateway Account in Reorder Settings."))
-	request = _standing_request(doctype, name) or _new_request(doctype, name, gateway_account)
+	order = frappe.get_doc(doctype, name)
+	gateway_account = account_for(gateway_account, order.currency, order.company)
+	request = _standing_request(doctype, name) or _new_request(order, gateway_account)
 	# A gateway may call its own server for the address: not in a transaction that could roll back.
 	frappe.db.commit()
 	if not request.payment_url:
@@ -95,14 +97,46 @@ def _standing_request(doctype: str, name: str):
 	return frappe.get_doc("Payment Request", found) if found else None
 
 
-def _new_request(doctype: str, name: str, gateway_account: str):
+def account_for(chosen: str, currency: str, company: str) -> str:
+	"""`chosen` if it takes `currency` for `company`, else another account of the same gateway that does.
+
+	ERPNext asks for no such thing, and would book the payment on an account in another currency.
+	"""
+	gateway = frappe.db.get_value("Payment Gateway Account", chosen, "payment_gateway")
+	names = frappe.get_all(
+		"Payment Gateway Account", {"payment_gateway": gateway or ""}, pluck="name", order_by="creation"
+	)
+	for name in sorted(names, key=lambda name: name != chosen):
+		if _takes(name, currency, company):
+			return name
+	frappe.throw(
+		_(
+			"No Payment Gateway Account of {0} takes {1} for {2}. Add one with a payment account in that currency."
+		).format(gateway or chosen, currency, company)
+	)
+
+
+def _takes(name: str, currency: str, company: str) -> bool:
+	account = frappe.db.get_value(
+		"Account",
+		frappe.db.get_value("Payment Gateway Account", name, "payment_account"),
+		["account_currency", "company", "disabled"],
+		as_dict=True,
+	)
+	return bool(account) and (account.account_currency, account.company, account.disabled) == (
+		currency,
+		company,
+		0,
+	)
+
+
+def _new_request(order, gateway_account: str):
 	from erpnext.accounts.doctype.payment_request.payment_request import make_payment_request
 
-	order = frappe.get_doc(doctype, name)
 	# Muted: ERPNext would mail the address; the customer gets it on the page.
 	return make_payment_request(
-		dt=doctype,
-		dn=name,
+		dt=order.doctype,
+		dn=order.name,
 		party_type="Customer",
 		party=order.customer,
 		recipient_id=order.contact_email or None,

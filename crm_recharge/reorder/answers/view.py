@@ -10,7 +10,7 @@ from frappe.utils import date_diff, format_date, getdate, nowdate, strip_html
 
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain.money import plain
-from crm_recharge.reorder.answers import orders, payment
+from crm_recharge.reorder.answers import offers, orders, payment
 from crm_recharge.reorder.answers.orders import Line, Priced, Wish
 
 
@@ -99,8 +99,8 @@ def _row_prices(row, currency: str) -> dict:
 def _offer(wish: Wish, document) -> str | None:
 	"""What the offer gives on this order, in words."""
 	parts = []
-	if wish.coupon_code and any(exact(row.price_list_rate) > exact(row.rate) for row in document.items):
-		parts.append(_("Your discount is taken off."))
+	if offers.discounts(document):
+		parts.append(_("Your discount has been applied."))
 	if document.get("shipping_rule") and wish.free_shipping:
 		parts.append(_("Free shipping."))
 	if parts and wish.offer_ends:
@@ -163,7 +163,9 @@ def order(doctype: str, name: str) -> dict:
 		"ships": address(document),
 		"delivery": day(document.delivery_date) if document.get("delivery_date") else None,
 		"valid_till": day(document.valid_till) if document.get("valid_till") else None,
-		"pay": payment.address_of(doctype, name) if document.docstatus == 1 else None,
+		"pay": payment.address_of(doctype, name)
+		if document.docstatus == 1 and document.get("status") != "Closed"
+		else None,
 		**totals(document),
 	}
 

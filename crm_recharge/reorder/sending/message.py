@@ -18,6 +18,7 @@ from frappe.utils.data import quoted
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
 from crm_recharge.doors.guard import by_machine
+from crm_recharge.reorder.answers import offers
 from crm_recharge.reorder.consent.checkbox import SENSITIVE
 from crm_recharge.setup import templates
 
@@ -93,30 +94,36 @@ def draft(customer, dues: list, company: str | None, now: datetime):
 
 
 def offer_what_rules_say(message, ruling: list) -> None:
-	"""Write onto each row what its rule offers. Points only to whom they will be given."""
-	in_program = has_program(message.customer, message.company) if message.customer else True
+	"""Write onto each row what its rule offers, as far as this customer will be given it.
+
+	Points only to whom they will be given, free shipping only where it will be sent free. A sample is of nobody: it
+	shows what some customer gets.
+	"""
+	customer, company = message.customer, message.company
+	in_program = not customer or offers.program_of(customer, company) is not None
+	ships_free = (
+		offers.ships_free_to(customer, company)
+		if customer
+		else offers.shipping_rule(company, None) is not None
+	)
 	for row, rule in zip(message.items, ruling, strict=True):
 		row.update(
 			{
 				"discount_percent": float(rule.discount_percent),
-				"free_shipping": int(rule.free_shipping),
+				"free_shipping": int(rule.free_shipping and ships_free),
 				"loyalty_bonus": rule.loyalty_bonus if in_program else 0,
 			}
 		)
 
 
-def has_program(customer: str, company: str | None) -> bool:
-	"""Whether the customer is in a Loyalty Program that runs today and is of this company."""
-	name = frappe.db.get_value("Customer", customer, "loyalty_program")
-	program = name and frappe.db.get_value(
-		"Loyalty Program", name, ["company", "from_date", "to_date"], as_dict=True
-	)
-	if not program:
-		return False
-	today = getdate()
-	begun = not program.from_date or getdate(program.from_date) <= today
-	goes_on = not program.to_date or getdate(program.to_date) >= today
-	return begun and goes_on and (not program.company or not company or program.company == company)
+def days_of_offer(message, ruling: list) -> int:
+	"""For how many days the offer on the rows holds: the shortest of their rules; 0 without one."""
+	days = [
+		rule.offer_days
+		for row, rule in zip(message.items, ruling, strict=True)
+		if row.discount_percent or row.free_shipping
+	]
+	return min(days, default=0)
 
 
 # -- what a template may use -------------------------------------------------------------------------------
@@ -338,9 +345,8 @@ def sender_of(rules, settings, company: str | None) -> str:
 	account = (
 		next((rule.email_account for rule in rules if rule.email_account), None) or settings.email_account
 	)
-	address = account and frappe.db.get_value(
-		"Email Account", {"name": account, "enable_outgoing": 1}, "email_id"
-	)
+	sends = {"name": account, "enable_outgoing": 1, "awaiting_password": 0}
+	address = account and frappe.db.get_value("Email Account", sends, "email_id")
 	if not address:
 		address = default_address()
 	name = (

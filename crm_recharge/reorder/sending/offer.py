@@ -35,7 +35,7 @@ def make(message, company: str | None, today: date, days: int) -> None:
 	Its items' `discount_percent` and `free_shipping` say what is offered; what an item's Max Discount does not
 	allow is taken down to it. Ends `days` from today. Without an offer nothing is made.
 	"""
-	shares = _shares(message)
+	shares = limited(message)
 	if not shares and not any(row.free_shipping for row in message.items):
 		return
 	message.offer_ends = today + timedelta(days=max(days, 1))
@@ -67,8 +67,8 @@ def make(message, company: str | None, today: date, days: int) -> None:
 	message.pricing_rules = "\n".join(names)
 
 
-def _shares(message) -> dict[Decimal, list[str]]:
-	"""Percentage → items; writes on each row what is really given."""
+def limited(message) -> dict[Decimal, list[str]]:
+	"""Percentage → items; writes on each row what is really given: no more than the item's Max Discount."""
 	limits = dict(
 		frappe.get_all(
 			"Item",

@@ -10,9 +10,9 @@ from frappe.utils import cint, getdate, now_datetime
 from crm_recharge.doors import sight
 from crm_recharge.doors.sight import check_customer
 from crm_recharge.intake import intake
-from crm_recharge.reorder import rules
+from crm_recharge.reorder import catalogue, rules
 from crm_recharge.reorder.consent import preferences
-from crm_recharge.reorder.sending import check, message
+from crm_recharge.reorder.sending import check, message, offer
 
 NO_LINKS = dict.fromkeys(message.ACTIONS, "#")
 SAMPLE_CODE = "SAMPLE2ONLY4"
@@ -95,6 +95,10 @@ def _rendered(rule: str | None, customer: str | None) -> tuple[str, str, dict]:
 	)
 	message.offer_what_rules_say(document, ruling)
 	_show_offer(document, ruling, getdate(now))
+	if any(rule.free_shipping for rule in ruling) and not any(row.free_shipping for row in document.items):
+		notes.append(
+			_("Free shipping is left out: the Free Shipping Rule of Reorder Settings does not apply.")
+		)
 	template = message.template_of(ruling, settings)
 	sender_name = next((each.sender_name for each in ruling if each.sender_name), None)
 	with message.speaking(message.language_of(who, preference)):
@@ -121,7 +125,12 @@ def _pairs_of(customer: str, rule: str | None, settings) -> list[check.Due]:
 		.orderby(reminder.next_on.isnull(), reminder.next_on, reminder.item_code)
 	).run(as_dict=True)
 	ruling = rules.of_items([row.item_code for row in rows])
-	found = [check.Due(row, ruling[row.item_code], None, "") for row in rows]
+	sold = catalogue.sold([row.item_code for row in rows])
+	found = [
+		check.Due(row, ruling[row.item_code], None, "")
+		for row in rows
+		if row.item_code in sold and ruling[row.item_code].remind
+	]
 	if rule:
 		found = [due for due in found if due.rule.name == rule]
 	return found[: max(cint(settings.max_items), 1)]
@@ -152,7 +161,7 @@ def _some_items(rule: str | None) -> list:
 	query = (
 		frappe.qb.from_(item)
 		.select(item.name, item.item_name, item.item_group)
-		.where((item.disabled == 0) & (item.is_sales_item == 1) & (item.has_variants == 0))
+		.where(catalogue.is_sold(item))
 		.orderby(item.image.isnull(), item.creation)
 		.limit(2)
 	)
@@ -170,8 +179,8 @@ def _some_items(rule: str | None) -> list:
 
 
 def _show_offer(document, ruling, today) -> None:
-	days = [rule.offer_days for rule in ruling if rule.discount_percent or rule.free_shipping]
-	if days:
-		document.offer_ends = today + timedelta(days=max(min(days), 1))
-	if any(rule.discount_percent for rule in ruling):
+	"""As sending does, without a coupon being made."""
+	if offer.limited(document):
 		document.coupon_code = SAMPLE_CODE
+	if days := message.days_of_offer(document, ruling):
+		document.offer_ends = today + timedelta(days=days)

@@ -20,6 +20,7 @@ from frappe.utils import cint, flt, get_time, getdate, now_datetime
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.domain.reorder.due import allowed_at
 from crm_recharge.doors.guard import by_machine
+from crm_recharge.reorder.answers import offers
 from crm_recharge.reorder.learning import runs
 from crm_recharge.reorder.rules import BOTH, EMAIL, SALES_TEAM
 from crm_recharge.reorder.sending import check, follow, message, offer, reasons
@@ -484,8 +485,7 @@ def _mail(checked, dues, now, settings, outcome) -> None:
 		}
 	)
 	with message.speaking(message.language_of(checked.customer, checked.preference)):
-		ends = [rule.offer_days for rule in ruling if rule.discount_percent or rule.free_shipping]
-		offer.make(document, document.company, getdate(now), min(ends, default=0))
+		offer.make(document, document.company, getdate(now), message.days_of_offer(document, ruling))
 		# From here on a second worker with the same items waits, and then is refused by the unique key.
 		document.insert(ignore_permissions=True)
 		sender_name = next((rule.sender_name for rule in ruling if rule.sender_name), None)
@@ -534,8 +534,9 @@ def _hint(checked, dues, now, settings, outcome) -> None:
 			)
 		return
 	document = _new_message(checked, dues, now, settings)
-	for row, due in zip(document.items, dues, strict=True):
-		row.loyalty_bonus = due.rule.loyalty_bonus
+	if offers.program_of(document.customer, document.company):
+		for row, due in zip(document.items, dues, strict=True):
+			row.loyalty_bonus = due.rule.loyalty_bonus
 	document.update({"kind": "Reminded", "status": "Sent", "channel": SALES_TEAM})
 	document.insert(ignore_permissions=True)
 	_remember(checked, dues, document, now)

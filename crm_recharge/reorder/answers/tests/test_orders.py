@@ -397,7 +397,7 @@ class TestNotOrdered(RemindedCase):
 		shown = actions.show(links.token(message.name, "reorder"), "reorder")["basket"]
 		self.assertFalse(shown["orderable"])
 		self.assertIn("no price", shown["rows"][0]["left_out"])
-		self.refused(message, "without a price")
+		self.refused(message, "no price for it")
 
 	def test_one_disabled_item_leaves_the_other(self):
 		message = self.reminded(2)

@@ -61,6 +61,12 @@ def messages() -> dict[str, str]:
 		"period_too_long": _(
 			"The period has {count} bars; a chart shows at most {limit}. Choose a shorter period, or a longer interval."
 		),
+		"bad_moment": _(
+			"{field}: {value} is not a time. Give one of the site's clock, such as 2026-03-01 12:00:00."
+		),
+		"bad_time_of_day": _("{field}: {value} is not a time of day. Give one such as 12:00:00."),
+		"not_rows": _("{field}: {value} is not a list of rows."),
+		"not_json": _("{field} is not JSON that can be read."),
 		"not_an_id": _("{field}: {value} is not an id of the payment gateway."),
 		"not_a_bool": _("{field}: {value} is neither yes nor no. Give true or false."),
 		"not_a_list": _("{field}: {value} is not a list."),
@@ -209,6 +215,8 @@ def raise_for_people(error: errors.RuleError) -> NoReturn:
 
 def refuse(exception: type[CreditError], code: str, message: str, figures: dict) -> NoReturn:
 	"""Raise `exception` with machine-readable `code` and `figures` beside the text."""
+	# What a rule refuses is nobody's fault to be traced.
+	frappe.local.flags.disable_traceback = True
 	if getattr(frappe.local, "response", None) is not None:
 		frappe.local.response["error"] = {"code": code, **figures}
 	raised = exception(message)

@@ -11,6 +11,7 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import cast, escape_html
 
+from crm_recharge import values
 from crm_recharge.doors import records
 from crm_recharge.intake import intake
 
@@ -37,16 +38,32 @@ class GuardedDocument(Document):
 	def insert(self, *args, **kwargs):
 		if self.doctype in records.MADE_BY_THE_APP and not self.flags.by_machine:
 			self.refuse_by_hand()
+		self.check_values()
 		try:
-			return super().insert(*args, **kwargs)
+			return values.as_people_read(lambda: super(GuardedDocument, self).insert(*args, **kwargs))
 		finally:
 			self.flags.pop("met_stored", None)
 
 	def _save(self, *args, **kwargs):
+		self.check_values()
 		try:
-			return super()._save(*args, **kwargs)
+			return values.as_people_read(lambda: super(GuardedDocument, self)._save(*args, **kwargs))
 		finally:
 			self.flags.pop("met_stored", None)
+
+	def append(self, key, value=None, position=-1):
+		if value is not None:
+			values.check_row(self, key, value)
+		return super().append(key, value, position)
+
+	def extend(self, key, value):
+		values.check_rows(self, key, value)
+		super().extend(key, value)
+
+	def check_values(self) -> None:
+		"""Raise InvalidRequestError for what a form or a request sent that no column can keep."""
+		if not self.flags.by_machine:
+			values.check(self, self._kept_fields())
 
 	def check_if_latest(self):
 		self._doc_before_save = None
@@ -81,6 +98,7 @@ class GuardedDocument(Document):
 		"""
 		if self.flags.by_machine or self.meta.issingle:
 			return
+		values.check_name(self)
 		if not stored and not self.is_new() and self.name:
 			stored = frappe.db.get_value(self.doctype, self.name, "*", as_dict=True)
 		if not stored:

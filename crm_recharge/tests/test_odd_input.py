@@ -20,7 +20,7 @@ from crm_recharge.tests.support.node import Node
 from crm_recharge.tests.support.public_methods import intake_of, methods_of_documents, public_methods
 from crm_recharge.tests.support.reorder_case import make_buyer, make_item
 
-SECONDS = float(os.environ.get("CRM_RECHARGE_ODD_SECONDS", 200))
+SECONDS = float(os.environ.get("CRM_RECHARGE_ODD_SECONDS", 25))
 SEED = int(os.environ.get("CRM_RECHARGE_ODD_SEED") or random.SystemRandom().randrange(10**6))
 CALLERS = 4
 

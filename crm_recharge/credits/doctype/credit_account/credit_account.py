@@ -4,6 +4,7 @@ import frappe
 from frappe import _
 
 from crm_recharge.credits.store import lock_row
+from crm_recharge.domain import moments
 from crm_recharge.doors.guard import GuardedDocument
 
 # Columns of the locked row that belong to the book. A form that was opened before the last charge would
@@ -36,6 +37,8 @@ class CreditAccount(GuardedDocument):
 		self._refuse_twin()
 		self._keep_book()
 		self._check_recipients()
+		if self.time_zone:
+			moments.zone_named(self.time_zone, _(self.meta.get_label("time_zone")))
 
 	def _keep_book(self):
 		"""What the book holds now, not what the form showed when it was opened."""

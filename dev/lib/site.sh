@@ -20,7 +20,7 @@ make_base() {
 	local copy
 	copy="$BENCH/sites/.$APP-base-$(site_tool base).sql"
 	ensure_login
-	as_bench rm -f "$(mark_file "$1" base)" "$(mark_file "$1" trying)" "$(mark_file "$1" app)" "$(unused_copy "$1")"
+	as_bench rm -f "$(mark_file "$1" base)" "$(mark_file "$1" trying)" "$(mark_file "$1" app)"
 	if as_bench test -f "$copy"; then
 		HINT="if the copy is at fault: rm $copy; then run the command again" \
 			step "making the site $1" with_login new-site "$1" --force --admin-password admin --source-sql "$copy"
@@ -51,17 +51,38 @@ copy_in() {
 		frappe --site "$1" clear-cache
 }
 
-# What earlier tests left behind must not fail later ones: they start from the site as it was made.
-unused_copy() { printf '%s' "$BENCH/sites/.$APP-unused-$1.sql"; }
+# What earlier tests left behind must not fail later ones: they start from the site as it was made. One copy for each
+# schema, the latest three: several checkouts may use one bench in turn, and none finds the other's DocTypes.
+unused_copy() { printf '%s' "$BENCH/sites/.$APP-unused-$1-${2:0:16}.sql"; }
+unused_copies() { as_bench find "$BENCH/sites" -maxdepth 1 -name ".$APP-unused-$1*.sql" -printf '%T@ %p\n' | sort -rn | cut -d' ' -f2-; }
 
-as_unused() {
-	ensure_login
-	HINT="to make the site anew: rm -r $BENCH/sites/$1" step "emptying $1" copy_in "$1" "$(unused_copy "$1")"
+# empty_database SITE: no table that a copy does not bring stays behind.
+empty_database() {
+	local name
+	name="$(site_tool database "$1")"
+	{
+		printf 'USE `%s`; SET FOREIGN_KEY_CHECKS = 0;\n' "$name"
+		sql_as_login <<<"SELECT CONCAT('DROP ', IF(TABLE_TYPE = 'VIEW', 'VIEW', 'TABLE'), ' \`', TABLE_NAME, '\`;')
+			FROM information_schema.TABLES WHERE TABLE_SCHEMA = '$name'"
+	} | sql_as_login
 }
 
-keep_unused() {
+# as_unused SITE FINGERPRINT
+as_unused() {
 	ensure_login
-	step "keeping a copy of $1 for the next tests" copy_out "$1" "$(unused_copy "$1")"
+	if [ "$(as_bench cat "$(mark_file "$1" app)" 2>/dev/null)" != "$2" ]; then
+		HINT="to make the site anew: rm -r $BENCH/sites/$1" step "dropping another schema's tables" empty_database "$1"
+	fi
+	HINT="to make the site anew: rm -r $BENCH/sites/$1" step "emptying $1" copy_in "$1" "$(unused_copy "$1" "$2")"
+	mark "$1" app "$2"
+}
+
+# keep_unused SITE FINGERPRINT
+keep_unused() {
+	local old
+	ensure_login
+	step "keeping a copy of $1 for the next tests" copy_out "$1" "$(unused_copy "$1" "$2")"
+	unused_copies "$1" | tail -n +4 | while IFS= read -r old; do as_bench rm -f "$old"; done
 }
 
 add_app() {
@@ -75,30 +96,39 @@ add_app() {
 migrate_site() {
 	local now
 	now="$(site_tool fingerprint "$1")"
-	MIGRATED=
 	if [ "$(as_bench cat "$(mark_file "$1" app)")" = "$now" ]; then return; fi
 	HINT="the lines above name the DocType or patch; to make the site anew: rm -r $BENCH/sites/$1" \
 		step "migrating $1" frappe --site "$1" migrate --skip-search-index
 	mark "$1" app "$now"
-	MIGRATED=1
 }
 
-# ensure_site SITE PURPOSE: made, or brought up to date. PURPOSE is "test" or "use".
+# ensure_site SITE PURPOSE: there, with this checkout's app. PURPOSE is "test" or "use".
 ensure_site() {
 	if ! marked "$1" base || ! site_tool alive "$1" >>"$LOG" 2>&1; then
 		make_base "$1"
 	elif marked "$1" trying && ! marked "$1" app; then
 		make_base "$1" # Frappe takes a half-installed app for installed
-	elif [ "$2" = test ] && marked "$1" app && ! as_bench test -f "$(unused_copy "$1")"; then
-		make_base "$1" # tests may have used it
 	fi
-	if marked "$1" app; then
-		if [ "$2" = test ]; then as_unused "$1"; fi
+	if [ "$2" = test ]; then
+		ensure_unused "$1"
+	elif marked "$1" app; then
 		migrate_site "$1"
 	else
 		add_app "$1" "$2"
-		MIGRATED=1
 	fi
-	if [ "$2" = test ] && [ "$MIGRATED" ]; then keep_unused "$1"; fi
 	say "   site: $1"
+}
+
+# ensure_unused SITE: as it was when the app, with this checkout's schema, was installed on it. Never migrated from
+# another schema: Frappe does not take back what that one brought.
+ensure_unused() {
+	local now
+	now="$(site_tool fingerprint "$1")"
+	if as_bench test -f "$(unused_copy "$1" "$now")"; then
+		as_unused "$1" "$now"
+		return
+	fi
+	if marked "$1" app; then make_base "$1"; fi
+	add_app "$1" test
+	keep_unused "$1" "$now"
 }

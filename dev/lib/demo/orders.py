@@ -1,7 +1,7 @@
 """Past orders, each as a submitted Sales Invoice of its day: by several processes, a customer at a time."""
 
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, wait
 from multiprocessing import get_context
 
 import frappe
@@ -23,11 +23,17 @@ def import_orders(orders: Orders) -> tuple[int, float]:
 		by_customer.setdefault(rows[0]["customer"], {})[key] = rows
 	# Those with most orders first: at the end no process works alone for long.
 	parts = sorted(by_customer.values(), key=len, reverse=True)
+	context = get_context("spawn")
+	counter = context.Value("i", 0)
 	with ProcessPoolExecutor(
-		max(os.cpu_count() or 1, 2), mp_context=get_context("spawn"), initializer=connect
+		max(os.cpu_count() or 1, 2), mp_context=context, initializer=_begin, initargs=(counter,)
 	) as pool:
-		for done in as_completed([pool.submit(_of_a_customer, part) for part in parts]):
-			progress.step(done.result())
+		waiting = {pool.submit(_of_a_customer, part) for part in parts}
+		while waiting:
+			done, waiting = wait(waiting, timeout=1)
+			for one in done:
+				one.result()
+			progress.reach(counter.value)
 	return len(there(orders)) - (len(orders) - len(todo)), progress.seconds
 
 
@@ -38,12 +44,27 @@ def there(orders: Orders) -> set[str]:
 	return set(found)
 
 
-def _of_a_customer(orders: Orders) -> int:
-	"""In a process of its own. What was sold first, then what came back of it; one commit."""
+def _begin(counter):
+	"""A process of the import: `counter` is what all of them have submitted."""
+	global _submitted
+	_submitted = counter
+	connect()
+
+
+def _of_a_customer(orders: Orders):
+	"""What was sold first, then what came back of it. Each invoice holds its company's row until it is committed."""
+	from crm_recharge.credits.contention import retry_on_contention
+
+	write = retry_on_contention(_write)
 	for key, rows in sorted(orders.items(), key=lambda order: bool(order[1][0]["returns"])):
-		_submit(_take_back(rows) if rows[0]["returns"] else _sell(rows), key, rows)
-	frappe.db.commit()
-	return len(orders)
+		write(key, rows)
+		frappe.db.commit()
+		with _submitted.get_lock():
+			_submitted.value += 1
+
+
+def _write(key: str, rows: list[dict]):
+	_submit(_take_back(rows) if rows[0]["returns"] else _sell(rows), key, rows)
 
 
 def _sell(rows: list[dict]):

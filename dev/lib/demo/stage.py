@@ -76,6 +76,10 @@ class Progress:
 				self.said = now
 				say(f"   ... {self.done:,} of {self.total:,} {self.what}, {self.seconds:.0f} s{self._left()}")
 
+	def reach(self, done: int):
+		"""So many are done."""
+		self.step(done - self.done)
+
 	def _left(self) -> str:
 		left = self.seconds * (self.total - self.done) / self.done if self.done else 0
 		return f", about {left:.0f} s left" if left >= 1 else ""

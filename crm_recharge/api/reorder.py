@@ -17,6 +17,7 @@ from crm_recharge.credits.errors import InvalidRequestError, for_people, refuse
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain.inputs import Amount, Flag, Key, Rows, Whole
 from crm_recharge.domain.money import parse_positive, plain
+from crm_recharge.doors.sight import check_customer
 from crm_recharge.intake import intake
 from crm_recharge.people import contacts as people
 from crm_recharge.people.persons import customers_of
@@ -450,6 +451,7 @@ def opt_in(
 		"unknown_customer",
 		_("There is no customer {0}.").format(frappe.utils.escape_html(str(customer)[:140])),
 	)
+	check_customer(customer)
 	contact = _contact_with(customer, email) if email else contact
 	if not people.belongs(contact, customer):
 		_wrong(

@@ -7,7 +7,6 @@ from frappe.permissions import get_user_permissions, has_user_permission
 
 from crm_recharge.doors import records, sight
 
-EVENT = "Stripe Event"
 EVENTS_CUSTOMER = "$.data.object.customer"
 """Where an event of the gateway names its customer."""
 
@@ -49,32 +48,31 @@ def has_permission(doc, ptype: str | None = None, user: str | None = None, **kwa
 	user = user or frappe.session.user
 	if user == "Administrator":
 		return True
-	stored = stored_of(doc)
-	if stored is not None and get_user_permissions(user) and not has_user_permission(stored, user):
+	if get_user_permissions(user) and not _stored_is_permitted(doc, user):
 		return False
 	if doc.doctype in records.OF_ALL:
 		return not sight.customers(user)
 	if doc.doctype in records.BY_PAYLOAD:
-		return _may_see_event(stored if stored is not None else doc, user)
-	return _may_see_anchor(doc, stored, user)
+		return _may_see_event(doc, user)
+	anchor = records.anchor(doc.doctype)
+	return _may_see_anchor(doc, *anchor, user) if anchor else True
 
 
-def stored_of(doc):
-	"""The stored record under the name of `doc`, as a document; None where there is none."""
-	if not doc.name or not isinstance(doc.name, str) or frappe.get_meta(doc.doctype).issingle:
+def _stored_is_permitted(doc, user: str) -> bool:
+	name = _stored_name(doc)
+	return has_user_permission(frappe.get_doc(doc.doctype, name), user) if name else True
+
+
+def _stored_name(doc) -> str | None:
+	if not isinstance(doc.name, str) or frappe.get_meta(doc.doctype).issingle:
 		return None
-	if not frappe.db.exists(doc.doctype, doc.name):
-		return None
-	return frappe.get_doc(doc.doctype, doc.name)
+	return frappe.db.get_value(doc.doctype, doc.name)
 
 
-def _may_see_anchor(doc, stored, user: str) -> bool:
-	anchor, field = records.anchor(doc.doctype) or (None, None)
-	if not anchor:
-		return True
+def _may_see_anchor(doc, anchor: str, field: str, user: str) -> bool:
 	see = sight.may_see_account if anchor == records.ACCOUNT else sight.may_see_customer
-	if stored is not None:
-		own = stored.get(field)
+	if name := _stored_name(doc):
+		own = frappe.db.get_value(doc.doctype, name, field)
 		if own and frappe.db.exists(anchor, own):
 			return see(own, user)
 		# What belongs to nobody, or to one that is gone, is for those from whom nothing is kept.
@@ -88,8 +86,9 @@ def _may_see_event(event, user: str) -> bool:
 	match = sight.accounts(user)
 	if not match:
 		return True
+	payload = frappe.db.get_value(event.doctype, event.name, "payload")
 	try:
-		customer = json.loads(event.get("payload") or "{}")["data"]["object"]["customer"]
+		customer = json.loads(payload or "{}")["data"]["object"]["customer"]
 	except (KeyError, TypeError, ValueError):
 		return False
 	account = isinstance(customer, str) and frappe.db.get_value(

@@ -14,7 +14,7 @@ from crm_recharge.api import recharge as api
 from crm_recharge.credits import ledger, usage
 from crm_recharge.domain import effects, payment
 from crm_recharge.domain.answers import Answer, Outcome
-from crm_recharge.recharge import notices, worker
+from crm_recharge.recharge import audit, notices, worker
 from crm_recharge.recharge.performer import Performer, perform
 from crm_recharge.tests import factories
 from crm_recharge.tests.support.books import entries
@@ -591,3 +591,79 @@ class TestRunsAndCrashes(WorkerTestCase):
 			self.assert_paid_once(recharge)
 		self.assertTrue(ended)
 		self.assertGreater(step, 15)
+
+
+class TestCardsOfOthers(WorkerTestCase):
+	"""However a card of another account got onto a list, it is neither asked nor judged."""
+
+	def setUp(self):
+		super().setUp()
+		self.other = self.account(100)
+		# A card that would be taken for lost, were it asked.
+		self.strange = self.card(self.other, LOST)
+		frappe.db.commit()
+
+	def list_strange(self) -> None:
+		row = frappe.db.get_value("Auto-Recharge Card", {"parent": self.setting, "idx": 1})
+		frappe.db.set_value("Auto-Recharge Card", row, "card", self.strange)
+		frappe.db.commit()
+
+	def left_alone(self, recharge: str) -> None:
+		frappe.db.rollback()
+		row = frappe.db.get_value("Recharge Card", self.strange, ["status", "status_reason"])
+		self.assertEqual(row, ("Active", None))
+		self.assertNotIn(self.method(self.strange), [card for _path, card, _key in self.posts()])
+
+	def test_one_on_the_list_is_passed_over(self):
+		recharge = self.low(VISA, MASTERCARD)
+		self.list_strange()
+		self.assertEqual(worker.carry_out(recharge), "Succeeded")
+		self.left_alone(recharge)
+		self.assertEqual(self.attempts(recharge, "card"), [self.cards[1]])
+
+	def test_where_it_is_the_only_one_the_recharge_fails(self):
+		recharge = self.low(VISA)
+		self.list_strange()
+		self.assertEqual(worker.carry_out(recharge), "Failed")
+		self.left_alone(recharge)
+		self.assertEqual(self.attempts(recharge, "card"), [])
+		self.assertNotIn("4242", self.value(recharge, "failure_reason") or "")
+
+	def test_nor_is_one_that_the_recharge_names(self):
+		recharge = self.low(VISA)
+		frappe.db.set_value("Recharge", recharge, "card", self.strange)
+		frappe.db.commit()
+		self.assertEqual(worker.carry_out(recharge), "Failed")
+		self.left_alone(recharge)
+
+	def test_nor_one_that_an_attempt_names(self):
+		recharge = self.low(VISA)
+		attempt = frappe.new_doc("Recharge Attempt")
+		attempt.update({"recharge": recharge, "number": 1, "card": self.strange, "status": "Created"})
+		attempt.update({"created_at": now_datetime(), "amount": 460, "currency": "USD"})
+		attempt.flags.by_machine = True
+		attempt.insert(set_name=payment.attempt_name(recharge, 1))
+		frappe.db.commit()
+		worker.carry_out(recharge)
+		self.left_alone(recharge)
+		self.assertEqual(self.attempts(recharge, "code")[0], "card_of_another_account")
+		perform(iter_of(effects.UpdateCard(self.one, self.strange, "Permanently Declined", "lost")))
+		self.left_alone(recharge)
+
+	def test_the_daily_check_tells_of_it(self):
+		recharge = self.low(VISA)
+		self.list_strange()
+		frappe.db.set_value("Recharge", recharge, "card", self.strange)
+		frappe.db.commit()
+		with patch.object(notices, "alert"):
+			told = [b["what"] for b in audit.check_all(prove_chains=False) if b["account"] == self.one]
+		self.assertTrue(any(f"lists card {self.strange}" in what for what in told), told)
+		self.assertTrue(any(f"names card {self.strange}" in what for what in told), told)
+		worker.carry_out(recharge)
+
+
+def iter_of(*wanted):
+	"""A machine that has just these effects."""
+	for effect in wanted:
+		yield effect
+	yield effects.Commit()

@@ -127,8 +127,8 @@ class AutoRechargeSetting(GuardedDocument):
 			)
 		if card.credit_account != self.credit_account:
 			frappe.throw(
-				_("Row {0}: card •••• {1} belongs to another account. Choose one of {2}.").format(
-					row.idx, card.last4, self.credit_account
+				_("Row {0}: card {1} belongs to another account. Choose one of {2}.").format(
+					row.idx, row.card, self.credit_account
 				),
 				title=_("Card of another account"),
 			)

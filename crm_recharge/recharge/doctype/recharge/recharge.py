@@ -53,7 +53,7 @@ class Recharge(GuardedDocument):
 		if not card:
 			frappe.throw(_("There is no card {0}.").format(self.card))
 		if card.credit_account != self.credit_account:
-			frappe.throw(_("Card •••• {0} belongs to another account.").format(card.last4))
+			frappe.throw(_("Card {0} belongs to another account.").format(self.card))
 		if card.status != "Active":
 			frappe.throw(_("Card •••• {0} cannot be charged: {1}.").format(card.last4, _(card.status)))
 

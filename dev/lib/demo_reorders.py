@@ -14,7 +14,8 @@ from pathlib import Path
 import frappe
 import outgoing
 from demo import logins, mails, orders, reminders, shop
-from demo.stage import connect, say
+from demo.progress import say
+from demo.stage import connect
 
 
 def open_shop(rows: orders.Orders):

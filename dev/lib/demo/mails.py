@@ -9,8 +9,9 @@ from html.parser import HTMLParser
 import frappe
 from frappe.utils import cint
 
+from demo.progress import say
 from demo.reminders import LONGEST_WAIT
-from demo.stage import browser, must, say
+from demo.stage import browser, must
 
 
 class Form(HTMLParser):

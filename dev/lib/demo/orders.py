@@ -7,7 +7,8 @@ from multiprocessing import get_context
 import frappe
 from frappe.utils import add_days, getdate, nowdate
 
-from demo.stage import COMPANY, Progress, connect
+from demo.progress import Progress
+from demo.stage import COMPANY, connect
 
 Orders = dict[str, list[dict]]
 

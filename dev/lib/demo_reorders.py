@@ -34,6 +34,7 @@ def remind():
 	if not sent:
 		say("  Everybody who is due was reminded by an earlier run of this demo.")
 		return
+	sent.sort(key=mails.items_in, reverse=True)
 	mails.show_mail(sent[0])
 	mails.follow(sent[0])
 	logins.make_buyer(sent[0]["To"])

@@ -125,6 +125,11 @@ def message_of(mail: EmailMessage) -> str:
 	)[0]
 
 
+def items_in(mail: EmailMessage) -> int:
+	"""How many items a mail reminds of."""
+	return frappe.db.count("Reorder Message Item", {"parent": message_of(mail)})
+
+
 def unsubscribe(mail: EmailMessage):
 	"""As a mail program does it: one POST without a page, a cookie or a login."""
 	address = re.search(r"<(.+)>", mail["List-Unsubscribe"])[1]

@@ -18,7 +18,8 @@ import frappe
 import outgoing
 from demo import accounts, proof, replay
 from demo.gateway import Gateway
-from demo.stage import Progress, connect, say
+from demo.progress import Progress, say
+from demo.stage import connect
 
 
 def play(usage: dict[str, list[dict]], prices: Path, gateway: Gateway) -> list[replay.Replay]:
@@ -51,6 +52,7 @@ def main():
 	connect()
 	accounts.set_up_books()
 	outgoing.set_up()
+	mails = len(outgoing.received())
 	gateway = Gateway()
 	where = f"a stand-in at {gateway.stand_in.api_base}" if gateway.stand_in else "Stripe, test mode"
 	say(f"Gateway: {where}. {sum(map(len, usage.values())):,} events of {len(usage)} accounts.")
@@ -60,6 +62,11 @@ def main():
 	rows = [proof.row_of(one, gateway) for one in played]
 	proof.print_table(rows)
 	agree = proof.prove(rows)
+	outgoing.deliver()
+	arrived = len(outgoing.received()) - mails
+	say(
+		f"\n{arrived} mails arrived at the mail server: invoices, and what customers and managers are told of."
+	)
 	say()
 	say("Ledger, lots, gateway and general ledger agree." if agree else "The books do not agree: see above.")
 	sys.exit(0 if agree else 1)

@@ -14,7 +14,8 @@ from pathlib import Path
 import frappe
 import outgoing
 from demo import logins, mails, orders, reminders, shop
-from demo.stage import connect, say
+from demo.progress import say
+from demo.stage import connect
 
 
 def open_shop(rows: orders.Orders):
@@ -33,6 +34,7 @@ def remind():
 	if not sent:
 		say("  Everybody who is due was reminded by an earlier run of this demo.")
 		return
+	sent.sort(key=mails.items_in, reverse=True)
 	mails.show_mail(sent[0])
 	mails.follow(sent[0])
 	logins.make_buyer(sent[0]["To"])

@@ -1,6 +1,7 @@
 """The demo site's account to send from: to the mail sink that dev/demo runs, and nowhere else."""
 
 import os
+import time
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -34,6 +35,27 @@ def set_up() -> None:
 		).insert()
 	frappe.clear_cache(doctype="Email Account")
 	frappe.db.commit()
+
+
+def deliver(seconds: int = 60) -> None:
+	"""Send what waits in Frappe's mail queue, as the scheduler does every few minutes, and wait until all has left.
+
+	Ends the demo when something still waits after so many seconds.
+	"""
+	from frappe.email.queue import flush
+
+	deadline = time.monotonic() + seconds
+	waiting = {"status": ["in", ["Not Sent", "Sending", "Partially Sent"]]}
+	while True:
+		flush()
+		# As it is now: a worker may be sending as well.
+		frappe.db.commit()
+		left = frappe.db.count("Email Queue", waiting)
+		if not left:
+			return
+		if time.monotonic() > deadline:
+			raise SystemExit(f"{left} mails have not left the Email Queue after {seconds} s")
+		time.sleep(0.5)
 
 
 def received() -> list[EmailMessage]:

@@ -175,6 +175,10 @@ def main(site):
 	bench(site, "install-app", APP)
 	bench(site, "migrate", "--skip-search-index")
 	use(site)
+	bench(site, "migrate", "--skip-search-index")
+	with connected(site):
+		if frappe.db.get_value("Email Template", "Credits Refunded", "subject") != "Edited":
+			sys.exit("a migration has overwritten an edited Email Template")
 	bench(site, "uninstall-app", APP, "--yes", "--no-backup")
 	left = compare(before, snapshot(site))
 	for what, why in sorted(left, key=lambda line: (line[1] is None, line)):

@@ -3,7 +3,8 @@
 import frappe
 from frappe.utils.password import update_password
 
-from demo.stage import URL, say
+from demo.progress import say
+from demo.stage import URL
 
 PASSWORD = "demo-Customer-1"
 WORKSPACE = "CRM Recharge"

@@ -9,8 +9,9 @@ from html.parser import HTMLParser
 import frappe
 from frappe.utils import cint
 
+from demo.progress import say
 from demo.reminders import LONGEST_WAIT
-from demo.stage import browser, must, say
+from demo.stage import browser, must
 
 
 class Form(HTMLParser):
@@ -122,6 +123,11 @@ def message_of(mail: EmailMessage) -> str:
 		order_by="sent_at desc",
 		limit=1,
 	)[0]
+
+
+def items_in(mail: EmailMessage) -> int:
+	"""How many items a mail reminds of."""
+	return frappe.db.count("Reorder Message Item", {"parent": message_of(mail)})
 
 
 def unsubscribe(mail: EmailMessage):

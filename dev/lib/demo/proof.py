@@ -6,8 +6,8 @@ from decimal import Decimal
 import frappe
 
 from demo.gateway import Gateway
+from demo.progress import say
 from demo.replay import Replay
-from demo.stage import say
 
 
 def exact(sql: str, *values) -> Decimal:

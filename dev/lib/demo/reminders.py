@@ -8,7 +8,8 @@ import frappe
 import outgoing
 from frappe.utils import get_datetime, now_datetime
 
-from demo.stage import COMPANY, count, must, say
+from demo.progress import say
+from demo.stage import COMPANY, must
 
 LONGEST_WAIT = 300
 SHOWN = 12
@@ -139,15 +140,7 @@ def send() -> list[EmailMessage]:
 	again = run.send_all()
 	repeated = frappe.parse_json(frappe.db.get_value("Reorder Run", again, "figures") or "{}")
 	must(not repeated.get("mails"), "a second run sends nothing twice")
-	from frappe.email.queue import flush
-
-	deadline = time.monotonic() + 60
-	while time.monotonic() < deadline:
-		flush()
-		frappe.db.commit()
-		if not count("Email Queue", {"status": ["in", ["Not Sent", "Sending"]]}):
-			break
-		time.sleep(1)
+	outgoing.deliver()
 	return outgoing.received()[before:]
 
 

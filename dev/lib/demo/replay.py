@@ -11,7 +11,8 @@ from pathlib import Path
 import frappe
 import requests
 
-from demo.stage import URL, Progress, browser, say
+from demo.progress import Progress, say
+from demo.stage import URL, browser
 
 LONGEST_WAIT = 120
 

@@ -4,7 +4,8 @@ ERPNext keeps a customer of a company in one receivable currency:
 - `validate_party_gle_currency`: every ledger entry of the customer has the currency of the first one;
 - `validate_currency`: a customer kept in a foreign currency can be invoiced in that currency alone;
 - `validate_party_account_currency`: a customer without entries is invoiced in the currency of the receivable
-  account, unless Accounts Settings allow invoices in several currencies against one account.
+  account, unless Accounts Settings allow invoices in several currencies against one account. This one is not asked of
+  our invoices (vouchers.py): the account is chosen here, so that all the customer's credits can be invoiced.
 """
 
 import frappe
@@ -45,19 +46,8 @@ def receivable_account(customer: str, company: str, currency: str, make: bool = 
 		distinct=True,
 	)
 	if others:
-		# The first entry would decide for all of them.
-		raise AccountingError(
-			_(
-				"{0} holds credits in {1} and {2}. Tick “{3}” in Accounts Settings, so that one receivable account"
-				" in {4} serves them all."
-			).format(
-				customer,
-				", ".join(sorted(others)),
-				currency,
-				_("Allow multi-currency invoices against single party account "),
-				company_currency,
-			)
-		)
+		# The first entry decides for all of them: it is in the company's currency, which takes every other.
+		return account
 	return _account_in(company, currency, like=account) if make else None
 
 

@@ -393,6 +393,9 @@ class PaidInvoice(Ours):
 	def validate_selling_price(self):
 		"""The price is what was paid."""
 
+	def validate_party_account_currency(self):
+		"""The account takes what the customer's other credits need as well (receivable.py)."""
+
 	def so_dn_required(self):
 		"""The payment is the order."""
 

@@ -65,11 +65,15 @@ class TestAccounts(DoorCase):
 
 	def test_two_currencies_before_the_first_entry(self):
 		self.configure("Accounts Settings", allow_multi_currency_invoices_against_single_party_account=0)
-		customer = new_customer()
-		account("USD", customer)
-		self.refused("Accounts Settings", customer=customer, currency="EUR")
-		self.configure("Accounts Settings", allow_multi_currency_invoices_against_single_party_account=1)
-		self.done(posting, settled_recharge(account("EUR", customer), "10"), "Recharge")
+		for first, second in (("USD", "EUR"), ("EUR", "USD"), ("EUR", "JPY")):
+			with self.subTest(first=first, second=second):
+				customer = new_customer()
+				accounts = [account(currency, customer) for currency in (first, second)]
+				for name in accounts:
+					recharge = settled_recharge(name, "1000")
+					self.done(posting, recharge, "Recharge")
+					invoice = frappe.get_doc("Sales Invoice", fields(recharge).sales_invoice)
+					self.assertEqual((invoice.debit_to, invoice.outstanding_amount), (DEBTORS, 0))
 
 	def test_a_disabled_a_frozen_and_an_internal_customer(self):
 		for values, words in (

@@ -83,8 +83,17 @@ def mark() -> str:
 
 def script(name: str) -> str:
 	"""The address of a script of ours, new where the script is."""
-	path = Path(__file__).parent / "public" / "js" / name
-	return f"/assets/crm_recharge/js/{name}?v={int(path.stat().st_mtime)}"
+	return _asset(f"js/{name}")
+
+
+def style(name: str) -> str:
+	"""The address of a style sheet of ours, new where it is."""
+	return _asset(f"css/{name}")
+
+
+def _asset(name: str) -> str:
+	path = Path(__file__).parent / "public" / name
+	return f"/assets/crm_recharge/{name}?v={int(path.stat().st_mtime)}"
 
 
 def after_request(response, request) -> None:

@@ -79,14 +79,6 @@ ACCOUNTS = (
 		("write_off_account", "exchange_gain_loss_account", "round_off_account"),
 		"Indirect Expense",
 	),
-	AccountPlan(
-		"income_account",
-		"Credit Usage Revenue",
-		"Income",
-		"",
-		("default_income_account",),
-		"Direct Income",
-	),
 )
 
 REQUIRED = ("unearned_revenue_account", "clearing_account", "item", "mode_of_payment")

@@ -20,6 +20,10 @@ from crm_recharge.doors.sight import check, may
 from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import dashboard_address
 from crm_recharge.intake import intake
 from crm_recharge.recharge import decisions, threshold
+from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import NUMBERS
+from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import (
+	charge_on_resume as what_resuming_charges,
+)
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.reasons import sentence
 
@@ -29,6 +33,9 @@ SHOWN = 10
 DECISIONS_SHOWN = 5
 
 REFUNDABLE = ("Succeeded", "Partly Refunded")
+
+FORM_FIELDS = ("enabled", *NUMBERS)
+"""What a person sets in the form of an auto-recharge setting, besides its cards."""
 
 MANAGERS = {"Credit Manager", "System Manager"}
 
@@ -178,6 +185,58 @@ def auto_recharge_of(account: str, currency: str) -> dict:
 		"stopped_because": held or setting.paused_because,
 		"explanation": explanation,
 	}
+
+
+@frappe.whitelist(methods=["POST"])
+@intake
+def ask_before_saving(setting: dict) -> dict:
+	"""What a person has to be told before an auto-recharge setting is saved as the form shows it. Changes nothing.
+
+	Returns `charge`: what saving would charge at once (amount, currency, balance, falls_below, card), or None; and
+	`changed`: the setting as it is now, where it was changed since the form was filled, or None. Errors: 403, and
+	422 for what the setting's rules refuse.
+	"""
+	account = str(setting.get("credit_account") or "")
+	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
+	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account})
+	frappe.has_permission("Auto-Recharge Setting", "write" if name else "create", doc=name, throw=True)
+	doc = frappe.get_doc("Auto-Recharge Setting", name) if name else _new_setting(account)
+	seen = setting.get("modified")
+	if name and seen and str(seen) != str(doc.modified):
+		return {"charge": None, "changed": _as_it_is(doc)}
+	if name:
+		doc.load_doc_before_save()
+	doc.update({field: setting[field] for field in FORM_FIELDS if field in setting})
+	rows = [row for row in setting.get("cards") or [] if isinstance(row, dict)]
+	doc.set("cards", [{"card": row.get("card"), "idx": number} for number, row in enumerate(rows, 1)])
+	# Told here, not refused.
+	doc.flags.may_charge = True
+	doc.validate()
+	return {"charge": doc.charge_at_once(), "changed": None}
+
+
+def _new_setting(account: str):
+	doc = frappe.new_doc("Auto-Recharge Setting", credit_account=account)
+	doc.currency = frappe.db.get_value("Credit Account", account, "currency")
+	return doc
+
+
+def _as_it_is(doc) -> dict:
+	return {
+		"modified": str(doc.modified),
+		"enabled": int(doc.enabled),
+		**{field: plain(exact(doc.get(field))) for field in FORM_FIELDS if field != "enabled"},
+		"cards": [frappe.db.get_value("Recharge Card", row.card, "card_label") for row in doc.cards],
+	}
+
+
+@frappe.whitelist(methods=["POST"])
+@intake
+def charge_on_resume(account: str) -> dict:
+	"""What resuming auto-recharge would charge at once: `charge`, as in `ask_before_saving`. Errors: 403."""
+	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
+	frappe.has_permission("Auto-Recharge Setting", "write", throw=True)
+	return {"charge": what_resuming_charges(account)}
 
 
 @frappe.whitelist(methods=["GET", "POST"])

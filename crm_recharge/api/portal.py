@@ -1,7 +1,8 @@
 """What the customer's page /credits asks: everything of one account, for the user who owns it.
 
-Each method begins with `_owned`; the rules are those of the desk and of the REST API, in the rooms below.
-Amounts come as text, and as `…_shown` for people, in the account's currency.
+Each method begins with `_owned`; the rules are those of the desk and of the REST API, in the rooms below. What they
+refuse is told in a customer's words. Amounts come as text, and as `…_shown` or `…_typed` for people, in the account's
+currency; they are taken as a person types them.
 """
 
 from html import unescape
@@ -14,19 +15,30 @@ from frappe.utils import cint, format_datetime, strip_html
 from crm_recharge.api import desk
 from crm_recharge.api import recharge as rest
 from crm_recharge.credits import queries
-from crm_recharge.credits.money import exact, money, style_for
-from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
+from crm_recharge.credits.money import exact, money, number, number_format, sign_of, style_for, typed
+from crm_recharge.domain.amounts import read
+from crm_recharge.domain.errors import InvalidRequest, Outdated
+from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, Typed, fields
 from crm_recharge.domain.money import exponent, plain
+from crm_recharge.domain.shown import written
 from crm_recharge.doors.sight import may
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
 from crm_recharge.intake import intake
 from crm_recharge.people.named import owns
-from crm_recharge.recharge import by_hand, calling_off
+from crm_recharge.recharge import by_hand, calling_off, threshold
 from crm_recharge.recharge import cards as card_room
-from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import DEFAULTS, resume
+from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import (
+	DEFAULTS,
+	charge_on_resume,
+	refuse_untold,
+	resume,
+)
+from crm_recharge.recharge.for_customers import for_customers, text_of
 from crm_recharge.recharge.links import confirm_link
+from crm_recharge.recharge.reasons import held_words, status_words
 
-LIMITS = rest.CAP_FIELDS | {"anomaly_factor": Kind.AMOUNT}
+LIMITS = dict.fromkeys((*rest.CAP_FIELDS, "anomaly_factor"), Kind.TYPED)
+MONEY_FIELDS = ("falls_below", "recharge_up_to", "cap_amount_day", "cap_amount_month")
 CARD_FORMS_AN_HOUR = 20
 """Card forms one user may open for an account: who tries out stolen cards wants many."""
 HOUR = 3600
@@ -119,7 +131,7 @@ def _overview(account: str) -> dict:
 		"currency": _currency(currency),
 		"balance": found["balance"],
 		"balance_shown": money(found["balance"], currency),
-		"pending": pending and pending | {"amount_shown": money(pending["amount"], currency)},
+		"pending": pending and pending | _pending(pending["recharge"], account),
 		"auto_recharge": _auto_recharge(account, currency),
 		"cards": _cards(account),
 		"add_credits": _add_credits(account, currency),
@@ -131,6 +143,18 @@ def _overview(account: str) -> dict:
 	}
 
 
+def _pending(recharge: str, account: str) -> dict:
+	"""What the page shows of the payment that is under way, besides its amount."""
+	doc = frappe.get_doc("Recharge", recharge)
+	return {
+		"amount_shown": money(doc.amount, doc.currency),
+		"automatic": doc.origin == "Automatic",
+		"status_shown": status_words()[doc.status],
+		"confirm": _confirm_link(recharge, doc.status, account),
+		"may_cancel": doc.may_cancel(),
+	}
+
+
 def _may_change(account: str) -> bool:
 	return bool(owns(frappe.session.user, account)) or bool(
 		may("Auto-Recharge Setting", "write") and may("Recharge", "create")
@@ -138,16 +162,13 @@ def _may_change(account: str) -> bool:
 
 
 def _currency(currency: str) -> dict:
-	"""How amounts of `currency` are written, for what is typed on the page."""
-	row = frappe.db.get_value("Currency", currency, ["symbol", "symbol_on_right"], as_dict=True)
-	style = style_for(currency)
+	"""How amounts of `currency` are written and typed on the page."""
+	sign, on_right = sign_of(currency)
 	return {
 		"name": currency,
-		"symbol": row.symbol or currency,
-		"on_right": cint(row.symbol_on_right),
-		"point": style.decimal,
-		"comma": style.group,
-		"by_two": style.by_two,
+		"symbol": sign,
+		"on_right": on_right,
+		"format": number_format(currency),
 		"decimals": exponent(currency),
 	}
 
@@ -160,19 +181,34 @@ def _auto_recharge(account: str, currency: str) -> dict:
 		else frappe.new_doc("Auto-Recharge Setting", currency=currency)
 	)
 	doc.set_defaults()
-	short = desk.auto_recharge_of(account, currency)
+	held = held_because(account)
+	values = {field: exact(doc.get(field)) for field in (*DEFAULTS, *LIMITS)}
 	return {
 		"exists": bool(name),
 		"modified": str(doc.modified) if name else None,
 		"enabled": bool(doc.enabled),
-		**{field: plain(exact(doc.get(field))) for field in (*DEFAULTS, *LIMITS)},
+		**{field: plain(value) for field, value in values.items()},
+		"typed": {field: _as_typed(field, value, currency) for field, value in values.items()},
 		"cards": [row.card for row in doc.cards],
 		"disabled_reason": None if doc.enabled else doc.disabled_reason,
 		"disabled_at": format_datetime(doc.disabled_at) if doc.disabled_at else None,
-		"held_because": frappe.db.get_value("Credit Account", account, "held_because"),
+		"held_because": held and held_words(held),
 		"paused_because": doc.paused_because,
-		"now": unescape(strip_html(short["explanation"])),
+		"now": unescape(strip_html(threshold.explain(account, to_customer=True)["explanation"])),
 	}
+
+
+def held_because(account: str) -> str | None:
+	"""What holds auto-recharge of `account`: the marks of refunds and disputes, or the account's own status."""
+	held, status = frappe.db.get_value("Credit Account", account, ["held_because", "status"])
+	return held or (status if status != "Active" else None)
+
+
+def _as_typed(field: str, value, currency: str) -> str:
+	"""A value as it stands in the form's field."""
+	if field in MONEY_FIELDS:
+		return number(value, currency)
+	return written(value, 0, style_for(currency))
 
 
 def _cards(account: str) -> list[dict]:
@@ -180,7 +216,7 @@ def _cards(account: str) -> list[dict]:
 		{
 			"name": card.name,
 			"label": card.card_label,
-			"expires": f"{card.exp_month:02d}/{card.exp_year}" if card.exp_month else "",
+			"expires": f"{card.exp_month:02d}/{card.exp_year % 100:02d}" if card.exp_month else "",
 			"status": card.status,
 			"usable": desk.usable(card),
 		}
@@ -227,7 +263,7 @@ def _recharges(account: str, currency: str) -> list[dict]:
 			"when": format_datetime(row.creation),
 			"amount": money(row.amount, currency),
 			"status": row.status,
-			"status_shown": _(row.status),
+			"status_shown": status_words()[row.status],
 			"automatic": row.origin == "Automatic",
 			"cards": row.cards,
 			"payment": row.settled_intent,
@@ -263,20 +299,26 @@ def _confirm_link(recharge: str, status: str, account: str) -> str | None:
 
 @frappe.whitelist(methods=["POST"])
 @intake
-def start(account: str, amount: Amount, idempotency_key: Key, card: str | None = None) -> dict:
+@for_customers
+def start(account: str, amount: Typed, idempotency_key: Key, card: str | None = None) -> dict:
 	"""Charge a saved card now; follow it with `status`. Returns recharge, status, amount.
 
-	Errors: 403; 409 for a key used with other content; 422 for an amount outside the limits, no usable card, or
-	a recharge that is still under way.
+	`amount` as it was typed. Errors: 403; 409 for a key used with other content; 422 for an amount outside the
+	limits, no usable card, or another recharge that is still under way (`recharge_open`, with its name).
 	"""
 	account = _owned(account, "Recharge", "create")
 	if card:
 		_own_cards(account, [card])
+	currency = frappe.db.get_value("Credit Account", account, "currency")
+	amount = typed(amount, currency, _("Amount"))
+	if amount <= 0:
+		raise InvalidRequest("not_positive", what=_("Amount"), value=plain(amount))
 	return by_hand.start(account, amount, idempotency_key, card or None, "Portal")
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @intake
+@for_customers
 def status(recharge: str) -> dict:
 	"""How far a recharge has come, as the REST API tells it, with amounts for people. Errors: 403."""
 	return _status(_owned_part("Recharge", recharge))
@@ -287,6 +329,8 @@ def _status(recharge: str) -> dict:
 	found = rest.status_of(doc)
 	after = found["balance_after"]
 	return found | {
+		"automatic": doc.origin == "Automatic",
+		"status_shown": status_words()[doc.status],
 		"amount_shown": money(found["amount"], doc.currency),
 		"balance_after_shown": money(after, doc.currency) if after is not None else None,
 		"confirm": _confirm_link(doc.name, doc.status, doc.credit_account),
@@ -295,6 +339,7 @@ def _status(recharge: str) -> dict:
 
 @frappe.whitelist(methods=["POST"])
 @intake
+@for_customers
 def cancel(recharge: str) -> dict:
 	"""Cancel a payment that waits for its card holder, or for its turn; whoever was faster has paid. Returns `status`'s
 	answer. Errors: 403; 422 for a payment that a card is asked for right now, or that has ended."""
@@ -308,38 +353,59 @@ def cancel(recharge: str) -> dict:
 
 @frappe.whitelist(methods=["POST"])
 @intake
+@for_customers
 def save_auto_recharge(
 	account: str,
 	enabled: Flag,
-	falls_below: Amount,
-	recharge_up_to: Amount,
+	falls_below: Typed,
+	recharge_up_to: Typed,
 	cards: Names,
 	limits: dict | None = None,
 	seen: str | None = None,
+	charge: Amount | None = None,
 ) -> dict:
 	"""Write the auto-recharge setting as the form shows it. Returns `overview`.
 
-	`cards` in the order they are tried; `limits` an object of LIMITS; `seen` is the setting's `modified` when the
-	form was filled. Errors: 403; 417 when it was changed since, or for what the setting's rules refuse.
+	Amounts as they were typed; `cards` in the order they are tried; `limits` an object of LIMITS, where empty is
+	no limit; `seen` is the setting's `modified` when the form was filled; `charge` is what the person agreed to
+	have charged at once. Errors: 403; 409 changed_meanwhile, with `now`, what it is now; 409 charge_not_agreed,
+	with what saving would charge; 422 for what the setting's rules refuse.
 	"""
 	account = _owned(account, "Auto-Recharge Setting", "write")
+	currency = frappe.db.get_value("Credit Account", account, "currency")
 	listed, values = _own_cards(account, cards), fields(limits or {}, LIMITS)
+	values = {field: "0" if value in (None, "") else value for field, value in values.items()}
+	values |= {"falls_below": falls_below, "recharge_up_to": recharge_up_to}
+	values = {field: plain(_read(field, value, currency)) for field, value in values.items()}
 	doc = _locked_setting(account)
 	if not doc.is_new() and seen and seen != str(doc.modified):
-		frappe.throw(
-			_(
-				"Auto-recharge was changed meanwhile, by somebody else or by itself. Look at it again, then save."
-			),
-			frappe.TimestampMismatchError,
-			title=_("Changed meanwhile"),
-		)
-	doc.update(
-		{"enabled": int(enabled), "falls_below": falls_below, "recharge_up_to": recharge_up_to, **values}
-	)
+		raise Outdated("changed_meanwhile", now=_auto_recharge(account, currency))
+	doc.update({"enabled": int(enabled), **values, "charge_agreed": charge})
 	doc.set("cards", [{"card": card} for card in listed])
-	doc.flags.ignore_permissions = True
+	doc.flags.ignore_permissions = doc.flags.asks_first = True
 	doc.save()
 	return _overview(account)
+
+
+def _read(field: str, text, currency: str):
+	"""What was typed into a field of the form. Raises InvalidRequest."""
+	label = labels()[field]
+	if field in MONEY_FIELDS:
+		return typed(text, currency, label)
+	return read(text, style_for(currency), 0, label)
+
+
+def labels() -> dict[str, str]:
+	"""What the form's fields are called on the page."""
+	return {
+		"falls_below": _("When the balance falls to or below"),
+		"recharge_up_to": _("Recharge up to"),
+		"cap_amount_day": _("At most a day"),
+		"cap_amount_month": _("At most a month"),
+		"cap_count_hour": _("Recharges an hour, at most"),
+		"cap_count_day": _("Recharges a day, at most"),
+		"anomaly_factor": _("Pause when a day uses more than … times the usual"),
+	}
 
 
 def _locked_setting(account: str):
@@ -352,9 +418,19 @@ def _locked_setting(account: str):
 
 @frappe.whitelist(methods=["POST"])
 @intake
-def resume_auto_recharge(account: str) -> dict:
-	"""End a pause: the owner has looked. A hold after a dispute is for the company's own people to lift (403)."""
+@for_customers
+def resume_auto_recharge(account: str, charge: Amount | None = None) -> dict:
+	"""End a pause: the owner has looked. A hold after a dispute is for the company's own people to lift (403).
+
+	`charge` is what the person agreed to have charged at once. Errors: 403; 409 charge_not_agreed, with what
+	resuming would charge.
+	"""
 	account = _owned(account, "Auto-Recharge Setting", "write")
+	held = held_because(account)
+	if held and not frappe.has_permission("Auto-Recharge Setting", "write"):
+		frappe.throw(text_of("on_hold", {"because": held}), frappe.PermissionError, title=_("On hold"))
+	if found := charge_on_resume(account):
+		refuse_untold(charge, found)
 	resume(account)
 	return _overview(account)
 
@@ -364,6 +440,7 @@ def resume_auto_recharge(account: str) -> dict:
 
 @frappe.whitelist(methods=["POST"])
 @intake
+@for_customers
 def begin_card(account: str) -> dict:
 	"""What a browser needs for Stripe's own card form, and a SetupIntent for it: no number comes here.
 
@@ -389,6 +466,7 @@ def _count_card_form(account: str) -> None:
 
 @frappe.whitelist(methods=["POST"])
 @intake
+@for_customers
 def finish_card(account: str, setup_intent: Id) -> dict:
 	"""Save the card of a completed SetupIntent. Returns its Recharge Card. Errors: 403, 417."""
 	account = _owned(account, "Recharge Card", "create")
@@ -397,6 +475,7 @@ def finish_card(account: str, setup_intent: Id) -> dict:
 
 @frappe.whitelist(methods=["POST"])
 @intake
+@for_customers
 def save_card(account: str, payment_method: Id) -> dict:
 	"""Save a payment method by its id, only where another address stands in for Stripe (tests). Errors: 403."""
 	account = _owned(account, "Recharge Card", "create")
@@ -407,6 +486,7 @@ def save_card(account: str, payment_method: Id) -> dict:
 
 @frappe.whitelist(methods=["POST"])
 @intake
+@for_customers
 def remove_card(card: str) -> dict:
 	"""Take a card out of use, here and at Stripe. Errors: 403; 417 for the last card of an enabled setting."""
 	card = _owned_part("Recharge Card", card, "write")

@@ -4,8 +4,9 @@ import frappe
 from frappe import _
 from frappe.rate_limiter import rate_limit
 
-from crm_recharge.credits.errors import InvalidRequestError
+from crm_recharge.credits.errors import raise_for_people
 from crm_recharge.credits.money import exact
+from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import plain
 from crm_recharge.doors import sight
@@ -14,6 +15,7 @@ from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.intake import intake
 from crm_recharge.recharge import by_hand, calling_off, cards, confirm, differences, refunds, threshold
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import resume as resume_setting
+from crm_recharge.recharge.for_customers import for_customers
 from crm_recharge.recharge.notices import attempts_of
 
 CAP_FIELDS = {
@@ -83,7 +85,7 @@ def status_of(doc) -> dict:
 		"recharge": doc.name,
 		"account": doc.credit_account,
 		"status": doc.status,
-		"ended": doc.status not in ("Draft", "Pending Approval", "Queued", "Charging"),
+		"ended": doc.status not in ("Draft", "Queued", "Charging"),
 		"amount": plain(exact(money[0])),
 		"currency": doc.currency,
 		"balance": plain(exact(money[1])),
@@ -136,11 +138,7 @@ def card_form_of(account: str) -> dict:
 	"""As `card_form`; the caller has checked who asks."""
 	key = settings.publishable_key()
 	if not key:
-		frappe.throw(
-			_("Cards cannot be entered yet: the publishable key (pk_…) is missing in CRM Recharge Settings."),
-			InvalidRequestError,
-			title=_("Stripe Is Not Set Up"),
-		)
+		raise_for_people(InvalidRequest("cards_not_set_up"))
 	return {
 		"publishable_key": key,
 		"script": settings.script_address(),
@@ -196,7 +194,8 @@ def set_auto_recharge(
 	"""Create or change the auto-recharge setting; what is left out stays as it is.
 
 	`cards` is a list of Recharge Cards in the order they are tried, `caps` an object with cap_amount_day,
-	cap_amount_month, cap_count_hour, cap_count_day. Amounts in the account's currency.
+	cap_amount_month, cap_count_hour, cap_count_day. Amounts in the account's currency. Switched on while the balance
+	is at or below `falls_below` it charges a card at once; the answer's `now` tells of the recharge under way.
 	"""
 	name = frappe.db.exists("Auto-Recharge Setting", {"credit_account": account})
 	_check(account, "Auto-Recharge Setting", "write" if name else "create")
@@ -211,6 +210,8 @@ def set_auto_recharge(
 		doc.set("cards", [{"card": card} for card in cards])
 	if caps is not None:
 		doc.update(fields(caps, CAP_FIELDS))
+	# Whoever calls this has read that it may charge.
+	doc.flags.may_charge = True
 	doc.save()
 	return auto_recharge(account)
 
@@ -242,6 +243,7 @@ def auto_recharge(account: str) -> dict:
 @frappe.whitelist(allow_guest=True, xss_safe=True, methods=["POST"])
 @intake
 @rate_limit(limit=30, seconds=60)
+@for_customers
 def confirm_start(token: str) -> dict:
 	"""Open the gateway's page for a payment that needs its card holder. `token` is the mailed link's."""
 	return {"url": confirm.start(token)}
@@ -250,6 +252,7 @@ def confirm_start(token: str) -> dict:
 @frappe.whitelist(allow_guest=True, xss_safe=True, methods=["POST"])
 @intake
 @rate_limit(limit=60, seconds=60)
+@for_customers
 def confirm_finish(token: str) -> dict:
 	"""After the return from the gateway's page: how it went, as the gateway tells it."""
 	return confirm.finish(token)

@@ -40,11 +40,18 @@ class UnknownAccountError(CreditError):
 	http_status_code = 404
 
 
+class OutdatedError(CreditError):
+	"""What the request was made on has changed; it may be made again on what is there now."""
+
+	http_status_code = 409
+
+
 EXCEPTIONS = {
 	errors.InvalidRequest: InvalidRequestError,
 	errors.InsufficientCredits: InsufficientCreditsError,
 	errors.IdempotencyConflict: IdempotencyConflictError,
 	errors.AccountClosed: AccountClosedError,
+	errors.Outdated: OutdatedError,
 }
 
 
@@ -143,10 +150,10 @@ def messages() -> dict[str, str]:
 		),
 		"payment_below_minimum": _("{amount} {currency} is too little: a payment takes at least {minimum}."),
 		"payment_above_maximum": _(
-			"{amount} {currency} is too much at once: a payment takes at most {maximum} without approval."
+			"{amount} {currency} is too much at once: a payment takes at most {maximum}. Make several payments of it."
 		),
 		"payment_capped": _(
-			"{amount} {currency} would go past the account's limit ({cap}) of {limit}: {used} is used. It frees at {frees_at}."
+			"{amount} {currency} would go past the account's limit ({cap}) of {limit}: {used} is used. {frees}"
 		),
 		"payment_too_fine": _("{amount} {currency} is finer than the smallest coin of that currency."),
 		"nothing_to_adjust": _("The amount is zero: there is nothing to adjust."),
@@ -185,6 +192,40 @@ def messages() -> dict[str, str]:
 			"{amount} {currency} is more than is unused of recharge {recharge}: at most {unused} {currency} can be refunded."
 		),
 		"no_card": _("Account {account} has no usable card. Add one first."),
+		"amount_missing": _("{what} is empty. Give an amount; 0 is one too."),
+		"amount_unclear": _("{what}: {value} can be read in more than one way. Give {readings}."),
+		"no_usable_card": _(
+			"Auto recharge needs at least one usable card. Add a card, or replace the expired ones."
+		),
+		"too_many_cards": _("At most {most} cards can be listed."),
+		"unknown_card": _("There is no card {card}."),
+		"cards_only": _(
+			"Row {row}: {card} is not a card but a {kind}. Auto recharge takes cards only; bank accounts (ACH) settle too slowly."
+		),
+		"card_of_another_account": _("Card {card} belongs to another account. Choose one of {account}."),
+		"card_removed": _("Row {row}: card •••• {last4} has been removed. Take it off the list."),
+		"card_twice": _("Row {row}: card •••• {last4} is already in row {first}. List each card once."),
+		"card_not_usable": _("Card •••• {last4} cannot be charged: {status}."),
+		"card_gone": _("Card •••• {last4} has been removed. Enter it again to save it anew."),
+		"card_not_confirmed": _("The card was not confirmed ({status}). Enter it again."),
+		"not_a_card": _("This is not a card but a {kind}. Only cards can be charged automatically."),
+		"gateway_silent": _("The payment gateway does not answer. Try again in a minute."),
+		"gateway_not_set_up": "{message}",
+		"gateway_refused": _("The payment gateway refused: {message}"),
+		"cards_not_set_up": _(
+			"Cards cannot be entered yet: the publishable key (pk_…) is missing in CRM Recharge Settings."
+		),
+		"changed_meanwhile": _(
+			"Auto-recharge was changed meanwhile, by somebody else or by itself. Look at it again, then save."
+		),
+		"charge_not_agreed": _(
+			"The balance of {balance} {currency} is at or below {falls_below}: this charges {card} with {amount} {currency} at once. Open the setting, save it there and agree."
+		),
+		"on_hold": _("Auto-recharge is on hold: {because}. A person with the role Credit Manager lifts it."),
+		"dispute_open": _(
+			"Dispute {dispute} is still open. Auto recharge stays on hold until the bank has decided."
+		),
+		"nothing_to_confirm": _("This payment waits no more: it is {status}."),
 	}
 
 
@@ -204,6 +245,8 @@ def _fill(code: str, shown: dict) -> str:
 def _shown(value) -> str:
 	if isinstance(value, dict):
 		value = ", ".join(f"{key} {part}" for key, part in value.items() if part is not None)
+	if isinstance(value, list):
+		value = _(" or ").join(str(part) for part in value)
 	return frappe.utils.escape_html(str(value))
 
 

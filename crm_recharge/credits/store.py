@@ -37,7 +37,6 @@ ACCOUNT_FIELDS = (
 	"open_lots",
 	"open_recharge",
 	"held_because",
-	"hold_usage",
 	"time_zone",
 	"auto_recharge",
 	"last_decision",

@@ -66,6 +66,13 @@ def why_unusable(card: Card, today: date) -> str | None:
 	return None
 
 
+def takes_over(entered: Card, kept: Card) -> bool:
+	"""Whether the same card, entered again, brings details as good as those that are kept, or newer ones."""
+	if kept.status == UNUSABLE:
+		return True
+	return (entered.exp_year or 0, entered.exp_month or 0) >= (kept.exp_year or 0, kept.exp_month or 0)
+
+
 def status_after(decline: DeclineClass | None) -> str | None:
 	"""The card's new status after a decline of that class, or None when it stays as it is."""
 	return {

@@ -36,6 +36,12 @@ class IdempotencyConflict(RuleError):
 	http_status = 409
 
 
+class Outdated(RuleError):
+	"""What the request was made on has changed meanwhile, or was not told to who made it."""
+
+	http_status = 409
+
+
 class AccountClosed(RuleError):
 	"""The account's status does not allow this movement."""
 

@@ -34,6 +34,8 @@ class Kind(Enum):
 	"""A text or a whole number, checked by who keeps it."""
 	ID = "id of the payment gateway"
 	AMOUNT = "amount"
+	TYPED = "amount as a person types it"
+	"""A text or a number; the text is read in the person's number format by who takes it."""
 	WHOLE = "whole number"
 	DAY = "day"
 	FLAG = "flag"
@@ -50,6 +52,7 @@ class Kind(Enum):
 Key = Annotated[str | int, Kind.KEY]
 Id = Annotated[str, Kind.ID]
 Amount = Annotated[str | int | float, Kind.AMOUNT]
+Typed = Annotated[str | int | float, Kind.TYPED]
 Whole = Annotated[int, Kind.WHOLE]
 Day = Annotated[date, Kind.DAY]
 Flag = Annotated[bool, Kind.FLAG]
@@ -174,7 +177,7 @@ def read(kind: Kind, value, name: str):
 	"""
 	if value is None or kind is Kind.ANY:
 		return value
-	if value == "" and kind not in (Kind.TEXT, Kind.KEY, Kind.ID, Kind.AMOUNT):
+	if value == "" and kind not in (Kind.TEXT, Kind.KEY, Kind.ID, Kind.AMOUNT, Kind.TYPED):
 		return None
 	if kind is Kind.ROWS:
 		found = _from_json(value)
@@ -198,6 +201,11 @@ def key(value, name: str) -> str:
 	if isinstance(value, bool) or not isinstance(value, str | int):
 		raise InvalidRequest("not_text", field=name, value=shown(value))
 	return value if isinstance(value, str) else shown(value)
+
+
+def typed(value, name: str):
+	"""An amount that is read by who takes it: a text as it was typed, or a number, which is taken as it is."""
+	return text(value, name) if isinstance(value, str) else parse(value, name)
 
 
 def identity(value, name: str) -> str:
@@ -294,6 +302,7 @@ _READERS = {
 	Kind.KEY: key,
 	Kind.ID: identity,
 	Kind.AMOUNT: parse,
+	Kind.TYPED: typed,
 	Kind.WHOLE: whole,
 	Kind.DAY: day,
 	Kind.FLAG: flag,

@@ -24,16 +24,16 @@ from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import Card
 
 # Status of a recharge.
-DRAFT, PENDING_APPROVAL, QUEUED, CHARGING = "Draft", "Pending Approval", "Queued", "Charging"
+DRAFT, QUEUED, CHARGING = "Draft", "Queued", "Charging"
 SUCCEEDED, FAILED, ACTION_REQUIRED, CANCELLED = "Succeeded", "Failed", "Action Required", "Cancelled"
 HELD = "Held"
 """Captured, but the payment does not fit: a person decides. Nothing else is charged meanwhile."""
 WORKABLE = (QUEUED, CHARGING)
 IN_FLIGHT = (QUEUED, CHARGING, ACTION_REQUIRED, HELD)
 """May still hold or bring money: counts against caps, and is the account's open recharge."""
-NOT_ENDED = (DRAFT, PENDING_APPROVAL, *IN_FLIGHT)
+NOT_ENDED = (DRAFT, *IN_FLIGHT)
 """What of any other could still capture is closed by `close_up`, from `next_try_at` on."""
-UNPAID = (DRAFT, PENDING_APPROVAL, QUEUED, CHARGING, ACTION_REQUIRED, HELD, FAILED, CANCELLED)
+UNPAID = (DRAFT, QUEUED, CHARGING, ACTION_REQUIRED, HELD, FAILED, CANCELLED)
 
 # Status of an attempt.
 CREATED, UNKNOWN, DECLINED, NEEDS_AUTHENTICATION = "Created", "Unknown", "Declined", "Needs Authentication"

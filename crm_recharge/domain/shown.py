@@ -38,14 +38,30 @@ def decimals_of(number: Decimal) -> int:
 	return len(plain(number).partition(".")[2])
 
 
+THOUSANDTHS = 3
+"""Decimals that the mark before them may part from thousands: 5.000 is five, or five thousand."""
+
+
 def written(number: Decimal, places: int, style: Style) -> str:
-	"""`number` with at least `places` decimals, and all it has."""
+	"""`number` with at least `places` decimals, and all it has.
+
+	What is written here can be read again (see amounts.py): 12.125 of a currency with two decimals, which may mean
+	thousands, is 12.1250.
+	"""
 	digits = f"{abs(number):.{max(places, decimals_of(number))}f}"
 	whole, _point, decimals = digits.partition(".")
 	text = style.group.join(_groups(whole, style.by_two))
 	if decimals:
 		text += style.decimal + decimals
+	if may_be_thousands(text, style, places):
+		text += "0"
 	return f"-{text}" if number < 0 else text
+
+
+def may_be_thousands(text: str, style: Style, places: int) -> bool:
+	"""5.000 where the point is the decimal point of a currency with two decimals, or 5,000 of one with three."""
+	found = re.fullmatch(r"-?[1-9][0-9]{0,2}([.,])[0-9]{3}", text)
+	return bool(found) and (found[1] == style.decimal) == (places != THOUSANDTHS)
 
 
 def _groups(whole: str, by_two: bool) -> list[str]:

@@ -53,7 +53,6 @@ ROWS = {
 	"CRM Recharge Company": "CRM Recharge Settings",
 	"Reorder Consent Change": "Reorder Preference",
 	"Reorder Message Item": "Reorder Message",
-	"Usage Category Account": "Usage Category",
 }
 """Child DocType → the one its rows stand in: seen as that is, and written with it alone."""
 

@@ -4,9 +4,13 @@ import frappe
 from frappe import _
 
 from crm_recharge.clock import now_datetime
+from crm_recharge.credits.errors import for_people, raise_for_people
+from crm_recharge.credits.store import lock_row
+from crm_recharge.domain import cards as rules
 from crm_recharge.domain import fit
 from crm_recharge.domain.answers import SavedCard
 from crm_recharge.domain.cards import ACTIVE, REMOVED, UNUSABLE
+from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway import home
 from crm_recharge.gateway.errors import CustomerGone, GatewayError
@@ -86,6 +90,7 @@ def start_setup(account: str) -> dict:
 	return {"setup_intent": setup_intent, "client_secret": secret}
 
 
+@for_people
 def finish_setup(account: str, setup_intent: str) -> str:
 	"""Save the card of a completed SetupIntent. Returns the Recharge Card's name.
 
@@ -95,33 +100,36 @@ def finish_setup(account: str, setup_intent: str) -> str:
 	if not answer.customer or answer.customer != stripe_customer(account):
 		_refuse_strange()
 	if not answer.succeeded or not answer.payment_method:
-		frappe.throw(
-			_("The card was not confirmed ({0}). Enter it again.").format(answer.status),
-			title=_("Card not saved"),
-		)
-	return save(account, answer.payment_method)
+		raise InvalidRequest("card_not_confirmed", status=answer.status)
+	return _of_setup(account, answer.payment_method)
 
 
+def _of_setup(account: str, payment_method: str) -> str:
+	"""Save the card that a SetupIntent has attached; asked again, it may be a spare that was detached since."""
+	card = _ask(lambda gateway: gateway.retrieve_card(payment_method))
+	same = None if card.customer else _same_card(account, card)
+	return same.name if same else save(account, payment_method)
+
+
+@for_people
 def save(account: str, payment_method: str) -> str:
 	"""Save `payment_method` (pm_…) as a Recharge Card of `account`, once. Returns its name.
 
-	It must be a card and belong to the account's customer at Stripe; one without a customer is attached.
-	Raises frappe.ValidationError.
+	It must be a card and belong to the account's customer at Stripe; one without a customer is attached. A card
+	that is saved already is known by its fingerprint: it stays one card, with the newer details, and of its two
+	payment methods one is detached at Stripe. Raises frappe.ValidationError.
 	"""
 	known = _known(account, payment_method)
 	if known and frappe.db.get_value("Recharge Card", known, "status") != UNUSABLE:
 		return known
 	card = _ask(lambda gateway: gateway.retrieve_card(payment_method))
 	if card.kind != "card":
-		frappe.throw(
-			_("This is not a card but a {0}. Only cards can be charged automatically.").format(card.kind),
-			title=_("Cards only"),
-		)
+		raise InvalidRequest("not_a_card", kind=card.kind)
 	if card.customer and card.customer != stripe_customer(account):
 		_refuse_strange()
 	if not card.customer:
 		card = with_customer(account, lambda gateway, customer: gateway.attach(payment_method, customer))
-	return _usable_again(known) if known else _insert(account, card)
+	return _usable_again(known) if known else _keep(account, card)
 
 
 def _usable_again(card: str) -> str:
@@ -129,6 +137,65 @@ def _usable_again(card: str) -> str:
 	frappe.db.set_value("Recharge Card", card, {"status": ACTIVE, "status_reason": None})
 	frappe.db.set_value("Auto-Recharge Card", {"card": card}, "card_status", ACTIVE)
 	return card
+
+
+def _keep(account: str, card: SavedCard) -> str:
+	"""Write the card down, or take it for the one it is. Returns its name."""
+	# Two tabs that save the same card at once meet here: the second finds the first one's.
+	lock_row(account)
+	if known := _known(account, card.payment_method, for_update=True):
+		return known
+	same = _same_card(account, card)
+	if not same:
+		return _insert(account, card)
+	spare = card.payment_method
+	if rules.takes_over(_as_rule(card), _as_rule(same)):
+		spare = same.payment_method
+		_renew(same, card)
+	# Stripe is not asked while rows are locked; should it not answer, the spare stays there, out of use here.
+	frappe.db.commit()
+	_detach_spare(spare, same.name)
+	return same.name
+
+
+def _same_card(account: str, card: SavedCard) -> dict | None:
+	"""The saved card of `account` with the same number, which Stripe tells by its fingerprint."""
+	if not card.fingerprint:
+		return None
+	return frappe.db.get_value(
+		"Recharge Card",
+		{"credit_account": account, "fingerprint": card.fingerprint, "status": ["!=", REMOVED]},
+		["name", "payment_method", "exp_month", "exp_year", "status"],
+		as_dict=True,
+		order_by="creation",
+		for_update=True,
+	)
+
+
+def _as_rule(card) -> rules.Card:
+	status = getattr(card, "status", None) or ACTIVE
+	return rules.Card("", status=status, exp_month=card.exp_month, exp_year=card.exp_year)
+
+
+def _renew(kept: dict, card: SavedCard) -> None:
+	"""The bank has just confirmed the card anew: it can be charged again, with the details of now."""
+	values = _details(card) | {"payment_method": card.payment_method, "saved_by": frappe.session.user}
+	if kept.status != ACTIVE:
+		values |= {"status_reason": _("Entered again by {0}").format(frappe.session.user)}
+	frappe.db.set_value("Recharge Card", kept.name, values | {"status": ACTIVE, "saved_at": now_datetime()})
+	frappe.db.set_value("Auto-Recharge Card", {"card": kept.name}, "card_status", ACTIVE)
+
+
+def _detach_spare(payment_method: str, card: str) -> None:
+	try:
+		connect().detach(payment_method)
+	except (GatewayError, frappe.ValidationError):
+		frappe.clear_messages()
+		frappe.log_error(
+			title=f"Payment method {payment_method} of a card that was saved twice is still attached",
+			reference_doctype="Recharge Card",
+			reference_name=card,
+		)
 
 
 def _known(account: str, payment_method: str, for_update: bool = False) -> str | None:
@@ -145,10 +212,7 @@ def _known(account: str, payment_method: str, for_update: bool = False) -> str |
 	if known.credit_account != account:
 		_refuse_strange()
 	if known.status == "Removed":
-		frappe.throw(
-			_("Card •••• {0} has been removed. Enter it again to save it anew.").format(known.last4),
-			title=_("Card not saved"),
-		)
+		raise InvalidRequest("card_gone", last4=known.last4)
 	return known.name
 
 
@@ -163,15 +227,10 @@ def _insert(account: str, card: SavedCard) -> str:
 		{
 			"doctype": "Recharge Card",
 			"credit_account": account,
-			"status": "Active",
+			"status": ACTIVE,
 			"kind": card.kind,
-			"brand": card.brand,
-			"last4": card.last4,
-			"exp_month": card.exp_month,
-			"exp_year": card.exp_year,
-			"funding": card.funding,
+			**_details(card),
 			"country": card.country,
-			"fingerprint": card.fingerprint,
 			"payment_method": card.payment_method,
 			"saved_by": frappe.session.user,
 			"saved_at": now_datetime(),
@@ -183,6 +242,12 @@ def _insert(account: str, card: SavedCard) -> str:
 		# The page and the webhook save the same card at once: the other one has.
 		frappe.clear_last_message()
 		return _known(account, card.payment_method, for_update=True)
+
+
+def _details(card: SavedCard) -> dict:
+	"""What Stripe says of a card, and may say anew."""
+	fields = ("brand", "last4", "exp_month", "exp_year", "fingerprint", "funding")
+	return {field: getattr(card, field) for field in fields}
 
 
 def remove(card: str) -> None:
@@ -221,7 +286,7 @@ def follow_setup(setup_intent: str) -> str:
 		return answer.status
 	if frappe.db.exists("Recharge Card", {"payment_method": answer.payment_method}):
 		return "known"
-	return save(account, answer.payment_method)
+	return _of_setup(account, answer.payment_method)
 
 
 def follow_card(payment_method: str) -> str:
@@ -239,14 +304,7 @@ def follow_card(payment_method: str) -> str:
 		return _detached(name)
 	doc = frappe.get_doc("Recharge Card", name)
 	renewed = (card.exp_year, card.exp_month) > (doc.exp_year, doc.exp_month) or card.last4 != doc.last4
-	values = {
-		"brand": card.brand,
-		"last4": card.last4,
-		"exp_month": card.exp_month,
-		"exp_year": card.exp_year,
-		"fingerprint": card.fingerprint,
-		"funding": card.funding,
-	}
+	values = _details(card)
 	if renewed and doc.status in ("Expired", "Permanently Declined"):
 		values |= {"status": "Active", "status_reason": _("The bank has sent new details")}
 	doc.db_set(values)
@@ -265,14 +323,16 @@ def _detached(name: str) -> str:
 
 
 def _ask(call, let_through: type[GatewayError] | tuple = ()):
+	"""What the gateway answers. Raises InvalidRequestError: gateway_silent, gateway_refused, gateway_not_set_up."""
 	try:
-		return call(connect())
+		gateway = connect()
+	except frappe.ValidationError as error:
+		frappe.clear_last_message()
+		raise_for_people(InvalidRequest("gateway_not_set_up", message=str(error)))
+	try:
+		return call(gateway)
 	except GatewayError as error:
 		if isinstance(error, let_through):
 			raise
-		frappe.throw(
-			_("The payment gateway does not answer. Try again in a minute.")
-			if error.retryable
-			else _("The payment gateway refused: {0}").format(frappe.utils.escape_html(error.message)),
-			title=_("Payment gateway"),
-		)
+		code = "gateway_silent" if error.retryable else "gateway_refused"
+		raise_for_people(InvalidRequest(code, message=error.message, gateway_code=error.code))

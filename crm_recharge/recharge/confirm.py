@@ -11,14 +11,17 @@ from frappe import _
 from frappe.utils import get_url
 
 from crm_recharge.clock import now_datetime
+from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain import payment
+from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway import home
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import cards, links, payments
 from crm_recharge.recharge.performer import customer_of
+from crm_recharge.recharge.reasons import status_words
 
 
 def show(token: str) -> dict:
@@ -27,12 +30,14 @@ def show(token: str) -> dict:
 	recharge = frappe.get_doc("Recharge", links.read(links.CONFIRM, token))
 	return {
 		"status": recharge.status,
+		"status_shown": status_words()[recharge.status],
 		"waiting": recharge.status == payment.ACTION_REQUIRED,
 		"paid": bool(recharge.settled_intent),
 		"amount": money(recharge.amount, recharge.currency),
 	}
 
 
+@for_people
 def start(token: str) -> str:
 	"""The address of the gateway's page for this recharge; the same one as long as it is open.
 
@@ -50,10 +55,7 @@ def start(token: str) -> str:
 			frappe.db.commit()
 		return _open_page(name, attempt, token)
 	except GatewayError as error:
-		frappe.throw(
-			_("The payment page cannot be opened now ({0}). Try again in a minute.").format(error.code),
-			title=_("Payment gateway"),
-		)
+		raise InvalidRequest("gateway_silent", message=error.message, gateway_code=error.code)
 
 
 def _page_attempt(recharge: str) -> tuple[str, str | None]:
@@ -62,9 +64,8 @@ def _page_attempt(recharge: str) -> tuple[str, str | None]:
 	frappe.db.sql("SELECT `name` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account)
 	status = frappe.db.get_value("Recharge", recharge, "status", for_update=True)
 	if status != payment.ACTION_REQUIRED:
-		frappe.throw(
-			_("This payment waits no more: it is {0}.").format(_(status)), title=_("Nothing to confirm")
-		)
+		raise InvalidRequest("nothing_to_confirm", status=status)
+
 	found = frappe.db.get_value(
 		"Recharge Attempt",
 		{"recharge": recharge, "card": ["is", "not set"]},

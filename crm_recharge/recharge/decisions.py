@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
+from frappe.utils import format_datetime
 from markupsafe import Markup
 
 from crm_recharge import clock
@@ -17,6 +18,7 @@ from crm_recharge.credits.money import money
 from crm_recharge.domain import threshold as rules
 from crm_recharge.domain.threshold import Decision
 from crm_recharge.recharge import notices
+from crm_recharge.recharge.reasons import held_words
 
 TELL = (rules.CAPPED, rules.PAUSED, rules.NO_USABLE_CARD, rules.ABOVE_MAXIMUM)
 """What a person has to know of at once; a failed card has a mail of its own."""
@@ -98,15 +100,19 @@ def tell(decision: str) -> bool:
 	row = frappe.db.get_value(
 		"Recharge Decision",
 		decision,
-		["name", "credit_account", "code", "explanation", "told_at"],
+		["name", "credit_account", "code", "explanation", "figures", "currency", "told_at"],
 		as_dict=True,
 		for_update=True,
 	)
 	if not row or row.told_at:
 		frappe.db.rollback()
 		return False
+	to_customer = explain(row.code, json.loads(row.figures or "{}"), row.currency, to_customer=True)
 	notices.send_about_account(
-		"auto_recharge_stopped", row.credit_account, {"explanation": Markup(row.explanation)}
+		"auto_recharge_stopped",
+		row.credit_account,
+		{"explanation": Markup(row.explanation)},
+		{"explanation": Markup(to_customer)},
 	)
 	frappe.db.set_value("Recharge Decision", decision, "told_at", now_datetime())
 	frappe.db.commit()
@@ -128,11 +134,34 @@ def sweep() -> int:
 # -- in words ------------------------------------------------------------------------------------------------
 
 
-def explain(code: str, figures: dict, currency: str = "") -> str:
-	"""A decision in one sentence of HTML, its amounts in `currency`."""
-	texts = {
+def explain(code: str, figures: dict, currency: str = "", to_customer: bool = False) -> str:
+	"""A decision in one sentence of HTML, its amounts in `currency`: for staff, or in the words of a customer's page."""
+	texts = _texts() | (_texts_for_customers() if to_customer else {})
+	amounts = AMOUNTS | (CAP_AMOUNTS if "amount" in (figures.get("cap") or "") else set())
+	shown = {
+		key: frappe.utils.escape_html(
+			money(value, currency) if key in amounts and value and currency else str(value)
+		)
+		for key, value in figures.items()
+	}
+	shown["cap"] = cap_label(figures.get("cap"))
+	shown["frees"] = frees(figures.get("frees_at"))
+	if to_customer and code == rules.HELD:
+		shown["because"] = held_words(figures.get("because"))
+	return texts[code].format_map(_Figures(shown)).strip()
+
+
+NEXT_USAGE = "next_usage"
+"""What would be charged now is charged with the next usage: looking at it charges nothing."""
+
+
+def _texts() -> dict[str, str]:
+	return {
 		rules.CHARGED: _(
 			"The balance {balance} is at or below {falls_below}: {amount} is charged to reach {recharge_up_to}."
+		),
+		NEXT_USAGE: _(
+			"The balance {balance} is at or below {falls_below}: with the next usage {amount} is charged to reach {recharge_up_to}."
 		),
 		rules.ABOVE_THRESHOLD: _("The balance {balance} is above {falls_below}: nothing to do."),
 		rules.DISABLED: _(
@@ -141,7 +170,7 @@ def explain(code: str, figures: dict, currency: str = "") -> str:
 		rules.NO_SETTING: _("There is no auto-recharge setting."),
 		rules.OPEN_RECHARGE: _("The balance is {balance}; recharge {open_recharge} is still under way."),
 		rules.CAPPED: _(
-			"The balance is {balance}, but charging {amount} would go past the limit of {limit} ({cap}; {used} used). It frees at {frees_at}."
+			"The balance is {balance}, but charging {amount} would go past the limit of {limit} ({cap}; {used} used). {frees}"
 		),
 		rules.PAUSED: _(
 			"The balance is {balance}, but auto recharge is paused: {because}. A person has to resume it."
@@ -158,20 +187,35 @@ def explain(code: str, figures: dict, currency: str = "") -> str:
 		),
 		rules.BELOW_MINIMUM: _("The gap is {amount}, less than the smallest payment of {minimum}."),
 	}
-	amounts = _AMOUNTS | (_CAP_AMOUNTS if "amount" in (figures.get("cap") or "") else set())
-	shown = {
-		key: frappe.utils.escape_html(
-			money(value, currency) if key in amounts and value and currency else str(value)
-		)
-		for key, value in figures.items()
+
+
+def _texts_for_customers() -> dict[str, str]:
+	"""Where a customer's page has other words, or another way out."""
+	return {
+		rules.DISABLED: _("Auto-recharge is switched off."),
+		rules.NO_SETTING: _("Auto-recharge is not set up."),
+		rules.OPEN_RECHARGE: _("The balance is {balance}; a payment is under way."),
+		rules.PAUSED: _(
+			"The balance is {balance}, but auto-recharge is paused: {because}. Look at your usage; when it is right, resume it on your page."
+		),
+		rules.HELD: _(
+			"The balance is {balance}, but auto-recharge is on hold: {because}. Only the company that sells to you can lift that."
+		),
+		rules.NO_USABLE_CARD: _("The balance is {balance}, but no card is chosen. Add one on your page."),
+		rules.ABOVE_MAXIMUM: _(
+			"The balance is {balance}: one payment of at most {maximum} would not bring it above {falls_below}, and auto-recharge makes one. Add credits by hand."
+		),
 	}
-	shown["cap"] = cap_label(figures.get("cap"))
-	# To the minute: nobody waits by the microsecond.
-	shown["frees_at"] = shown.get("frees_at", "—")[:16]
-	return texts[code].format_map(_Figures(shown))
 
 
-_AMOUNTS, _CAP_AMOUNTS = (
+def frees(moment: str | None) -> str:
+	"""When a limit frees, as a sentence of its own; nothing where that is not known."""
+	if not moment:
+		return ""
+	return _("It frees at {0}.").format(format_datetime(clock.stored(datetime.fromisoformat(moment))))
+
+
+AMOUNTS, CAP_AMOUNTS = (
 	{"balance", "falls_below", "recharge_up_to", "amount", "minimum", "maximum"},
 	{"limit", "used"},
 )

@@ -39,19 +39,28 @@ def send(kind: str, recharge: str, details: dict | None = None) -> None:
 		_mail([a for a in admin_addresses() if a not in addresses], subject, message, recharge)
 
 
-def send_about_account(kind: str, account: str, details: dict | None = None) -> None:
-	"""Tell owner and managers of something that concerns an account, not one recharge."""
+def send_about_account(
+	kind: str, account: str, details: dict | None = None, to_customer: dict | None = None
+) -> None:
+	"""Tell owner and managers of something that concerns an account, not one recharge. `to_customer`: the details
+	in the customer's words, where those for staff are others."""
 	doc = frappe.get_doc("Credit Account", account)
+	staff, staff_addresses = set(managers()), admin_addresses()
+	_tell_of_account(kind, doc, details or {}, staff, staff_addresses)
+	addresses = [a for a in customer_addresses(doc) if a not in staff_addresses]
+	_tell_of_account(kind, doc, to_customer or details or {}, {*owners(doc)} - staff, addresses)
+
+
+def _tell_of_account(kind: str, doc, details: dict, people: set[str], addresses: list[str]) -> None:
 	context = {
 		"account": doc,
 		"balance": money(doc.balance, doc.currency),
 		"link": fix_link(doc),
-		"details": details or {},
+		"details": details,
 	}
 	subject, message = _render(TEMPLATES[kind], context)
-	_notify_desk(subject, message, account, {*owners(doc), *managers()}, "Credit Account")
-	addresses = dict.fromkeys([*customer_addresses(doc), *admin_addresses()])
-	_mail(list(addresses), subject, message, account, "Credit Account")
+	_notify_desk(subject, message, doc.name, people, "Credit Account")
+	_mail(addresses, subject, message, doc.name, "Credit Account")
 
 
 def alert(subject: str, text: str, account: str | None = None, about: tuple[str, str] | None = None) -> None:

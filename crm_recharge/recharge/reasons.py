@@ -1,4 +1,4 @@
-"""Why a card brought no money, in a sentence for the card holder."""
+"""Why a card brought no money, where a payment stands, why auto-recharge is held: in words for the card holder."""
 
 from frappe import _
 
@@ -46,3 +46,32 @@ def sentence(attempt) -> str:
 	known = texts()
 	code = attempt.code if attempt.code in known else for_customer(attempt.code)
 	return known.get(code, _("the bank declined the card"))
+
+
+def status_words() -> dict[str, str]:
+	"""A recharge's status for its customer."""
+	return {
+		"Draft": _("not started"),
+		"Queued": _("under way"),
+		"Charging": _("under way"),
+		"Action Required": _("waits for your confirmation"),
+		"Held": _("has arrived, and is being looked at"),
+		"Succeeded": _("paid"),
+		"Failed": _("not paid"),
+		"Cancelled": _("cancelled"),
+		"Partly Refunded": _("partly refunded"),
+		"Refunded": _("refunded"),
+		"Disputed": _("disputed at your bank"),
+		"Charged Back": _("taken back by your bank"),
+	}
+
+
+def held_words(held: str | None) -> str:
+	"""Why auto-recharge is held, without the names of our records."""
+	marks = {
+		"Dispute": _("your bank disputes a payment"),
+		"Fraud warning": _("a payment was reported to your bank as not yours"),
+		"Refund": _("a payment was refunded"),
+	}
+	told = [words for mark, words in marks.items() if mark in (held or "")]
+	return ", ".join(told) or _("the account is on hold")

@@ -11,12 +11,14 @@ import frappe
 from frappe import _
 
 from crm_recharge import clock
+from crm_recharge.credits.errors import raise_for_people
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.credits.store import BookStore, find_entries
 from crm_recharge.domain import chain, effects, takeback
 from crm_recharge.domain.answers import RefundAnswer, RefundOutcome
 from crm_recharge.domain.book import REINSTATEMENT
 from crm_recharge.domain.dispute import ACTIVE, DISPUTED_ACCOUNT
+from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import ZERO, stored
 from crm_recharge.domain.takeback import DUPLICATE, HELD, OPEN, ORPHAN, DisputeView, PaymentView, RefundView
 from crm_recharge.doors.guard import by_machine
@@ -219,12 +221,7 @@ def release(account: str) -> None:
 		return
 	frappe.only_for(("Credit Manager", "System Manager"))
 	if still_open := frappe.db.get_value("Recharge Dispute", {"credit_account": account, "status": OPEN}):
-		frappe.throw(
-			_("Dispute {0} is still open. Auto recharge stays on hold until the bank has decided.").format(
-				still_open
-			),
-			title=_("Dispute is open"),
-		)
+		raise_for_people(InvalidRequest("dispute_open", dispute=still_open))
 	values = {"status": ACTIVE, "status_reason": None} if status == DISPUTED_ACCOUNT else {}
 	frappe.db.set_value("Credit Account", account, {"held_because": None, **values})
 	frappe.get_doc("Credit Account", account).add_comment(

@@ -12,6 +12,7 @@ from crm_recharge import clock
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import ACCOUNT_FIELDS, ACCOUNT_MONEY, lock_account
+from crm_recharge.domain.dispute import DISPUTED_ACCOUNT
 from crm_recharge.domain.threshold import CHARGED, PAUSED, TRIGGERS, Decision, View, decide, falls_short
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.recharge import caps, decisions, spikes
@@ -102,6 +103,25 @@ def check_now(account: str) -> str | None:
 	return check(row, setting, balance)
 
 
+def foresee(account: str, setting: dict, resumed: bool = False) -> dict | None:
+	"""What `check_now` would charge if `setting` (as the account keeps it) were the account's: amount, currency,
+	balance, falls_below, as text. None: nothing. `resumed`: as if pause and hold were over. Locks the account,
+	changes nothing.
+	"""
+	row, _lots = lock_account(account)
+	balance = exact(row.balance)
+	if balance > Decimal(setting["falls_below"]):
+		return None
+	if resumed:
+		row.held_because, setting = None, setting | {"paused_because": None}
+		row.status = "Active" if row.status == DISPUTED_ACCOUNT else row.status
+	decision = decide(view_of(row, setting, balance))
+	if decision.code != CHARGED or (not resumed and spikes.found(row, setting, balance)):
+		return None
+	figures = {key: decision.figures[key] for key in ("amount", "balance", "falls_below")}
+	return figures | {"currency": row.currency}
+
+
 def look_again() -> int:
 	"""Check accounts again whose limit has freed: usage that is refused would never ask. Returns how many."""
 	now = clock.now()
@@ -168,7 +188,7 @@ def _queue(account, decision: Decision, triggered_by: str | None) -> str:
 	return recharge.name
 
 
-def explain(account: str) -> dict:
+def explain(account: str, to_customer: bool = False) -> dict:
 	"""What the check would decide now, for people; changes nothing. Returns code, explanation, figures."""
 	money = ", ".join(f"CAST(`{field}` AS CHAR) AS `{field}`" for field in ACCOUNT_MONEY)
 	fields = ", ".join(f"`{field}`" for field in ACCOUNT_FIELDS)
@@ -176,10 +196,12 @@ def explain(account: str) -> dict:
 		f"SELECT {fields}, {money} FROM `tabCredit Account` WHERE `name` = %s", account, as_dict=True
 	)
 	if not rows or not rows[0].auto_recharge:
-		return {"code": "no_setting", "explanation": decisions.explain("no_setting", {}), "figures": {}}
+		text = decisions.explain("no_setting", {}, to_customer=to_customer)
+		return {"code": "no_setting", "explanation": text, "figures": {}}
 	decision = decide(view_of(rows[0], json.loads(rows[0].auto_recharge), exact(rows[0].balance)))
+	code = decisions.NEXT_USAGE if decision.code == CHARGED else decision.code
 	return {
 		"code": decision.code,
-		"explanation": decisions.explain(decision.code, decision.figures, rows[0].currency),
+		"explanation": decisions.explain(code, decision.figures, rows[0].currency, to_customer),
 		"figures": decision.figures,
 	}

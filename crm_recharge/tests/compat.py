@@ -30,7 +30,6 @@ NO_RECORDS = [
 	"Credit Team",
 	"Currency",
 	"Customer",
-	"Department",
 	"DocType",
 	"Payment Entry",
 	"Recharge",

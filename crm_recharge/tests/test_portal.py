@@ -1,6 +1,6 @@
 """The customer's page and its methods: the owner does all of it, nobody else any of it."""
 
-from unittest.mock import patch
+from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
 import frappe
@@ -8,13 +8,18 @@ from frappe.utils import get_url
 from frappe.www.printview import validate_print_permission
 
 from crm_recharge.accounting import posting
-from crm_recharge.api import portal
+from crm_recharge.api import desk, portal
+from crm_recharge.api import recharge as rest
 from crm_recharge.credits import ledger
+from crm_recharge.credits.errors import OutdatedError
+from crm_recharge.domain.amounts import STYLES, style_of, write
 from crm_recharge.recharge import by_hand
 from crm_recharge.recharge.notices import fix_link
 from crm_recharge.tests.case import GOOD, GOOD_TOO, POOR, RechargeCase
 from crm_recharge.tests.factories import make_account, make_user
 from crm_recharge.www import credits as page
+
+AUTHENTICATE = "4000002760003184"
 
 
 class PortalCase(RechargeCase):
@@ -90,7 +95,9 @@ class TestOwner(PortalCase):
 	def test_an_amount_outside_the_limits_is_refused_with_the_reason(self):
 		account, owner = self.owned(GOOD)
 		frappe.set_user(owner)
-		with self.assertRaisesRegex(frappe.ValidationError, "too little: a payment takes at least 5"):
+		with self.assertRaisesRegex(
+			frappe.ValidationError, r"\$ 3.00 is too little: one payment takes at least \$ 5.00"
+		):
 			portal.start(account, "3", "k")
 		self.assertEqual(frappe.db.count("Recharge", {"credit_account": account}), 0)
 
@@ -108,7 +115,8 @@ class TestOwner(PortalCase):
 			"60",
 			"500",
 			[card],
-			{"cap_amount_month": "2000", "cap_count_day": 4, "anomaly_factor": 0},
+			{"cap_amount_month": "2,000.00", "cap_count_day": 4, "anomaly_factor": "", "cap_count_hour": "0"},
+			charge="460",
 		)
 		frappe.db.commit()
 		self.assertTrue(found["auto_recharge"]["enabled"])
@@ -137,13 +145,19 @@ class TestOwner(PortalCase):
 		cards = self.cards_of(account)
 		frappe.set_user(owner)
 		for values, words in (
-			((1, "600", "500", cards), r"Recharge Up To \(500\) must be above Falls Below \(600\)"),
-			((1, "many", "500", cards), "many"),
-			((1, "50", "500", []), "at least one usable card"),
+			(
+				(1, "600", "500", cards),
+				r"up to \(\$ 500.00\) must be above the one at which it starts \(\$ 600.00\)",
+			),
+			(
+				(1, "many", "500", cards),
+				"falls to or below: many is not an amount. Type digits, such as 12.50",
+			),
+			((1, "1e2", "500", cards), "falls to or below: 1e2 is not an amount."),
+			((1, "50", "500", []), "needs a card that can be charged"),
 			((1, "50", "500", [{"name": cards[0]}]), "cards: {…} is not a text"),
-			((1, "1e2", "500", cards), "falls_below: 1e2 is not a number"),
 			((1, "50", "500", "{}"), "cards: {} is not a list"),
-			((1, "50", "500", cards, {"enabled_by": "Administrator"}), "Unknown field: enabled_by"),
+			((1, "50", "500", cards, {"enabled_by": "Administrator"}), "page is out of date"),
 		):
 			with self.subTest(values=values), self.assertRaisesRegex(frappe.ValidationError, words):
 				portal.save_auto_recharge(account, *values)
@@ -156,8 +170,14 @@ class TestOwner(PortalCase):
 		seen = portal.overview(account)["auto_recharge"]["modified"]
 		switch_off(account, "Visa •••• 4242: the bank declined the card")
 		frappe.db.commit()
-		with self.assertRaisesRegex(frappe.TimestampMismatchError, "changed meanwhile"):
+		with self.assertRaisesRegex(OutdatedError, "changed meanwhile") as refused:
 			portal.save_auto_recharge(account, 1, "50", "500", self.cards_of(account), seen=seen)
+		self.assertEqual(refused.exception.http_status_code, 409)
+		# With what it is now: the page shows what differs, and saves on top of that when the person wants it.
+		now = refused.exception.figures["now"]
+		self.assertEqual((now["enabled"], now["typed"]["falls_below"]), (False, "50.00"))
+		frappe.db.rollback()
+		self.assertEqual(now["modified"], portal.overview(account)["auto_recharge"]["modified"])
 		auto = portal.overview(account)["auto_recharge"]
 		self.assertEqual(auto["disabled_reason"], "Visa •••• 4242: the bank declined the card")
 		self.assertIn("20", auto["disabled_at"])
@@ -170,11 +190,13 @@ class TestOwner(PortalCase):
 		frappe.set_user(owner)
 		self.assertEqual(portal.overview(account)["auto_recharge"]["paused_because"], "Unusual usage")
 		self.assertIsNone(portal.resume_auto_recharge(account)["auto_recharge"]["paused_because"])
-		frappe.db.set_value("Credit Account", account, "held_because", "Payment disputed")
-		# Frappe's `only_for` lets tests pass, unless they say that they are none.
-		with patch.dict(frappe.local.flags, in_test=False), self.assertRaises(frappe.PermissionError):
+		frappe.db.set_value("Credit Account", account, "held_because", "Dispute dp_123")
+		words = "your bank disputes a payment"
+		with self.assertRaisesRegex(frappe.PermissionError, words):
 			portal.resume_auto_recharge(account)
-		self.assertEqual(portal.overview(account)["auto_recharge"]["held_because"], "Payment disputed")
+		self.assertEqual(portal.overview(account)["auto_recharge"]["held_because"], words)
+		frappe.db.set_value("Credit Account", account, {"held_because": None, "status": "On Hold"})
+		self.assertEqual(portal.overview(account)["auto_recharge"]["held_because"], "the account is on hold")
 
 	def test_a_card_is_removed_but_not_the_last_one(self):
 		account, owner = self.owned(GOOD, GOOD_TOO)
@@ -182,7 +204,7 @@ class TestOwner(PortalCase):
 		frappe.set_user(owner)
 		portal.remove_card(first)
 		self.assertEqual([card["name"] for card in portal.overview(account)["cards"]], [second])
-		with self.assertRaisesRegex(frappe.ValidationError, "at least one usable card"):
+		with self.assertRaisesRegex(frappe.ValidationError, "needs a card that can be charged"):
 			portal.remove_card(second)
 		frappe.db.rollback()
 		self.assertEqual(frappe.db.get_value("Recharge Card", second, "status"), "Active")
@@ -197,7 +219,7 @@ class TestOwner(PortalCase):
 		self.assertEqual(form["script"], f"{self.stripe.api_base}/v3/")
 		self.assertTrue(form["client_secret"].startswith(form["setup_intent"]))
 		self.assertNotIn("sk_", str(form))
-		with self.assertRaisesRegex(frappe.ValidationError, "not confirmed"):
+		with self.assertRaisesRegex(frappe.ValidationError, "bank has not confirmed"):
 			portal.finish_card(account, form["setup_intent"])
 
 	def test_a_payment_method_by_its_id_is_for_tests_alone(self):
@@ -245,12 +267,178 @@ class TestOwner(PortalCase):
 		validate_print_permission(frappe.get_doc("Sales Invoice", invoice))
 
 
+class TestWhatChargesAtOnce(PortalCase):
+	"""Nobody's card is charged by saving or resuming before its owner has been told how much."""
+
+	def refused(self, call) -> dict:
+		"""What the owner is told and asked."""
+		with self.assertRaises(OutdatedError) as caught:
+			call()
+		frappe.db.rollback()
+		self.assertEqual(caught.exception.code, "charge_not_agreed")
+		return {"text": str(caught.exception), **caught.exception.figures}
+
+	def in_a_request(self):
+		self.addCleanup(setattr, frappe.local, "request", getattr(frappe.local, "request", None))
+		frappe.local.request = frappe._dict(method="POST", path="/")
+
+	def low(self, **values) -> tuple[str, list[str]]:
+		account, owner = self.owned(GOOD, GOOD_TOO, balance=12, enabled=False, **values)
+		frappe.set_user(owner)
+		return account, self.cards_of(account)
+
+	def test_switching_on_asks_first_and_charges_what_was_agreed(self):
+		account, cards = self.low()
+
+		def save(**more):
+			return portal.save_auto_recharge(account, 1, "50", "500", cards, **more)
+
+		asked = self.refused(save)
+		self.assertEqual(
+			asked["text"],
+			"Your balance is $ 12.00, at or below $ 50.00: this charges Visa •••• 4242 with $ 488.00 now.",
+		)
+		self.assertEqual((asked["amount"], asked["card"]), ("488", "Visa •••• 4242"))
+		self.assertFalse(portal.overview(account)["auto_recharge"]["enabled"])
+		# Another amount than the one that was agreed to: asked again.
+		self.refused(lambda: save(charge="487"))
+		found = save(charge=asked["amount"])
+		self.assertEqual(found["pending"]["amount"], "488")
+
+	def test_what_charges_nothing_does_not_ask(self):
+		account, cards = self.low()
+		portal.save_auto_recharge(account, 1, "11", "500", cards)
+		# Already on: a higher level is looked at with the next usage, and the page says so.
+		found = portal.save_auto_recharge(account, 1, "50", "500", cards)
+		self.assertIsNone(found["pending"])
+		self.assertIn("with the next usage $ 488.00 is charged", found["auto_recharge"]["now"])
+		portal.save_auto_recharge(account, 0, "50", "500", cards)
+		frappe.db.set_value("Credit Account", account, "held_because", "Dispute dp_1")
+		self.assertIsNone(portal.save_auto_recharge(account, 1, "50", "500", cards)["pending"])
+
+	def test_a_limit_that_is_reached_charges_nothing_and_asks_nothing(self):
+		account, cards = self.low()
+		frappe.db.set_value("Credit Account", account, {"cap_amount_day": 100, "cap_amount_month": 100})
+		found = portal.save_auto_recharge(account, 1, "50", "500", cards)
+		self.assertIsNone(found["pending"])
+		self.assertIn("would go past", found["auto_recharge"]["now"])
+
+	def test_resuming_asks_first_too(self):
+		account, cards = self.low()
+		portal.save_auto_recharge(account, 1, "11", "500", cards)
+		portal.save_auto_recharge(account, 1, "50", "500", cards)
+		setting = frappe.get_doc("Auto-Recharge Setting", f"ARS-{account}")
+		setting.db_set("paused_because", "far more than usual")
+		setting.copy_to_account()
+		frappe.db.commit()
+		asked = self.refused(lambda: portal.resume_auto_recharge(account))
+		self.assertEqual(asked["amount"], "488")
+		found = portal.resume_auto_recharge(account, charge=asked["amount"])
+		self.assertIsNone(found["auto_recharge"]["paused_because"])
+		self.assertEqual(found["pending"]["amount"], "488")
+
+	def test_the_desk_the_list_and_imports_cannot_charge_unasked(self):
+		account, _cards = self.low()
+		frappe.set_user("Administrator")
+		doc = frappe.get_doc("Auto-Recharge Setting", f"ARS-{account}")
+		shown = doc.as_dict() | {"enabled": 1}
+		doc.enabled = 1
+		# As in a request: the form, the list's bulk edit, `/api/resource`.
+		self.in_a_request()
+		self.refused(doc.save)
+		told = desk.ask_before_saving(shown)
+		self.assertEqual((told["charge"]["amount"], told["changed"]), ("488", None))
+		# Filled before somebody else changed it: with what it is now.
+		told_late = desk.ask_before_saving(shown | {"modified": "2026-01-01 00:00:00.000000"})
+		self.assertEqual((told_late["charge"], told_late["changed"]["falls_below"]), (None, "50"))
+		doc = frappe.get_doc("Auto-Recharge Setting", f"ARS-{account}")
+		doc.enabled = 1
+		self.assertEqual(frappe.db.count("Recharge", {"credit_account": account}), 0)
+		doc.charge_agreed = told["charge"]["amount"]
+		doc.save()
+		self.assertEqual(frappe.db.count("Recharge", {"credit_account": account}), 1)
+
+	def test_the_documented_call_of_a_program_charges_and_says_so(self):
+		account, _cards = self.low()
+		frappe.set_user("Administrator")
+		self.in_a_request()
+		self.assertEqual(rest.set_auto_recharge(account, enabled=1)["now"]["code"], "open_recharge")
+
+
+class TestTypedAmounts(PortalCase):
+	def test_what_the_page_writes_it_reads_in_every_number_format(self):
+		account, owner = self.owned(GOOD, balance=10_000)
+		cards = self.cards_of(account)
+		self.addCleanup(frappe.clear_cache)
+		self.addCleanup(frappe.db.rollback)
+		frappe.set_user(owner)
+		for number_format in STYLES:
+			with self.subTest(number_format):
+				frappe.db.set_default("number_format", number_format)
+				typed = write(Decimal("1234.5"), style_of(number_format))
+				portal.save_auto_recharge(account, 1, typed, "5000", cards)
+				shown = portal.overview(account)["auto_recharge"]
+				self.assertEqual((shown["falls_below"], shown["recharge_up_to"]), ("1234.5", "5000"))
+				again = portal.save_auto_recharge(
+					account,
+					1,
+					shown["typed"]["falls_below"],
+					shown["typed"]["recharge_up_to"],
+					cards,
+					{field: shown["typed"][field] for field in portal.LIMITS},
+				)["auto_recharge"]
+				self.assertEqual(again["typed"], shown["typed"])
+				self.assertEqual((again["falls_below"], again["recharge_up_to"]), ("1234.5", "5000"))
+
+	def test_clearing_a_level_is_no_zero_but_a_typed_zero_is(self):
+		account, owner = self.owned(GOOD)
+		cards = self.cards_of(account)
+		frappe.set_user(owner)
+		for empty in ("", "  "):
+			with self.assertRaisesRegex(frappe.ValidationError, "falls to or below: type an amount"):
+				portal.save_auto_recharge(account, 1, empty, "500", cards)
+			frappe.db.rollback()
+		self.assertEqual(portal.overview(account)["auto_recharge"]["falls_below"], "50")
+		found = portal.save_auto_recharge(account, 1, "0", "500", cards)
+		self.assertEqual(found["auto_recharge"]["falls_below"], "0")
+
+
+class TestCancelling(PortalCase):
+	def waiting(self) -> tuple[str, str, str]:
+		"""account, owner, and a recharge that waits for its card holder."""
+		account, owner = self.owned(AUTHENTICATE, balance=500)
+		recharge = self.use(account, 460)["recharge"]
+		self.assertEqual(self.work(recharge), "Action Required")
+		return account, owner, recharge
+
+	def test_the_owner_cancels_a_payment_that_waits_and_goes_on(self):
+		account, owner, recharge = self.waiting()
+		frappe.set_user(owner)
+		pending = portal.overview(account)["pending"]
+		self.assertEqual((pending["recharge"], pending["may_cancel"]), (recharge, True))
+		self.assertIn("/recharge-confirm?token=", pending["confirm"])
+		found = portal.cancel(recharge)
+		self.assertIsNone(found["pending"])
+		self.assertEqual(found["recharges"][0]["status_shown"], "cancelled")
+		self.assertEqual(portal.start(account, "25", "k")["status"], "Queued")
+
+	def test_what_is_being_charged_or_is_paid_cannot_be_cancelled(self):
+		account, owner = self.owned(GOOD)
+		frappe.set_user(owner)
+		recharge = portal.start(account, "25", "k")["recharge"]
+		frappe.db.set_value("Recharge", recharge, "status", "Charging")
+		self.assertFalse(portal.overview(account)["pending"]["may_cancel"])
+		with self.assertRaisesRegex(frappe.ValidationError, "cannot be cancelled any more: under way"):
+			portal.cancel(recharge)
+
+
 class TestOthers(PortalCase):
 	def calls(self, account: str, recharge: str) -> dict:
 		card = self.cards_of(account)[0]
 		return {
 			"overview": lambda: portal.overview(account),
 			"start": lambda: portal.start(account, "25", "stranger"),
+			"cancel": lambda: portal.cancel(recharge),
 			"status": lambda: portal.status(recharge),
 			"save": lambda: portal.save_auto_recharge(account, 0, "10", "100", [card]),
 			"resume": lambda: portal.resume_auto_recharge(account),

@@ -9,16 +9,27 @@ from crm_recharge import private_pages
 from crm_recharge.api import portal
 
 no_cache = 1
-SCRIPT = Path(__file__).parent.parent / "public" / "js" / "portal_credits.js"
+# In this order: each uses what stands before it.
+SCRIPTS = (
+	"amounts.js",
+	"standing.js",
+	"portal/base.js",
+	"portal/figures.js",
+	"portal/auto_recharge.js",
+	"portal/card_dialog.js",
+	"portal/add_credits.js",
+	"portal/page.js",
+)
+FOLDER = Path(__file__).parent.parent / "public" / "js"
 
 
 def get_context(context):
 	"""The customer's page: one of the accounts that the user owns. Mails link to /credits?account=CA-00001."""
-	wanted = frappe.form_dict.get("account") or ""
+	wanted = str(frappe.form_dict.get("account") or "")
 	if frappe.session.user == "Guest":
 		here = f"/credits?account={quote(wanted)}" if wanted else "/credits"
 		frappe.local.flags.redirect_location = f"/login?redirect-to={quote(here)}"
-		raise frappe.Redirect
+		raise frappe.Redirect(302)
 	context.no_breadcrumbs = True
 	context.mark = private_pages.mark()
 	# Made here, so that Frappe asks every later request of this session for it.
@@ -33,14 +44,17 @@ def get_context(context):
 		except frappe.PermissionError:
 			frappe.clear_messages()
 			context.problem = _("{0} is not one of your credit accounts.").format(account)
-	meta = frappe.get_meta("Auto-Recharge Setting")
-	context.limits = [(field, _(meta.get_label(field))) for field in portal.LIMITS]
+			context.http_status_code = 403
+	context.labels, context.limits = portal.labels(), list(portal.LIMITS)
+	context.money_fields = portal.MONEY_FIELDS
 	context.words = _words() if frappe.local.lang != "en" else {}
-	context.version = int(SCRIPT.stat().st_mtime)
+	context.scripts = [private_pages.script(name) for name in SCRIPTS]
+	context.sheet = private_pages.style("credits.css")
 	return context
 
 
 def _words() -> dict[str, str]:
-	"""The script's texts in the visitor's language, as far as they are translated."""
-	texts = {message[1] for message in extract_messages_from_javascript_code(SCRIPT.read_text())}
+	"""The scripts' texts in the visitor's language, as far as they are translated."""
+	code = "\n".join((FOLDER / name).read_text() for name in SCRIPTS)
+	texts = {message[1] for message in extract_messages_from_javascript_code(code)}
 	return {text: _(text) for text in texts if _(text) != text}

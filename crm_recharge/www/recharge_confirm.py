@@ -11,12 +11,13 @@ def get_context(context):
 	"""The page behind the link in the mail: shows the payment; its buttons act by POST."""
 	context.no_breadcrumbs = True
 	context.mark, context.script = private_pages.mark(), private_pages.script("confirm_page.js")
+	context.sheet = private_pages.style("credits.css")
 	context.title = _("Confirm your payment")
-	context.token = frappe.form_dict.get("token") or ""
+	context.token = str(frappe.form_dict.get("token") or "")
 	context.returned = bool(frappe.form_dict.get("returned"))
 	try:
 		context.payment = confirm.show(context.token)
 	except frappe.PermissionError as error:
 		frappe.clear_messages()
-		context.problem = str(error)
+		context.problem, context.http_status_code = str(error), error.http_status_code
 	return context

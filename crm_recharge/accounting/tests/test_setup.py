@@ -13,7 +13,7 @@ KINDS = {
 	"unearned_revenue_account": ("Liability", "", "Unearned Credits"),
 	"clearing_account": ("Asset", "Bank", "Stripe Clearing"),
 	"fee_account": ("Expense", "", "Payment Gateway Fees"),
-	"income_account": ("Income", "", "Credit Usage Revenue"),
+	"loss_account": ("Expense", "", "Chargeback Losses"),
 }
 
 
@@ -70,7 +70,7 @@ class TestSetup(BooksTestCase):
 			for field in KINDS
 		]
 		self.assertEqual(
-			parents, ["Current Liabilities", "Bank Accounts", "Indirect Expenses", "Direct Income"]
+			parents, ["Current Liabilities", "Bank Accounts", "Indirect Expenses", "Indirect Expenses"]
 		)
 
 	def test_again_changes_nothing(self):
@@ -82,12 +82,12 @@ class TestSetup(BooksTestCase):
 
 	def test_what_a_person_chose_stays(self):
 		row = self.row(COMPANY)
-		other = frappe.db.get_value("Account", {"company": COMPANY, "account_name": "Sales"})
-		frappe.db.set_value(setup.ROW, row.name, {"income_account": other, "fee_account": None})
+		other = frappe.db.get_value("Account", {"company": COMPANY, "account_name": "Write Off"})
+		frappe.db.set_value(setup.ROW, row.name, {"loss_account": other, "fee_account": None})
 		frappe.clear_document_cache(setup.SETTINGS, setup.SETTINGS)
 		setup.setup_company(COMPANY)
 		row = self.row(COMPANY)
-		self.assertEqual(row.income_account, other)
+		self.assertEqual(row.loss_account, other)
 		self.assertEqual(row.fee_account, "Payment Gateway Fees - RB")
 		frappe.db.rollback()
 		frappe.clear_document_cache(setup.SETTINGS, setup.SETTINGS)

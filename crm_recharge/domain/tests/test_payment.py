@@ -136,7 +136,6 @@ def asking(*attempts, answer, now=NOW, view=MINE):
 		(replace(QUEUED, status=payment.FAILED), payment.FAILED),
 		(replace(QUEUED, status=payment.CANCELLED), payment.CANCELLED),
 		(replace(QUEUED, status=payment.DRAFT), payment.DRAFT),
-		(replace(QUEUED, status=payment.PENDING_APPROVAL), payment.PENDING_APPROVAL),
 		(replace(QUEUED, status=payment.ACTION_REQUIRED), payment.ACTION_REQUIRED),
 		(replace(MINE, lease_owner="other", lease_until=NOW + SECOND), "leased"),
 		(replace(MINE, lease_owner=None, lease_until=None, next_try_at=NOW + SECOND), "not yet"),

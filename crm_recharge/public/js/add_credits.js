@@ -168,7 +168,6 @@ frappe.provide("crm_recharge.desk");
 
 		show_progress(status) {
 			const waiting = {
-				"Pending Approval": __("{0} waits for approval …"),
 				Queued: __("{0} is waiting to be charged …"),
 				Charging: __("{0} is being charged …"),
 			}[status.status];

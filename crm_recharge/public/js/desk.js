@@ -9,7 +9,6 @@ frappe.provide("crm_recharge.desk");
 		"Credit Account": { Active: "green", "On Hold": "orange", Disputed: "red", Disabled: "gray" },
 		Recharge: {
 			Draft: "gray",
-			"Pending Approval": "orange",
 			Queued: "blue",
 			Charging: "blue",
 			Succeeded: "green",

@@ -7,7 +7,7 @@ from unittest.mock import patch
 import frappe
 
 from crm_recharge.credits import usage
-from crm_recharge.recharge import by_hand, notices, worker
+from crm_recharge.recharge import by_hand, decisions, notices, worker
 from crm_recharge.tests import factories
 from crm_recharge.tests.support.money_case import GatewayTestCase
 
@@ -197,3 +197,22 @@ class TestNotices(GatewayTestCase):
 		((recipients, message),) = self.mails(recharge)
 		self.assertEqual(recipients, [self.owner])
 		self.assertNotIn("switched off", message.get_body(("html",)).get_content())
+
+	def test_a_stop_is_told_to_the_owner_in_other_words_than_to_staff(self):
+		account = self.account("60", account_owner=self.owner)
+		name = factories.make_setting(account, [self.card(account)])
+		frappe.db.set_value("Auto-Recharge Setting", name, "paused_because", "far more than usual")
+		frappe.get_doc("Auto-Recharge Setting", name).copy_to_account()
+		frappe.db.commit()
+		usage.charge(account, {"amount": 20, "idempotency_key": frappe.generate_hash(length=16)})
+		frappe.db.commit()
+		decision = frappe.get_last_doc("Recharge Decision", {"credit_account": account})
+		self.assertEqual(decision.code, "paused")
+		self.assertTrue(decisions.tell(decision.name))
+		told = {
+			recipient: message.get_body(("html",)).get_content()
+			for recipients, message in self.mails(account)
+			for recipient in recipients
+		}
+		self.assertIn("resume it on your page", told[self.owner])
+		self.assertIn("A person has to resume it", told[self.manager])

@@ -85,7 +85,9 @@ def test_credits_are_added_once_and_the_confirmation_tells_all(site, stripe, own
 	dialog = page.get_by_role("dialog", name="Add Credits")
 	dialog.get_by_label("Amount (USD)").fill("3")
 	dialog.get_by_role("button", name="Charge $ 3.00").click()
-	expect(dialog.locator("[data-result='bad']")).to_contain_text("too little: a payment takes at least 5")
+	expect(dialog.locator("[data-result='bad']")).to_contain_text(
+		"$ 3.00 is too little: one payment takes at least $ 5.00"
+	)
 	dialog.get_by_role("button", name="$ 25.00", exact=True).click()
 	dialog.get_by_role("button", name="Charge $ 25.00").dblclick()
 	result = page.locator("[data-result='good']")
@@ -119,13 +121,19 @@ def test_auto_recharge_is_set_up_on_a_phone_with_a_card_of_stripes_form(site, st
 	page.get_by_label("When the balance falls to or below").fill("600")
 	page.get_by_role("button", name="Save", exact=True).click()
 	expect(page.locator("#auto-problem")).to_contain_text(
-		"Recharge Up To (500) must be above Falls Below (600)"
+		"The balance to recharge up to ($ 500.00) must be above the one at which it starts ($ 600.00)"
 	)
 	page.get_by_label("When the balance falls to or below").fill("50")
 	expect(page.locator("#words")).to_contain_text(
 		"When your balance is at or below $ 50.00, one payment brings it back to $ 500.00."
 	)
 	page.get_by_role("button", name="Save", exact=True).click()
+	# A card would be charged at once: told and asked first.
+	question = page.get_by_role("dialog", name="A card is charged now")
+	expect(question).to_contain_text(
+		"Your balance is $ 40.00, at or below $ 50.00: this charges Mastercard •••• 4444 with $ 460.00 now."
+	)
+	question.get_by_role("button", name="Save, charge $ 460.00").click()
 	# 500 less the 40 that are there, as one payment; the page follows it by itself.
 	expect(page.locator("[data-balance]")).to_have_text("$ 500.00")
 	expect(page.locator("#save-news")).to_have_text("")
@@ -154,15 +162,17 @@ def test_switched_off_by_a_failure_it_says_why_and_is_mended_here(site, stripe, 
 	expect(banner).to_contain_text("Auto-recharge was switched off on")
 	expect(banner).to_contain_text("Visa •••• 0002: the bank declined the card")
 	window.picture("portal-switched-off")
-	page.once("dialog", lambda dialog: dialog.accept())
 	page.get_by_label("Remove Visa •••• 0002").click()
+	page.get_by_role("dialog", name="Remove a card").get_by_role("button", name="Remove").click()
 	expect(page.locator("#cards li")).to_have_count(1)
 	page.get_by_label("Charge Visa •••• 4242 automatically").check()
 	page.get_by_label("Recharge automatically").check()
 	expect(second).to_have_count(0)
 	page.get_by_role("button", name="Save", exact=True).click()
+	page.get_by_role("button", name="Save, charge $ 460.00").click()
 	expect(page.locator("[data-balance]")).to_have_text("$ 500.00")
 	expect(banner).to_have_count(0)
+	window.problems[:] = [p for p in window.problems if "save_auto_recharge" not in p]
 
 
 def test_another_ones_account_is_refused_on_the_page(site, stripe, owner_of):

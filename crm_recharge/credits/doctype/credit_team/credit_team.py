@@ -2,4 +2,4 @@ from crm_recharge.doors.guard import GuardedDocument
 
 
 class CreditTeam(GuardedDocument):
-	"""A budget inside an account: who used how much, at most how much a month."""
+	"""A part of an account: its usage is told apart from that of the others."""

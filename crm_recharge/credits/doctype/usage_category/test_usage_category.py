@@ -17,11 +17,6 @@ class TestUsageCategory(MoneyTestCase):
 			with self.assertRaises(InvalidRequestError, msg=repr(price)):
 				factories.make_category(price)
 
-	def test_a_company_is_listed_once(self):
-		company = frappe.get_all("Company", pluck="name", limit=1)[0]
-		with self.assertRaises(frappe.ValidationError):
-			factories.make_category(accounts=[{"company": company}, {"company": company}])
-
 	def test_the_name_in_the_ledger_stays(self):
 		account, name = self.account("10"), factories.make_category("1")
 		usage.charge(account, {"category": name, "quantity": 1, "idempotency_key": "k"})

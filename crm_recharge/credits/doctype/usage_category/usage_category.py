@@ -11,13 +11,6 @@ class UsageCategory(GuardedDocument):
 	def validate(self):
 		# Finer than nine places it would be stored as another price, or as none.
 		parse_positive(self.unit_price or 0, _("Unit Price"))
-		companies = [row.company for row in self.accounts]
-		for row in self.accounts:
-			if companies.count(row.company) > 1:
-				frappe.throw(
-					_("Row {0}: {1} is listed twice. Keep one row a company.").format(row.idx, row.company),
-					title=_("Company twice"),
-				)
 
 	def before_rename(self, *args, **kwargs):
 		if frappe.db.exists("Credit Ledger", {"category": self.name}):

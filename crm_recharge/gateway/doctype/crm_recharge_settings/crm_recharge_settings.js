@@ -1,7 +1,7 @@
 frappe.ui.form.on("CRM Recharge Settings", {
 	setup(frm) {
 		const of_company = (doc, cdt, cdn) => ({ company: locals[cdt][cdn].company || "" });
-		for (const field of ["unearned_revenue_account", "clearing_account", "fee_account", "loss_account", "income_account"]) {
+		for (const field of ["unearned_revenue_account", "clearing_account", "fee_account", "loss_account"]) {
 			frm.set_query(field, "companies", (...row) => ({ filters: { ...of_company(...row), is_group: 0 } }));
 		}
 		frm.set_query("cost_center", "companies", (...row) => ({

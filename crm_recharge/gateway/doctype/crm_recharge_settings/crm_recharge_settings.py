@@ -25,7 +25,6 @@ COMPANY_LINKS = (
 	"clearing_account",
 	"fee_account",
 	"loss_account",
-	"income_account",
 	"taxes_template",
 	"cost_center",
 )

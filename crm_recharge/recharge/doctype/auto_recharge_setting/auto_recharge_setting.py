@@ -11,14 +11,15 @@ from crm_recharge.credits.store import lock_account, lock_row
 from crm_recharge.domain import cards as card_rules
 from crm_recharge.domain import moments
 from crm_recharge.domain.caps import CapLimits, check_caps
-from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.errors import InvalidRequest, Outdated
 from crm_recharge.domain.money import parse, plain
 from crm_recharge.domain.threshold import View, check_setting, fitting
 from crm_recharge.doors.guard import GuardedDocument
 from crm_recharge.recharge import takebacks
 from crm_recharge.recharge.caps import SETTING_CAPS
+from crm_recharge.recharge.decisions import cap_label
 from crm_recharge.recharge.limits import payment_limits
-from crm_recharge.recharge.threshold import check_now
+from crm_recharge.recharge.threshold import check_now, foresee
 
 LONGEST_CARD_LIST = 10
 DEFAULTS = {field: View.__dataclass_fields__[field].default for field in ("falls_below", "recharge_up_to")}
@@ -48,17 +49,22 @@ class AutoRechargeSetting(GuardedDocument):
 		self.check_caps()
 		self.check_cards()
 		self.note_switch()
+		self.refuse_untold_charge()
 
 	def set_defaults(self):
-		missing = [field for field in DEFAULTS if self.get(field) is None]
+		"""A new setting takes what is empty from the site's; emptied later it is refused, for 0 is a level too."""
+		missing = [field for field in DEFAULTS if self.get(field) is None and self.is_new()]
 		for field in missing:
-			setting = frappe.db.get_single_value("CRM Recharge Settings", f"default_{field}")
-			self.set(field, setting or DEFAULTS[field])
+			setting = frappe.get_cached_doc("CRM Recharge Settings").get(f"default_{field}")
+			self.set(field, DEFAULTS[field] if setting is None else setting)
 		if len(missing) == len(DEFAULTS):
 			levels = fitting(
 				exact(self.falls_below), exact(self.recharge_up_to), payment_limits(self.currency)
 			)
 			self.falls_below, self.recharge_up_to = map(plain, levels)
+		for field in DEFAULTS:
+			if self.get(field) in (None, ""):
+				raise InvalidRequest("amount_missing", what=_(self.meta.get_label(field)))
 
 	def check_numbers(self):
 		for field in NUMBERS:
@@ -68,12 +74,16 @@ class AutoRechargeSetting(GuardedDocument):
 
 	def check_caps(self):
 		limits = CapLimits(**{cap: exact(self.get(f"cap_{cap}")) for cap in SETTING_CAPS})
-		check_caps(limits, exact(self.recharge_up_to), self.currency or "")
+		try:
+			check_caps(limits, exact(self.recharge_up_to), self.currency or "")
+		except InvalidRequest as refused:
+			refused.figures["cap"] = cap_label(refused.figures["cap"])
+			raise
 
 	def check_cards(self):
 		if len(self.cards) > LONGEST_CARD_LIST:
-			frappe.throw(_("At most {0} cards can be listed.").format(LONGEST_CARD_LIST))
-		seen, usable, today = {}, 0, self.today()
+			raise InvalidRequest("too_many_cards", most=LONGEST_CARD_LIST)
+		seen, self.flags.usable_cards, today = {}, [], self.today()
 		for row in self.cards:
 			card = frappe.db.get_value(
 				"Recharge Card",
@@ -88,6 +98,7 @@ class AutoRechargeSetting(GuardedDocument):
 					"fingerprint",
 					"brand",
 					"last4",
+					"card_label",
 				],
 				as_dict=True,
 			)
@@ -103,12 +114,10 @@ class AutoRechargeSetting(GuardedDocument):
 				),
 				today,
 			)
-			usable += reason is None
-		if self.enabled and not usable:
-			frappe.throw(
-				_("Auto recharge needs at least one usable card. Add a card, or replace the expired ones."),
-				title=_("No usable card"),
-			)
+			if reason is None:
+				self.flags.usable_cards.append(card.card_label)
+		if self.enabled and not self.flags.usable_cards:
+			raise InvalidRequest("no_usable_card")
 
 	def today(self):
 		"""The day it is where the account is: a card is good until the last day of its month there."""
@@ -117,40 +126,22 @@ class AutoRechargeSetting(GuardedDocument):
 
 	def check_card(self, row, card, seen: dict):
 		if not card:
-			frappe.throw(_("Row {0}: there is no card {1}.").format(row.idx, row.card))
-		if card.kind != "card":
-			frappe.throw(
-				_(
-					"Row {0}: {1} is not a card but a {2}. Auto recharge takes cards only; bank accounts (ACH) settle too slowly."
-				).format(row.idx, row.card, card.kind),
-				title=_("Cards only"),
-			)
+			raise InvalidRequest("unknown_card", card=row.card)
 		if card.credit_account != self.credit_account:
-			frappe.throw(
-				_("Row {0}: card {1} belongs to another account. Choose one of {2}.").format(
-					row.idx, row.card, self.credit_account
-				),
-				title=_("Card of another account"),
-			)
+			# Says nothing of a card that is not theirs.
+			raise InvalidRequest("card_of_another_account", card=card.name, account=self.credit_account)
+		figures = {"row": row.idx, "card": card.name, "last4": card.last4}
+		if card.kind != "card":
+			raise InvalidRequest("cards_only", **figures, kind=card.kind)
 		if card.status == card_rules.REMOVED:
-			frappe.throw(
-				_("Row {0}: card •••• {1} has been removed. Take it off the list.").format(
-					row.idx, card.last4
-				)
-			)
-		for mark in filter(None, (card.name, card.fingerprint)):
-			if mark in seen:
-				frappe.throw(
-					_("Row {0}: card •••• {1} is already in row {2}. List each card once.").format(
-						row.idx, card.last4, seen[mark]
-					),
-					title=_("Card twice"),
-				)
-		seen.update({mark: row.idx for mark in (card.name, card.fingerprint) if mark})
+			raise InvalidRequest("card_removed", **figures)
+		marks = [mark for mark in (card.name, card.fingerprint) if mark]
+		if first := next((seen[mark] for mark in marks if mark in seen), None):
+			raise InvalidRequest("card_twice", **figures, first=first)
+		seen.update(dict.fromkeys(marks, row.idx))
 
 	def note_switch(self):
-		before = self.get_doc_before_save()
-		if not self.enabled or (before and before.enabled):
+		if not self.is_switched_on():
 			return
 		if getattr(frappe.local, "job", None):
 			frappe.throw(_("Only a person can switch auto recharge on."), frappe.PermissionError)
@@ -164,16 +155,41 @@ class AutoRechargeSetting(GuardedDocument):
 			self.usage_seen_until = now_datetime()
 		self.paused_because = self.paused_at = None
 
+	def is_switched_on(self) -> bool:
+		before = self.get_doc_before_save()
+		return bool(self.enabled and not (before and before.enabled))
+
+	def refuse_untold_charge(self):
+		"""Nobody's form, list or import charges a card by saving before it has told how much.
+
+		Who asks first says what was agreed to in `charge_agreed` (the amount); a documented call of the REST API,
+		and the app itself, need not ask.
+		"""
+		by_a_person = self.flags.asks_first or getattr(frappe.local, "request", None)
+		if not by_a_person or self.flags.may_charge:
+			return
+		if charge := self.charge_at_once():
+			refuse_untold(self.get("charge_agreed"), charge)
+
+	def charge_at_once(self) -> dict | None:
+		"""What saving would charge at once: amount, currency, balance, falls_below, card. None: nothing.
+
+		The setting has been validated.
+		"""
+		if not self.is_switched_on():
+			return None
+		found = foresee(self.credit_account, self.for_account())
+		return found and found | {"card": self.flags.usable_cards[0]}
+
 	def on_update(self):
 		self.copy_to_account()
-		before = self.get_doc_before_save()
-		if self.enabled and not (before and before.enabled):
+		if self.is_switched_on():
 			# Switched on while the balance is already low: do not wait for the next usage.
 			check_now(self.credit_account)
 
-	def copy_to_account(self):
-		"""Keep the account's own row able to decide without reading anything else."""
-		copy = {
+	def for_account(self) -> dict:
+		"""The setting as the account's own row keeps it."""
+		return {
 			"enabled": int(bool(self.enabled)),
 			"falls_below": plain(exact(self.falls_below)),
 			"recharge_up_to": plain(exact(self.recharge_up_to)),
@@ -182,10 +198,13 @@ class AutoRechargeSetting(GuardedDocument):
 			"paused_because": self.paused_because or None,
 			"seen_until": self.usage_seen_until and clock.read(self.usage_seen_until).isoformat(),
 		} | {cap: plain(exact(self.get(f"cap_{cap}"))) for cap in SETTING_CAPS}
+
+	def copy_to_account(self):
+		"""Keep the account's own row able to decide without reading anything else."""
 		self.lock_account()
 		frappe.db.sql(
 			"UPDATE `tabCredit Account` SET `auto_recharge` = %s WHERE `name` = %s",
-			(json.dumps(copy), self.credit_account),
+			(json.dumps(self.for_account()), self.credit_account),
 		)
 
 	def on_trash(self):
@@ -193,6 +212,24 @@ class AutoRechargeSetting(GuardedDocument):
 		frappe.db.sql(
 			"UPDATE `tabCredit Account` SET `auto_recharge` = NULL WHERE `name` = %s", self.credit_account
 		)
+
+
+def refuse_untold(agreed, charge: dict) -> None:
+	"""Refuse what would charge a card with another amount than was `agreed` to. Raises Outdated (409)."""
+	if agreed in (None, "") or parse(agreed) != parse(charge["amount"]):
+		raise Outdated("charge_not_agreed", **charge)
+
+
+def charge_on_resume(account: str) -> dict | None:
+	"""What `resume` would charge at once: as `charge_at_once`. The caller has checked the permission."""
+	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account})
+	kept = name and frappe.db.get_value("Credit Account", account, "auto_recharge")
+	if not kept:
+		return None
+	found = foresee(account, json.loads(kept), resumed=True)
+	doc = frappe.get_doc("Auto-Recharge Setting", name)
+	doc.check_cards()
+	return found and found | {"card": doc.flags.usable_cards[0]}
 
 
 def resume(account: str) -> None:

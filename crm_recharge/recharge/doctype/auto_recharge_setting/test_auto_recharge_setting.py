@@ -34,7 +34,7 @@ class TestAutoRechargeSetting(GatewayTestCase):
 		)
 
 	def refused(self, text, cards=(), **values):
-		with self.assertRaisesRegex(frappe.ValidationError, text):
+		with self.assertRaisesRegex((frappe.ValidationError, frappe.PermissionError), text):
 			factories.make_setting(self.one, cards, **values)
 		frappe.db.rollback()
 		self.assertIsNone(self.copy())
@@ -133,7 +133,7 @@ class TestAutoRechargeSetting(GatewayTestCase):
 		self.refused("belongs to another account", [self.card(self.one), self.card(other, MASTERCARD)])
 
 	def test_cards_that_are_not_there(self):
-		self.refused("there is no card", ["no-such-card"])
+		self.refused("belongs to another account", ["no-such-card"])
 		card = self.card(self.one)
 		frappe.db.set_value("Recharge Card", card, "status", "Removed")
 		frappe.db.commit()

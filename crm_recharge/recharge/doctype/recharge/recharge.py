@@ -11,7 +11,7 @@ from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.domain.threshold import cap_figures, check_payment
 from crm_recharge.doors.guard import GuardedDocument
 from crm_recharge.recharge.caps import account_caps
-from crm_recharge.recharge.decisions import cap_label
+from crm_recharge.recharge.decisions import cap_label, frees
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.queue import enqueue_after_commit
 
@@ -51,11 +51,11 @@ class Recharge(GuardedDocument):
 			"Recharge Card", self.card, ["credit_account", "status", "last4"], as_dict=True
 		)
 		if not card:
-			frappe.throw(_("There is no card {0}.").format(self.card))
+			raise InvalidRequest("unknown_card", card=self.card)
 		if card.credit_account != self.credit_account:
-			frappe.throw(_("Card {0} belongs to another account.").format(self.card))
+			raise InvalidRequest("card_of_another_account", card=self.card, account=self.credit_account)
 		if card.status != "Active":
-			frappe.throw(_("Card •••• {0} cannot be charged: {1}.").format(card.last4, _(card.status)))
+			raise InvalidRequest("card_not_usable", card=self.card, last4=card.last4, status=_(card.status))
 
 	@for_people
 	def before_submit(self):
@@ -86,8 +86,8 @@ class Recharge(GuardedDocument):
 		for cap in account_caps(account):
 			if not cap.leaves_room(exact(self.amount)):
 				figures = cap_figures(cap) | {"amount": plain(exact(self.amount)), "currency": self.currency}
-				figures["cap"] = cap_label(cap.name)
-				raise InvalidRequest("payment_capped", **({"frees_at": "—"} | figures))
+				figures |= {"cap": cap_label(cap.name), "frees": frees(figures.get("frees_at"))}
+				raise InvalidRequest("payment_capped", **figures)
 
 	def on_submit(self):
 		frappe.db.sql(
@@ -96,16 +96,12 @@ class Recharge(GuardedDocument):
 		)
 		enqueue_after_commit("carry_out", self.name)
 
+	@for_people
 	def before_cancel(self):
 		self.lock_account()
 		self.status = frappe.db.get_value("Recharge", self.name, "status", for_update=True)
 		if not self.may_cancel():
-			frappe.throw(
-				_(
-					"A recharge that is {0} cannot be cancelled. Wait until it has ended; a paid one is refunded."
-				).format(_(self.status)),
-				title=_("Too late to cancel"),
-			)
+			raise InvalidRequest("cannot_cancel", recharge=self.name, status=_(self.status))
 
 	def may_cancel(self) -> bool:
 		"""Whether its status allows it to be cancelled: no card has been asked, or the asking has ended."""

@@ -1,5 +1,0 @@
-from crm_recharge.doors.guard import Row
-
-
-class UsageCategoryAccount(Row):
-	pass

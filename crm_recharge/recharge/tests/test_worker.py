@@ -664,6 +664,5 @@ class TestCardsOfOthers(WorkerTestCase):
 
 def iter_of(*wanted):
 	"""A machine that has just these effects."""
-	for effect in wanted:
-		yield effect
+	yield from wanted
 	yield effects.Commit()

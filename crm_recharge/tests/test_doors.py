@@ -506,6 +506,9 @@ class TestTheStoredAccountDecides(DoorCase):
 			}
 		).insert()
 		frappe.db.commit()
+		doc = frappe.get_doc("Recharge", self.theirs["Recharge"])
+		doc.customer = self.my_customer
+		self.assertFalse(frappe.has_permission("Recharge", "write", doc=doc, user=user))
 		client = self.web.client(user)
 		path = f"/api/resource/Recharge/{self.theirs['Recharge']}"
 		self.refused(client.call("PUT", path, amount=30, customer=self.my_customer))

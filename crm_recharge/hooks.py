@@ -156,6 +156,10 @@ doc_events = {
 	"Contact": {"on_trash": "crm_recharge.reorder.privacy.erasing.on_contact_trash"},
 	# Which contacts and addresses a customer counts as its own: a link alone proves nothing.
 	("Contact", "Address"): {"validate": "crm_recharge.people.vouching.on_validate"},
+	"Portal User": {
+		"validate": "crm_recharge.people.named.on_row_alone",
+		"on_trash": "crm_recharge.people.named.on_row_alone",
+	},
 	"Reorder Preference": {"on_update": "crm_recharge.reorder.privacy.erasing.on_preference"},
 	"System Settings": {"on_update": "crm_recharge.setup.time_zone.on_system_settings"},
 	"Personal Data Deletion Request": {

@@ -24,6 +24,7 @@ from crm_recharge.domain.shown import written
 from crm_recharge.doors.sight import may
 from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
 from crm_recharge.intake import intake
+from crm_recharge.people import named
 from crm_recharge.people.named import owns
 from crm_recharge.recharge import by_hand, calling_off, threshold
 from crm_recharge.recharge import cards as card_room
@@ -86,12 +87,13 @@ def _own_cards(account: str, names: list) -> list[str]:
 
 
 def accounts_of(user: str) -> list[dict]:
-	"""The credit accounts that `user` owns: name, customer_name, currency."""
-	if user == "Guest":
+	"""The credit accounts that `user` is one of the people of: name, customer_name, currency."""
+	names = named.accounts_of(user)
+	if not names:
 		return []
 	return frappe.get_all(
 		"Credit Account",
-		{"account_owner": user},
+		{"name": ["in", names]},
 		["name", "customer_name", "currency", "company"],
 		order_by="name",
 	)

@@ -91,8 +91,7 @@ def contacts_with(email: str) -> dict[str, set[str]]:
 def _seen(contact: str | None, customer: str | None) -> dict | None:
 	if not (contact and customer and frappe.db.exists(CONTACT, contact)):
 		return None
-	doc = frappe.get_doc(CONTACT, contact)
-	return vouching.of(doc).get(customer) if customer in vouching.customers_in(doc) else None
+	return vouching.entry(frappe.get_doc(CONTACT, contact), customer)
 
 
 # -- addresses, and both on a new document ---------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Whom staff put down by name: a customer's *Portal Users*, and the people of its credit accounts."""
 
 import frappe
+from frappe import _
 
 NOBODY = ("Guest", "Administrator")
 
@@ -43,3 +44,22 @@ def named_users(customer: str) -> list[str]:
 		"Credit Account", {"customer": customer, "account_owner": ["is", "set"]}, pluck="account_owner"
 	)
 	return list(dict.fromkeys(found))
+
+
+def on_row_alone(row, method=None) -> None:
+	"""A Portal User row is saved or deleted by itself: as the Customer it stands in (doc_events in hooks.py).
+
+	Frappe asks for a right to customers in general then. Raises frappe.PermissionError.
+	"""
+	if row.flags.ignore_permissions:
+		return
+	stored = frappe.db.get_value(row.doctype, row.name, ["parenttype", "parent"]) if row.name else None
+	for parenttype, parent in {(row.parenttype, row.parent), stored or (row.parenttype, row.parent)}:
+		if not (parent and frappe.has_permission(parenttype, "write", doc=parent)):
+			frappe.throw(
+				_("Portal users are put down in the customer: open {0}.").format(
+					frappe.utils.escape_html(str(parent or ""))
+				),
+				frappe.PermissionError,
+				title=_("Not permitted"),
+			)

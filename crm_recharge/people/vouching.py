@@ -158,6 +158,20 @@ def of(doc) -> dict[str, dict]:
 	return chosen | {customer: _renamed(seen, stored, doc) for customer, seen in stored["for"].items()}
 
 
+def entry(doc, customer: str) -> dict | None:
+	"""As `of`, for one customer; None where it does not count as that one's, or is not linked any more."""
+	chosen = frappe.db.get_value("Customer", customer, PRIMARY[doc.doctype]) == doc.name
+	if not chosen and customer not in _linked(doc):
+		return None
+	if doc.get(FIELD) is None:
+		found = _by_its_makers(doc).get(customer)
+	else:
+		stored = _stored(doc)
+		found = stored["for"].get(customer)
+		found = found and _renamed(found, stored, doc)
+	return found or (_seen(doc) if chosen else None)
+
+
 def _stored(doc) -> dict:
 	try:
 		found = json.loads(doc.get(FIELD))
@@ -216,7 +230,7 @@ def documents(doctype: str, customer: str) -> list[tuple]:
 	found = []
 	for name in _all_of(doctype, customer):
 		doc = frappe.get_doc(doctype, name)
-		seen = of(doc).get(customer)
+		seen = entry(doc, customer)
 		if seen and (doctype == "Contact" or seen.get("content") == content_of(doc)):
 			found.append((doc, seen))
 	return found

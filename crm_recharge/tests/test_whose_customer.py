@@ -296,6 +296,15 @@ class TestAddresses(PeopleCase):
 		self.assertIn("7 Harbour Street", text)
 		self.assertNotIn("Thieves", text)
 
+	def test_nor_on_the_order_that_is_made_of_it(self):
+		with as_user(self.stranger()):
+			address_of(self.victim, "1 Thieves Lane")
+		placed = orders.place(self.wish(), orders.request_key("test", frappe.generate_hash()), "content")
+		made = frappe.get_doc(placed.doctype, placed.name)
+		self.assertEqual((made.customer_address, made.shipping_address_name), (self.address, self.address))
+		self.assertEqual(made.contact_person, self.contact)
+		frappe.db.rollback()
+
 	def test_nor_where_the_customer_has_none(self):
 		victim, _contact = make_buyer()
 		with as_user(self.stranger()):
@@ -343,6 +352,31 @@ class TestWhoCounts(PeopleCase):
 				self.assertEqual(answer.status_code, 200, answer.text[:300])
 		frappe.db.set_value("Customer", self.victim, "disabled", 1)
 		self.assertEqual(customers_of(portal), {})
+
+	def test_staff_of_another_customer_put_nobody_down_for_this_one(self):
+		staff, visitor = self.stranger("Sales User"), self.stranger()
+		own = make_buyer()[0]
+		add_user_permission("Customer", own, staff, ignore_permissions=True)
+		doc = frappe.get_doc("Customer", self.victim)
+		doc.append("portal_users", {"user": self.stranger()})
+		doc.save()
+		frappe.db.commit()
+		row = doc.portal_users[0].name
+		place = {"parent": self.victim, "parenttype": "Customer", "parentfield": "portal_users"}
+		for user in (staff, visitor):
+			client = self.web.client(user)
+			for verb, path, sent in (
+				("POST", "/api/resource/Portal User", {"user": user, **place}),
+				("PUT", f"/api/resource/Portal User/{row}", {"user": user}),
+				("PUT", f"/api/resource/Portal User/{row}", {"user": user, "parent": own}),
+				("DELETE", f"/api/resource/Portal User/{row}", {}),
+			):
+				with self.subTest(verb=verb, user=user):
+					answer = client.call(verb, path, **sent)
+					self.assertIn(answer.status_code, (403, 404), answer.text[:300])
+			frappe.db.rollback()
+			self.assertNotIn(self.victim, customers_of(user))
+		self.assertTrue(frappe.db.exists("Portal User", row))
 
 	def test_staff_who_link_or_choose_a_contact_vouch_for_it(self):
 		user = self.stranger()

@@ -65,6 +65,32 @@ class TestMailing(BooksTestCase):
 			pluck="name",
 		)
 
+	def test_what_a_stranger_links_to_the_customer_is_on_no_invoice_and_gets_none(self):
+		recharge = settled_recharge(account(account_owner=self.owner), "450.00")
+		customer = frappe.db.get_value("Recharge", recharge, "customer")
+		frappe.set_user(self.user(user_type="Website User"))
+		self.addCleanup(frappe.set_user, "Administrator")
+		self.contact(customer, "mallory@example.com", is_billing_contact=1, is_primary_contact=1)
+		self.insert(
+			doctype="Address",
+			address_title="Mallory",
+			address_type="Billing",
+			address_line1="1 Thieves Lane",
+			city="Elsewhere",
+			country="United States",
+			is_primary_address=1,
+			links=[{"link_doctype": "Customer", "link_name": customer}],
+		)
+		frappe.set_user("Administrator")
+		self.assertEqual(posting.account_for(recharge), "Done")
+		invoice = frappe.get_doc("Sales Invoice", fields(recharge).sales_invoice)
+		self.assertFalse(invoice.customer_address or invoice.contact_person or invoice.contact_email)
+		self.assertNotIn("Thieves", f"{invoice.address_display}{invoice.shipping_address}")
+		sent = frappe.get_all(
+			"Email Queue Recipient", {"parent": ["in", self.mails(recharge)]}, pluck="recipient"
+		)
+		self.assertEqual(sent, [self.owner])
+
 	def test_pdf_in_the_queue_once(self):
 		recharge = settled_recharge(account(account_owner=self.owner), "450.00")
 		self.assertEqual(posting.account_for(recharge), "Done")

@@ -262,11 +262,14 @@ class Ours:
 
 	def _set_defaults(self):
 		"""Of the defaults of forms and users only those of fields that the site demands or has made itself."""
+		dimensions = set(_dimensions())
 		empty = [
 			(doc, df)
 			for doc in (self, *self.get_all_children())
 			for df in doc.meta.fields
-			if df.fieldtype not in table_fields and not _demanded(df) and doc.get(df.fieldname) is None
+			if df.fieldtype not in table_fields
+			and doc.get(df.fieldname) is None
+			and (df.fieldname in dimensions or not _demanded(df))
 		]
 		super()._set_defaults()
 		for doc, df in empty:

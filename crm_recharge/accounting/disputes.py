@@ -12,9 +12,9 @@ import frappe
 from frappe import _
 from frappe.utils import get_datetime, now_datetime
 
-from crm_recharge.accounting import documents, general_ledger, posting, rows, takeback_rows
+from crm_recharge.accounting import documents, general_ledger, invoiced, lookup, rows, takeback_rows
+from crm_recharge.accounting.books import Books, books_of
 from crm_recharge.accounting.custom_fields import DISPUTE
-from crm_recharge.accounting.documents import Books
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.general_ledger import Line, Lines
 from crm_recharge.accounting.rows import DONE, FAILED, NOT_NEEDED, PENDING
@@ -161,11 +161,9 @@ class DisputeBooks:
 			settings = company_settings(row.company)
 		self.loss, self.fee_account = settings.loss_account, settings.fee_account
 		self.invoice = frappe.get_doc("Sales Invoice", recharge.sales_invoice)
-		self.books = documents.books_of(self.invoice, recharge)
+		self.books = books_of(self.invoice, recharge)
 		# The customer's own account is not touched: a frozen customer is no hindrance.
-		posting.refuse_frozen_accounts(
-			[self.books.clearing, self.books.unearned, self.loss, self.fee_account]
-		)
+		lookup.refuse_frozen_accounts([self.books.clearing, self.books.unearned, self.loss, self.fee_account])
 		self.settled_intent = recharge.settled_intent
 		self.balance_currency = row.balance_currency or self.books.currency
 		self.balance_rate = self._rate(row)
@@ -184,7 +182,7 @@ class DisputeBooks:
 		if self.balance_currency == self.books.currency:
 			return self.books.rate
 		day = get_datetime(row.opened_at or now_datetime()).date()
-		return posting.exchange_rate(self.balance_currency, self.books.company_currency, day)
+		return lookup.exchange_rate(self.balance_currency, self.books.company_currency, day)
 
 	# -- what must stand in the books: account -> debit (+) or credit (−) ------------------------------------
 
@@ -207,8 +205,8 @@ class DisputeBooks:
 
 	def _owed_no_more(self, row, credits: Decimal) -> Decimal:
 		# As the invoice did: the net share to the liability, and taxes stay for the accountant to reclaim.
-		figures = documents.figures_of(self.invoice)
-		others = figures - documents.left_of(self.invoice, figures)
+		figures = invoiced.figures_of(self.invoice)
+		others = figures - invoiced.left_of(self.invoice, figures)
 		others += taken_of(row.recharge, figures, self.books, but=row.name)
 		return no_longer_owed(credits, figures, others, self.places) if credits > 0 else ZERO
 

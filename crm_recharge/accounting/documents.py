@@ -5,21 +5,20 @@ that invoice and the Payment Entry that pays it out. What follows an invoice sta
 accounts, cost centre, dimensions and exchange rate, so that nothing is left behind on any of them.
 """
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-import frappe
 from frappe import _
-from frappe.utils import cint, get_datetime, now_datetime
+from frappe.utils import cint, get_datetime
 
-from crm_recharge.accounting import general_ledger, vouchers
+from crm_recharge.accounting import general_ledger, invoiced, vouchers
+from crm_recharge.accounting.books import Books, Payment
 from crm_recharge.accounting.custom_fields import RECHARGE, REFUND
 from crm_recharge.accounting.errors import AccountingError
-from crm_recharge.accounting.general_ledger import Lines, Split
+from crm_recharge.accounting.general_ledger import Lines
 from crm_recharge.accounting.vouchers import Voucher
 from crm_recharge.credits.money import exact, money
-from crm_recharge.domain.voucher import Amounts, Figures, Tax, contained, given_back, paid, rounded
+from crm_recharge.domain.voucher import Figures, Tax, contained, given_back, paid
 
 ON = {
 	"On Previous Row Amount": "amount",
@@ -29,95 +28,12 @@ ON = {
 """ERPNext's charge types but "On Net Total"."""
 
 
-@dataclass(frozen=True)
-class Books:
-	"""All that is looked up before the transaction: settings, accounts and rates.
-
-	`rate` is units of the company's currency for one of the payment's; finding one may ask a service on the
-	network, which must not happen while a lock is held.
-	"""
-
-	company: str
-	company_currency: str
-	currency: str
-	rate: Decimal
-	receivable: str
-	unearned: str
-	clearing: str
-	item: str
-	mode_of_payment: str
-	cost_center: str
-	price_list: str
-	price_list_currency: str
-	price_list_rate: float
-	taxes_template: str | None = None
-	taxes: tuple[dict, ...] = ()
-	dimensions: dict[str, str] = field(default_factory=dict)
-	split: Split | None = None
-
-	def currency_of(self, account: str) -> str:
-		return general_ledger.account_currency(account, self.company_currency)
-
-	def amount_on(self, account: str, base: Decimal, own: Decimal) -> Decimal:
-		"""What of an amount (in the company's and in the payment's currency) an account of either shows."""
-		return base if self.currency_of(account) == self.company_currency else own
-
-
-@dataclass(frozen=True)
-class Payment:
-	"""What was paid: `amount` in `currency`, at `settled_at` (the site's time), under payment `intent`."""
-
-	recharge: str
-	customer: str
-	amount: Decimal
-	currency: str
-	intent: str
-	settled_at: datetime
-
-
-def books_of(invoice, recharge) -> Books:
-	"""The books of what follows a recharge's invoice: where that stands, there its payment came in.
-
-	`recharge` is the row of the recharge (rows.read).
-	"""
-	if len(invoice.items) != 1:
-		raise AccountingError(
-			_(
-				"Sales Invoice {0} has {1} lines; a recharge's has one. Amend it to one line, or book what follows it"
-				" by hand."
-			).format(invoice.name, len(invoice.items))
-		)
-	(item,) = invoice.items
-	entry = frappe.db.get_value(
-		"Payment Entry", recharge.payment_entry, ["paid_to", "mode_of_payment"], as_dict=True
-	)
-	cost_center = item.cost_center or invoice.cost_center
-	return Books(
-		company=invoice.company,
-		company_currency=frappe.get_cached_value("Company", invoice.company, "default_currency"),
-		currency=invoice.currency,
-		rate=exact(invoice.conversion_rate),
-		receivable=invoice.debit_to,
-		unearned=item.income_account,
-		clearing=entry.paid_to,
-		item=item.item_code,
-		mode_of_payment=entry.mode_of_payment,
-		cost_center=cost_center,
-		price_list=invoice.selling_price_list,
-		price_list_currency=invoice.price_list_currency,
-		price_list_rate=invoice.plc_conversion_rate,
-		taxes_template=invoice.taxes_and_charges,
-		dimensions=vouchers.dimensions_of(invoice),
-		split=general_ledger.split_of(invoice.company, cost_center, now_datetime().date()),
-	)
-
-
 # -- invoice and credit note -------------------------------------------------------------------------------
 
 
 def make_invoice(payment: Payment, books: Books):
 	"""Insert and submit the Sales Invoice. Raises AccountingError for an amount the site's books cannot hold."""
-	refuse_lost_decimals(payment.amount, payment.currency)
+	invoiced.refuse_lost_decimals(payment.amount, payment.currency)
 	voucher = _invoice_voucher(
 		books, payment.customer, payment.settled_at, {RECHARGE: payment.recharge}, [*books.taxes], qty=1
 	)
@@ -151,8 +67,8 @@ def make_credit_note(
 
 	Raises AccountingError when other credit notes have left less than that.
 	"""
-	refuse_lost_decimals(amount, books.currency)
-	left = left_of(invoice, figures_of(invoice)) - taken
+	invoiced.refuse_lost_decimals(amount, books.currency)
+	left = invoiced.left_of(invoice, invoiced.figures_of(invoice)) - taken
 	if amount > left.own.gross:
 		raise AccountingError(
 			_(
@@ -246,71 +162,6 @@ def _tax_of(row, part: Decimal) -> dict:
 	)
 	actual = {"tax_amount": float(-part)} if row.charge_type == "Actual" else {}
 	return {fieldname: row.get(fieldname) for fieldname in copied} | actual
-
-
-def is_bookable(amount: Decimal, books: Books) -> bool:
-	"""Whether `amount` is anything at all in the company's currency: a single won is no cent."""
-	return bool(rounded(amount * books.rate, general_ledger.places()))
-
-
-def too_small(amount: Decimal, books: Books) -> str:
-	return _("{0} is less than the smallest amount in {1} that the books of this site hold.").format(
-		money(amount, books.currency), books.company_currency
-	)
-
-
-def refuse_lost_decimals(amount: Decimal, currency: str) -> None:
-	"""Raise AccountingError when this site's books round `amount` to something else."""
-	places = general_ledger.places()
-	if rounded(amount, places) != amount:
-		raise AccountingError(
-			_(
-				"{0} cannot be booked: this site keeps amounts with {1} decimals. Raise Currency Precision in"
-				" System Settings."
-			).format(money(amount, currency), places)
-		)
-
-
-def figures_of(invoice) -> Figures:
-	"""What a Sales Invoice says, its taxes in the order of their rows."""
-
-	def amounts(prefix: str) -> Amounts:
-		return Amounts(
-			exact(invoice.get(f"{prefix}net_total")),
-			tuple(exact(row.get(f"{prefix}tax_amount_after_discount_amount")) for row in invoice.taxes),
-		)
-
-	return Figures(amounts(""), amounts("base_"))
-
-
-def left_of(invoice, figures: Figures) -> Figures:
-	"""What credit notes have left of `invoice`, whoever wrote them."""
-	notes = frappe.db.sql(
-		"SELECT `name`, CAST(`net_total` AS CHAR), CAST(`base_net_total` AS CHAR) FROM `tabSales Invoice`"
-		" WHERE `return_against` = %s AND `is_return` = 1 AND `docstatus` = 1",
-		invoice.name,
-	)
-	left = figures
-	for note, net, base_net in notes:
-		own, base = _taxes_of_note(note, invoice) if invoice.taxes else ((), ())
-		left -= Figures(Amounts(-exact(net), own), Amounts(-exact(base_net), base))
-	return left
-
-
-def _taxes_of_note(note: str, invoice) -> tuple[tuple, tuple]:
-	"""What a credit note takes of each of the invoice's taxes, in both currencies."""
-	own, base = ([exact(0)] * len(invoice.taxes) for _ in range(2))
-	for account, idx, amount, base_amount in frappe.db.sql(
-		"SELECT `account_head`, `idx`, CAST(`tax_amount_after_discount_amount` AS CHAR),"
-		" CAST(`base_tax_amount_after_discount_amount` AS CHAR) FROM `tabSales Taxes and Charges`"
-		" WHERE `parent` = %s AND `parenttype` = 'Sales Invoice'",
-		note,
-	):
-		same = [n for n, row in enumerate(invoice.taxes) if row.account_head == account]
-		here = next((n for n in same if invoice.taxes[n].idx == idx), same[0] if same else 0)
-		own[here] -= exact(amount)
-		base[here] -= exact(base_amount)
-	return tuple(own), tuple(base)
 
 
 # -- payments ----------------------------------------------------------------------------------------------
@@ -443,13 +294,13 @@ def _must_say(books: Books, doc, lines: Lines) -> None:
 
 def gross_of(invoice) -> tuple[Decimal, Decimal]:
 	"""What an invoice or credit note is over, in its own currency and in the company's."""
-	figures = invoice.flags.figures or figures_of(invoice)
+	figures = invoice.flags.figures or invoiced.figures_of(invoice)
 	return figures.own.gross, figures.base.gross
 
 
 def _parts_of(invoice):
 	"""Account, net or tax in the company's currency, and in the document's, of each row of a document found."""
-	figures = figures_of(invoice)
+	figures = invoiced.figures_of(invoice)
 	for item in invoice.items:
 		yield item.income_account, exact(item.base_net_amount), exact(item.net_amount)
 	for row, base, own in zip(invoice.taxes, figures.base.taxes, figures.own.taxes, strict=True):

@@ -7,7 +7,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, getdate, now_datetime
 
-from crm_recharge.accounting import general_ledger, posting
+from crm_recharge.accounting import general_ledger, lookup
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.receivable import receivable_account
 from crm_recharge.accounting.setup import ACCOUNTS, SETTINGS, company_settings
@@ -39,13 +39,13 @@ def on_account(doc, method=None) -> None:
 	_refuse_customer(doc.customer, doc.company)
 	settings = company_settings(doc.company)
 	_refuse_unusable(settings)
-	posting.check_currencies(settings, company_currency, doc.currency)
-	posting.included_taxes(settings.taxes_template)
-	posting.price_list(doc.company)
+	lookup.check_currencies(settings, company_currency, doc.currency)
+	lookup.included_taxes(settings.taxes_template)
+	lookup.price_list(doc.company)
 	receivable_account(doc.customer, doc.company, doc.currency, make=False)
 	if cint(frappe.db.get_single_value("Currency Exchange Settings", "disabled")):
 		# Otherwise a service may have it, which is not asked in the middle of a transaction.
-		posting.exchange_rate(doc.currency, company_currency, now_datetime().date())
+		lookup.exchange_rate(doc.currency, company_currency, now_datetime().date())
 
 
 def _refuse_lost_decimals(currency: str) -> None:
@@ -66,7 +66,7 @@ def _refuse_customer(customer: str, company: str) -> None:
 		return
 	if row.disabled:
 		raise AccountingError(_("Customer {0} is disabled. Enable the customer first.").format(customer))
-	posting.refuse_frozen(customer, [])
+	lookup.refuse_frozen(customer, [])
 	allowed = {"parenttype": "Customer", "parent": customer, "company": company}
 	if row.is_internal_customer and not frappe.db.exists("Allowed To Transact With", allowed):
 		raise AccountingError(
@@ -87,7 +87,7 @@ def on_settings(doc, method=None) -> None:
 	for row in doc.companies:
 		if not _same(row, known.get(row.company)):
 			_refuse_unusable(row)
-			posting.included_taxes(row.taxes_template)
+			lookup.included_taxes(row.taxes_template)
 			_refuse_currencies(row)
 
 
@@ -104,7 +104,7 @@ def _refuse_currencies(row) -> None:
 	for currency in frappe.get_all(
 		"Credit Account", {"company": row.company}, pluck="currency", distinct=True
 	):
-		posting.check_currencies(row, company_currency, currency)
+		lookup.check_currencies(row, company_currency, currency)
 
 
 def _refuse_unusable(row) -> None:

@@ -9,9 +9,9 @@ import frappe
 from frappe import _
 from frappe.utils import cint, get_datetime, now_datetime
 
-from crm_recharge.accounting import disputes, documents, mailing, posting, rows, takeback_rows
+from crm_recharge.accounting import disputes, documents, invoiced, lookup, mailing, rows, takeback_rows
+from crm_recharge.accounting.books import Books, books_of
 from crm_recharge.accounting.custom_fields import REFUND
-from crm_recharge.accounting.documents import Books
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.rows import DONE, FAILED, NOT_NEEDED, PENDING
 from crm_recharge.credits.contention import retry_on_contention
@@ -73,8 +73,8 @@ def _post(name: str) -> str:
 	books = invoice = None
 	if recharge.accounting_status == DONE and row.status == takeback.SUCCEEDED:
 		invoice = frappe.get_doc("Sales Invoice", recharge.sales_invoice)
-		books = documents.books_of(invoice, recharge)
-		posting.refuse_frozen(invoice.customer, [books.receivable, books.unearned, books.clearing])
+		books = books_of(invoice, recharge)
+		lookup.refuse_frozen(invoice.customer, [books.receivable, books.unearned, books.clearing])
 	frappe.db.commit()
 
 	row = read(name, lock=True)
@@ -86,12 +86,12 @@ def _post(name: str) -> str:
 		takeback_rows.write(DOCTYPE, name, accounting_status=DONE, credit_note=None, payment_entry=None)
 	elif not books:
 		takeback_rows.write(DOCTYPE, name, accounting_status=NOT_NEEDED)
-	elif not documents.is_bookable(row.amount, books):
+	elif not invoiced.is_bookable(row.amount, books):
 		takeback_rows.write(
 			DOCTYPE,
 			name,
 			accounting_status=NOT_NEEDED,
-			accounting_error=documents.too_small(row.amount, books),
+			accounting_error=invoiced.too_small(row.amount, books),
 		)
 		frappe.db.commit()
 		return NOT_NEEDED
@@ -139,7 +139,7 @@ def make_credit_note(row, books: Books, invoice):
 		books,
 		invoice,
 		row.amount,
-		disputes.taken_of(row.recharge, documents.figures_of(invoice), books),
+		disputes.taken_of(row.recharge, invoiced.figures_of(invoice), books),
 		get_datetime(row.ended_at or now_datetime()),
 		row.name,
 		_("Refund {0} of recharge {1}, payment {2}").format(row.name, row.recharge, row.intent),

@@ -116,6 +116,15 @@ class TestForms(LifeCase):
 			reqd=1,
 			insert_after="customer",
 		)
+		self.insert(
+			doctype="Custom Field",
+			dt="Sales Invoice",
+			fieldname="sales_region",
+			label="Sales Region",
+			fieldtype="Data",
+			default="North",
+			insert_after="customer",
+		)
 		self.fresh_forms("Sales Invoice")
 		self.addCleanup(self.fresh_forms, "Sales Invoice")
 		recharge = settled_recharge(account(), "20.01", settled_at=yesterday())
@@ -127,7 +136,9 @@ class TestForms(LifeCase):
 		self.fresh_forms("Sales Invoice")
 		self.assertEqual(posting.account_for(recharge), "Done", fields(recharge).accounting_error)
 		invoice = fields(recharge).sales_invoice
-		self.assertEqual(frappe.db.get_value("Sales Invoice", invoice, "sales_channel"), "Web")
+		self.assertEqual(
+			frappe.db.get_value("Sales Invoice", invoice, ["sales_channel", "sales_region"]), ("Web", "North")
+		)
 
 	def test_what_the_form_fetches(self):
 		self.insert(
@@ -445,6 +456,20 @@ class TestRules(LifeCase):
 				self.addCleanup(self._delete, "Custom Field", name)
 		self.fresh_forms(doctype)
 
+	def test_a_ledger_that_cannot_be_changed(self):
+		if not frappe.get_meta("Accounts Settings").has_field("enable_immutable_ledger"):
+			self.skipTest("this ERPNext always changes what is cancelled")
+		self.configure("Accounts Settings", enable_immutable_ledger=1)
+		recharge = self.lives()
+		before = self.moved()
+		name = self.refunded(recharge, "1.00")
+		frappe.db.set_value("Recharge Refund", name, {"status": "Failed", "accounting_status": "Pending"})
+		frappe.db.commit()
+		self.done(refunds, name, "Recharge Refund")
+		self.assertEqual(self.moved(), before)
+		self.refunded(recharge, "15.01")
+		self.assertEqual(self.moved(), {CLEARING: D("-15"), FEES: D("15")})
+
 	def test_rounding_settings_of_the_site(self):
 		self.configure("Accounts Settings", round_row_wise_tax=1)
 		self.configure("Global Defaults", disable_rounded_total=0)
@@ -608,6 +633,17 @@ class TestDimensions(LifeCase):
 			"GL Entry", {"company": COMPANY, "creation": (">=", self.mark)}, pluck="department"
 		)
 		self.assertEqual(set(rows), {self.department[0]})
+
+	def test_a_default_of_the_user_is_none_of_the_companys(self):
+		frappe.db.set_value("Accounting Dimension Detail", self.detail.name, {"company": "Nobody"})
+		frappe.defaults.set_user_default("department", self.department[1], "Administrator")
+		self.addCleanup(frappe.defaults.clear_user_default, "department", "Administrator")
+		frappe.db.commit()
+		self.forget()
+		self.fresh_forms("Sales Invoice")
+		self.lives()
+		since = {"company": COMPANY, "creation": (">=", self.mark), "department": ("is", "set")}
+		self.assertEqual(frappe.get_all("GL Entry", since, pluck="department"), [])
 
 	def test_one_without_a_default_is_named(self):
 		frappe.db.set_value("Accounting Dimension Detail", self.detail.name, "default_dimension", None)

@@ -73,6 +73,7 @@ HOOKS = {
 		"app_email",
 		"app_license",
 		"app_name",
+		"jinja",
 		"app_publisher",
 		"app_title",
 		"auto_cancel_exempted_doctypes",

@@ -3,11 +3,10 @@
 import frappe
 from frappe import _
 from frappe.desk.form.assign_to import notify_assignment
-from frappe.utils import escape_html, format_date, get_link_to_form, nowdate
+from frappe.utils import escape_html, get_link_to_form, nowdate
 
 from crm_recharge.credits.money import exact, in_coins, money
-from crm_recharge.domain.money import plain
-from crm_recharge.reorder import timeline
+from crm_recharge.reorder import timeline, words
 
 LAST_ORDERS = 3
 
@@ -182,12 +181,12 @@ def _facts_in_words(message, rows) -> str:
 def _of_item(row) -> str:
 	text = f"<b>{escape_html(row.item_name or row.item_code)}</b>"
 	if row.last_quantity:
-		text += f": {plain(exact(row.last_quantity))} {escape_html(row.uom or '')}".rstrip()
+		text += f": {words.number(row.last_quantity)} {escape_html(row.uom or '')}".rstrip()
 	if row.last_day:
-		text += ", " + _("last bought {0}").format(format_date(row.last_day))
+		text += ", " + _("last bought {0}").format(words.day(row.last_day))
 	if row.next_from and row.next_to:
 		text += ", " + _("expected between {0} and {1}, most likely {2}").format(
-			format_date(row.next_from), format_date(row.next_to), format_date(row.next_on)
+			words.day(row.next_from), words.day(row.next_to), words.day(row.next_on)
 		)
 	return text
 
@@ -201,7 +200,7 @@ def _orders(customer: str) -> str:
 		limit=LAST_ORDERS,
 	)
 	shown = [
-		f"{get_link_to_form('Sales Invoice', row.name)} ({format_date(row.posting_date)}, "
+		f"{get_link_to_form('Sales Invoice', row.name)} ({words.day(row.posting_date)}, "
 		f"{money(row.grand_total, row.currency)})"
 		for row in found
 	]
@@ -246,7 +245,7 @@ def _reminded(message) -> str:
 	)
 	if not row:
 		return ""
-	text = _("Last reminder by mail: {0}").format(format_date(row[0].sent_at))
+	text = _("Last reminder by mail: {0}").format(words.day(row[0].sent_at))
 	return text + (f" ({escape_html(_(row[0].last_answer))})" if row[0].last_answer else "")
 
 

@@ -7,6 +7,7 @@ from frappe.utils import add_days, cint, escape_html, nowdate
 from crm_recharge import private_pages
 from crm_recharge.api import reorder as api
 from crm_recharge.credits.errors import CreditError
+from crm_recharge.reorder import words
 from crm_recharge.reorder.answers import actions, orders, view
 from crm_recharge.reorder.answers.orders import NotOrderedError
 from crm_recharge.reorder.consent import preferences
@@ -52,8 +53,8 @@ def _show(context, customer: str, contact: str | None, form) -> None:
 	context.rows = [_row(item) for item in api.items_of(customer)]
 	wishes = api.wishes_of(customer, contact)
 	context.wishes = wishes | {
-		"since": view.day(wishes["opted_in_at"]) if wishes["opted_in_at"] else None,
-		"paused": view.day(wishes["snoozed_until"]) if wishes["snoozed_until"] else None,
+		"since": words.day(wishes["opted_in_at"]) if wishes["opted_in_at"] else None,
+		"paused": words.day(wishes["snoozed_until"]) if wishes["snoozed_until"] else None,
 		"frequencies": _frequencies(wishes["frequency_days"]),
 	}
 	context.orders_kind = orders.kind_of_document()
@@ -71,20 +72,20 @@ def _row(item: dict) -> dict:
 		"key": frappe.generate_hash(length=24),
 		"step": "1" if orders.must_be_whole(item["uom"]) else "any",
 		"uom": view.unit(item["uom"]),
-		"last": view.day(item["last_day"]) if item["last_day"] else None,
+		"last": words.day(item["last_day"]) if item["last_day"] else None,
 		"when": _when(item),
-		"waits": view.day(item["snoozed_until"]) if item["snoozed_until"] else None,
+		"waits": words.day(item["snoozed_until"]) if item["snoozed_until"] else None,
 	}
 
 
 def _when(item: dict) -> str:
 	if item["expected_on"]:
-		return _("By your own date: {0}").format(view.day(item["expected_on"]))
+		return _("By your own date: {0}").format(words.day(item["expected_on"]))
 	if not item["next_on"]:
 		return _("Not enough purchases yet to say when")
 	if item["next_from"] == item["next_to"]:
-		return _("Around {0}").format(view.day(item["next_on"]))
-	return _("Usually between {0} and {1}").format(view.day(item["next_from"]), view.day(item["next_to"]))
+		return _("Around {0}").format(words.day(item["next_on"]))
+	return _("Usually between {0} and {1}").format(words.day(item["next_from"]), words.day(item["next_to"]))
 
 
 def _frequencies(own: int) -> list[tuple]:

@@ -39,21 +39,15 @@ frappe.provide("crm_recharge.reorder");
 
 	reorder.can = (...roles) => frappe.user.has_role([...roles, "System Manager"]);
 
-	// A day as people write it, with the year where it is not this one.
-	reorder.day = (value) => {
-		if (!value) return "";
-		const date = frappe.datetime.str_to_obj(value);
-		const form = { day: "numeric", month: "long" };
-		if (date.getFullYear() !== frappe.datetime.str_to_obj(frappe.datetime.get_today()).getFullYear())
-			form.year = "numeric";
-		try {
-			return new Intl.DateTimeFormat((frappe.boot.lang || "en").replace("_", "-"), form).format(date);
-		} catch {
-			return frappe.datetime.str_to_user(value);
-		}
-	};
+	// A day in the format that the user has dates in, as everywhere.
+	reorder.day = (value) => (value ? frappe.datetime.str_to_user(value) : "");
 
-	/* "between 3 December and 17 December, most likely 9 December"; text, not markup. */
+	/* `one` for 1, else `many` with the number in place of {0}. Both are whole, translated texts. */
+	reorder.counted = (number, one, many) => (Number(number) === 1 ? one : many.replace("{0}", number));
+
+	reorder.days = (number) => reorder.counted(number, __("1 day"), __("{0} days"));
+
+	/* "between 03-12-2026 and 17-12-2026, most likely 09-12-2026"; text, not markup. */
 	reorder.range = (from, on, to) => {
 		if (!on) return "";
 		if (!from || !to || from === to) return __("most likely {0}", [reorder.day(on)]);

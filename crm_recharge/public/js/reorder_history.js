@@ -55,7 +55,10 @@
 			frm.dashboard.show_progress(
 				__("Reading purchases"),
 				Math.max(flt(message.progress), 1),
-				__("{0} of {1} customers", [message.done, message.total]),
+				__("{0} of {1}", [
+					message.done,
+					crm_recharge.reorder.counted(message.total, __("1 customer"), __("{0} customers")),
+				]),
 			);
 			setTimeout(() => look(frm, run), LOOK_MS);
 			return;

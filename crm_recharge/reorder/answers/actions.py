@@ -9,12 +9,12 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import add_days, cint, date_diff, escape_html, format_date, getdate, now_datetime, nowdate
+from frappe.utils import add_days, cint, date_diff, escape_html, getdate, now_datetime, nowdate
 
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.errors import InvalidRequestError, refuse
 from crm_recharge.credits.money import exact
-from crm_recharge.reorder import timeline
+from crm_recharge.reorder import timeline, words
 from crm_recharge.reorder.answers import changes, links, orders, payment, view
 from crm_recharge.reorder.answers.orders import Line, NotOrderedError, Wish
 from crm_recharge.reorder.consent import preferences
@@ -82,7 +82,7 @@ def _shown_later(message) -> dict:
 	return {
 		"choices": [(days, in_days(days)) for days in LATER_DAYS],
 		**_days(LATER_DAYS[0]),
-		"until": view.day(until) if until and until > getdate(nowdate()) else None,
+		"until": words.day(until) if until and until > getdate(nowdate()) else None,
 	}
 
 
@@ -98,7 +98,7 @@ def _shown_enough(message) -> dict:
 		],
 		"usual": days,
 		**_days(days),
-		"until": view.day(expected) if expected and expected > getdate(nowdate()) else None,
+		"until": words.day(expected) if expected and expected > getdate(nowdate()) else None,
 	}
 
 
@@ -122,13 +122,14 @@ def _days(chosen: int) -> dict:
 
 def in_days(days: int) -> str:
 	"""`days` from now, in words."""
-	words = {7: _("In a week"), 14: _("In two weeks"), 30: _("In a month"), 60: _("In two months")}
-	return words.get(days) or _("In {0} days").format(days)
+	known = {7: _("In a week"), 14: _("In two weeks"), 30: _("In a month"), 60: _("In two months")}
+	return known.get(days) or words.counted(days, _("In 1 day"), _("In {0} days"))
 
 
 def every(days: int) -> str:
 	"""How often mails may come, in words."""
-	words = {
+	known = {
+		1: _("At most once a day"),
 		7: _("At most once a week"),
 		14: _("At most every two weeks"),
 		30: _("At most once a month"),
@@ -136,7 +137,7 @@ def every(days: int) -> str:
 		90: _("At most every three months"),
 		180: _("At most twice a year"),
 	}
-	return words.get(days) or _("At most every {0} days").format(days)
+	return known.get(days) or _("At most every {0} days").format(days)
 
 
 # -- acting -------------------------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ def later(token: str, until) -> datetime.date:
 	with timeline.speaking():
 		timeline.note(
 			message.customer,
-			_("Asked by a reminder's link to be reminded after {0}").format(format_date(until)),
+			_("Asked by a reminder's link to be reminded after {0}").format(words.day(until)),
 		)
 	return until
 
@@ -235,7 +236,7 @@ def enough(token: str, until) -> datetime.date:
 	with timeline.speaking():
 		timeline.note(
 			message.customer,
-			_("Said by a reminder's link to have enough until {0}").format(format_date(until)),
+			_("Said by a reminder's link to have enough until {0}").format(words.day(until)),
 		)
 	return until
 
@@ -257,7 +258,8 @@ def fewer(token: str, days) -> int:
 	_answered(message, "Fewer")
 	with timeline.speaking():
 		timeline.note(
-			message.customer, _("Asked by a reminder's link for at most one mail in {0} days").format(days)
+			message.customer,
+			_("Asked by a reminder's link for at most one mail in {0}").format(words.days(days)),
 		)
 	return days
 
@@ -297,7 +299,7 @@ def read_date(value) -> datetime.date:
 		refuse(
 			InvalidRequestError,
 			"bad_date",
-			_("Give a date after today and within two years, such as {0}.").format(add_days(nowdate(), 30)),
+			_("Give a date after today and within two years."),
 			{"value": str(value)[:50]},
 		)
 	return found

@@ -16,7 +16,7 @@ from frappe.utils.data import get_url_to_form
 
 from crm_recharge.credits.errors import IdempotencyConflictError, refuse
 from crm_recharge.domain.money import plain
-from crm_recharge.reorder import sales_team, timeline
+from crm_recharge.reorder import sales_team, timeline, words
 from crm_recharge.reorder.answers.fields import CONTENT, KEY
 from crm_recharge.reorder.answers.offers import open_offer, usable_coupon
 from crm_recharge.reorder.answers.prices import price
@@ -150,7 +150,7 @@ def _origin(wish: Wish) -> str:
 
 def _tell_the_company(wish: Wish, reason: str) -> None:
 	lines = "".join(
-		f"<li>{escape_html(line.item_code)}: {plain(line.quantity)} {escape_html(line.uom or '')}</li>"
+		f"<li>{escape_html(line.item_code)}: {words.number(line.quantity)} {escape_html(line.uom or '')}</li>"
 		for line in wish.lines
 	)
 	with timeline.speaking():

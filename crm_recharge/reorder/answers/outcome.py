@@ -14,14 +14,14 @@ from functools import partial
 
 import frappe
 from frappe import _
-from frappe.utils import cint, format_date, get_datetime, get_link_to_form, now_datetime
+from frappe.utils import cint, get_datetime, get_link_to_form, now_datetime
 
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.credits.money import exact
-from crm_recharge.domain.money import plain, quantise
+from crm_recharge.domain.money import quantise
 from crm_recharge.domain.reorder import deals
 from crm_recharge.domain.reorder.outcome import Bought, Reminded, attribute, days_between
-from crm_recharge.reorder import sales_team, timeline
+from crm_recharge.reorder import sales_team, timeline, words
 from crm_recharge.reorder.answers import loyalty
 from crm_recharge.reorder.answers.orders import QUOTATION, SALES_ORDER
 from crm_recharge.reorder.learning import customers, documents, packing
@@ -333,14 +333,14 @@ def _note(customer: str, row, bought: Bought | None) -> None:
 	if bought and row.invoice != bought.key.split("/", 1)[1]:
 		doctype, name = bought.key.split("/", 1)
 		text = _("Bought after the reminder of {0}: {1}, {2}").format(
-			format_date(row.sent_at), item, get_link_to_form(doctype, name)
+			words.day(row.sent_at), item, get_link_to_form(doctype, name)
 		)
 	elif not bought:
 		text = _("The purchase after the reminder of {0} came back or was cancelled: {1}").format(
-			format_date(row.sent_at), item
+			words.day(row.sent_at), item
 		)
 	else:
 		text = _("Of the purchase after the reminder of {0} remain {1}: {2}").format(
-			format_date(row.sent_at), plain(bought.quantity), item
+			words.day(row.sent_at), words.number(bought.quantity), item
 		)
 	timeline.note(customer, text)

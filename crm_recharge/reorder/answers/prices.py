@@ -70,7 +70,6 @@ def _draft(wish: Wish, lines: list[Line]):
 	if not lines:
 		return document
 	document.set_missing_values()
-	_keep_active_sales_persons(document)
 	if wish.free_shipping:
 		address = document.get("shipping_address_name")
 		document.shipping_rule = offers.shipping_rule(wish.company, address)
@@ -111,30 +110,6 @@ def _quotation_days() -> int:
 	field = "default_valid_till"
 	known = frappe.get_meta("CRM Settings").has_field(field)
 	return (cint(frappe.db.get_single_value("CRM Settings", field)) if known else 0) or QUOTATION_DAYS
-
-
-def _keep_active_sales_persons(document) -> None:
-	"""Of the customer's sales team those who still work; ERPNext refuses an order for one who does not."""
-	team = document.get("sales_team") or []
-	off = set(
-		frappe.get_all(
-			"Sales Person",
-			{"name": ["in", [row.sales_person for row in team] or [""]], "enabled": 0},
-			pluck="name",
-		)
-	)
-	if not off:
-		return
-	document.set("sales_team", [row for row in team if row.sales_person not in off])
-	shares = sum(exact(row.allocated_percentage) for row in document.sales_team)
-	left = 100
-	for row in document.sales_team[:-1]:
-		row.allocated_percentage = (
-			float(round(exact(row.allocated_percentage) * 100 / shares, 2)) if shares else 0
-		)
-		left -= exact(row.allocated_percentage)
-	for row in document.sales_team[-1:]:
-		row.allocated_percentage = float(left)
 
 
 # -- prices -------------------------------------------------------------------------------------------------

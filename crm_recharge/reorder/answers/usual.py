@@ -9,6 +9,7 @@ from frappe.utils import cint, escape_html
 from crm_recharge.credits.errors import InvalidRequestError, refuse
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
+from crm_recharge.reorder import words
 from crm_recharge.reorder.answers.wishes import Line
 from crm_recharge.reorder.learning.documents import DOCUMENTS, GIFT
 
@@ -93,5 +94,6 @@ def check_quantity(item: str, quantity: Decimal, uom: str | None, usual: Decimal
 
 
 def _refuse_quantity(code: str, text: str, name: str, quantity: Decimal):
-	shown = plain(quantity) if quantity.is_finite() else str(quantity)
-	refuse(InvalidRequestError, code, text.format(escape_html(name), shown), {"quantity": shown})
+	digits = plain(quantity) if quantity.is_finite() else str(quantity)
+	shown = words.number(quantity) if quantity.is_finite() else digits
+	refuse(InvalidRequestError, code, text.format(escape_html(name), shown), {"quantity": digits})

@@ -2,14 +2,13 @@
 
 from decimal import Decimal
 
-import babel.dates
 import frappe
-from babel.core import UnknownLocaleError
 from frappe import _
-from frappe.utils import date_diff, format_date, getdate, nowdate, strip_html
+from frappe.utils import date_diff, getdate, nowdate, strip_html
 
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain.money import plain
+from crm_recharge.reorder import words
 from crm_recharge.reorder.answers import offers, orders, payment
 from crm_recharge.reorder.answers.orders import Line, Priced, Wish
 
@@ -23,10 +22,17 @@ def items(message) -> list[dict]:
 			"item_code": row.item_code,
 			"name": facts.get(row.item_code, {}).get("item_name") or row.item_name or row.item_code,
 			"image": facts.get(row.item_code, {}).get("image"),
-			"days_since": date_diff(nowdate(), row.last_day) if row.last_day else None,
+			"bought": _bought(date_diff(nowdate(), row.last_day)) if row.last_day else None,
 		}
 		for row in message.items
 	]
+
+
+def _bought(days: int) -> str:
+	"""When an item was bought last."""
+	if days < 1:
+		return _("Last bought today")
+	return _("Last bought yesterday") if days == 1 else _("Last bought {0} ago").format(words.days(days))
 
 
 def item_facts(item_codes: list[str]) -> dict[str, dict]:
@@ -67,7 +73,7 @@ def basket(wish: Wish, lines: dict[str, Line], priced: Priced) -> dict:
 		)
 	return {
 		"rows": rows,
-		"free": [f"{plain(exact(row.qty))} × {row.item_name}" for row in document.items if row.is_free_item],
+		"free": [f"{words.number(row.qty)} × {row.item_name}" for row in document.items if row.is_free_item],
 		"orderable": bool(by_item),
 		"ships": address(document),
 		"kind": document.doctype,
@@ -104,7 +110,7 @@ def _offer(wish: Wish, document) -> str | None:
 	if document.get("shipping_rule") and wish.free_shipping:
 		parts.append(_("Free shipping."))
 	if parts and wish.offer_ends:
-		parts.append(_("Until {0}.").format(day(wish.offer_ends)))
+		parts.append(_("Until {0}.").format(words.day(wish.offer_ends)))
 	return " ".join(parts) or None
 
 
@@ -153,31 +159,21 @@ def order(doctype: str, name: str) -> dict:
 		"items": [
 			{
 				"name": row.item_name,
-				"quantity": f"{plain(exact(row.qty))} {unit(row.uom)}"
+				"quantity": f"{words.number(row.qty)} {unit(row.uom)}"
 				if unit(row.uom)
-				else f"× {plain(exact(row.qty))}",
+				else f"× {words.number(row.qty)}",
 				"amount": money(row.amount, document.currency),
 			}
 			for row in document.items
 		],
 		"ships": address(document),
-		"delivery": day(document.delivery_date) if document.get("delivery_date") else None,
-		"valid_till": day(document.valid_till) if document.get("valid_till") else None,
+		"delivery": words.day(document.delivery_date) if document.get("delivery_date") else None,
+		"valid_till": words.day(document.valid_till) if document.get("valid_till") else None,
 		"pay": payment.address_of(doctype, name)
 		if document.docstatus == 1 and document.get("status") != "Closed"
 		else None,
 		**totals(document),
 	}
-
-
-def day(value) -> str:
-	"""A day as people read it in the visitor's language, such as "Dec 9, 2026"."""
-	try:
-		return babel.dates.format_date(
-			getdate(value), "medium", locale=(frappe.local.lang or "en").replace("-", "_")
-		)
-	except (UnknownLocaleError, ValueError):
-		return format_date(value)
 
 
 def unit(uom: str | None) -> str:

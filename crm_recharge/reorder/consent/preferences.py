@@ -14,6 +14,7 @@ from frappe.utils import cint, getdate, now_datetime
 
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.people.contacts import belongs, emails_of
+from crm_recharge.reorder import words
 
 OPTED_IN, OPTED_OUT, FREQUENCY, SNOOZED = "Opted in", "Opted out", "Frequency", "Snoozed"
 LONGEST_FREQUENCY = 3650
@@ -170,7 +171,7 @@ def row(change, source, source_document=None, wording=None, detail=None, by=None
 
 def frequency_text(days: int) -> str:
 	"""A frequency in words, for the history."""
-	return _("At most one mail in {0} days").format(days) if days else _("As usual")
+	return _("At most one mail in {0}").format(words.days(days)) if days else _("As usual")
 
 
 def snooze_text(until) -> str:

@@ -4,7 +4,9 @@ import frappe
 from frappe import _
 from frappe.utils import add_days, cint, flt, now_datetime
 
+from crm_recharge.credits.money import exact
 from crm_recharge.domain.reorder.uplift import LEAST_CUSTOMERS, Group, Uplift, Verdict, uplift
+from crm_recharge.reorder import words
 from crm_recharge.reorder.insight.funnel import BY, conditions
 
 USUAL_WINDOW = 30
@@ -90,9 +92,11 @@ def sentence(found: Uplift, still_open: int = 0) -> str:
 	"""What may be said, in a plain sentence."""
 	text = _MEANING[found.verdict](found)
 	if still_open:
-		text += " " + _("{0} more reminders and held-out cycles are still within their {1} days.").format(
-			still_open, window_days()
-		)
+		text += " " + words.counted(
+			still_open,
+			_("1 more reminder or held-out cycle is still within its {1}."),
+			_("{0} more reminders and held-out cycles are still within their {1}."),
+		).replace("{1}", words.days(window_days()))
 	return text
 
 
@@ -109,11 +113,11 @@ def _range(found: Uplift) -> str:
 
 
 def _share(value: float) -> str:
-	return f"{100 * value:.1f}"
+	return words.rounded(100 * value, 1)
 
 
 def _signed(value: float) -> str:
-	return f"{100 * value:+.1f}"
+	return ("+" if value >= 0 else "") + words.rounded(100 * value, 1)
 
 
 def _nobody(found: Uplift) -> str:
@@ -121,13 +125,13 @@ def _nobody(found: Uplift) -> str:
 		return _("Too early to say: no customer who is held out has been through the time to buy yet.")
 	if found.held_out.cycles:
 		return _("Too early to say: no customer who was reminded has been through the time to buy yet.")
-	return _("Too early to say: no reminder has been through its {0} days yet.").format(window_days())
+	return _("Too early to say: no reminder has been through its {0} yet.").format(words.days(window_days()))
 
 
 def _too_few(found: Uplift) -> str:
-	return _(
-		"Too early to say: {0} customers reminded and {1} held out; at least {2} of each are needed."
-	).format(found.reminded.customers, found.held_out.customers, LEAST_CUSTOMERS)
+	return _("Too early to say: {0} reminded and {1} held out; at least {2} of each are needed.").format(
+		words.customers(found.reminded.customers), words.number(found.held_out.customers), LEAST_CUSTOMERS
+	)
 
 
 def _too_early(found: Uplift) -> str:
@@ -136,13 +140,13 @@ def _too_early(found: Uplift) -> str:
 	)
 	if found.needed_held_out and found.needed_held_out > found.held_out.customers:
 		text += " " + _(
-			"To see a difference of {0} points, about {1} customers held out are needed (now {2}), and {3} reminded (now {4})."
+			"To see a difference of {0} percentage points, about {1} held out are needed (now {2}), and {3} reminded (now {4})."
 		).format(
-			_share(found.worth).removesuffix(".0"),
-			found.needed_held_out,
-			found.held_out.customers,
-			found.needed_reminded,
-			found.reminded.customers,
+			words.number(round(exact(100 * found.worth), 1)),
+			words.customers(found.needed_held_out),
+			words.number(found.held_out.customers),
+			words.number(found.needed_reminded),
+			words.number(found.reminded.customers),
 		)
 	return text
 

@@ -7,6 +7,7 @@ from frappe import _
 from frappe.utils import add_months, getdate, nowdate
 
 from crm_recharge.doors.sight import and_rows_of
+from crm_recharge.reorder import words
 
 LONGEST_PERIOD_YEARS = 20
 
@@ -32,7 +33,9 @@ def period_of(filters: dict, months: int = 12) -> tuple[date, date]:
 	last = getdate(filters.get("to_date") or nowdate())
 	first = getdate(filters.get("from_date") or add_months(last, -months))
 	if first > last:
-		frappe.throw(_("The first day, {0}, is after the last, {1}.").format(first, last))
+		frappe.throw(
+			_("The first day, {0}, is after the last, {1}.").format(words.day(first), words.day(last))
+		)
 	if last.year - first.year > LONGEST_PERIOD_YEARS:
 		frappe.throw(_("The period is longer than {0} years: choose less.").format(LONGEST_PERIOD_YEARS))
 	return first, last

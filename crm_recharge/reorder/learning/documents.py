@@ -40,7 +40,7 @@ COUNTS = {
 }
 """Documents `inv` of `customer` that count."""
 GIFT = (
-	"(row_.`is_free_item` = 1 OR (row_.`base_net_amount` = 0 AND (row_.`base_price_list_rate` > 0"
+	"(row_.`is_free_item` = 1 OR (row_.`base_net_amount` = 0 AND row_.`stock_qty` <> 0 AND (row_.`base_price_list_rate` > 0"
 	" OR row_.`base_rate` > 0 OR COALESCE(row_.`pricing_rules`, '') NOT IN ('', '[]'))))"
 )
 """Rows `row_` that were given away: they tell nothing of what the customer buys."""

@@ -8,6 +8,7 @@ from frappe.utils import now_datetime
 
 from crm_recharge.doors import sight
 from crm_recharge.intake import intake
+from crm_recharge.reorder import words
 from crm_recharge.reorder.learning import pairs, runs
 from crm_recharge.reorder.learning.documents import DOCUMENTS
 from crm_recharge.reorder.learning.runs import HISTORY, Run
@@ -101,8 +102,10 @@ def carry_on(run: str, budget: float = BUDGET) -> str:
 			_enqueue(run)
 			return runs.RUNNING
 	work.finish(
-		_("{0} purchase lines of {1} customers in {2} seconds.").format(
-			int(work.figures.get("lines", 0)), work.done, round(work.figures.get("seconds", 0))
+		_("{0} of {1} in {2}.").format(
+			words.counted(int(work.figures.get("lines", 0)), _("1 purchase line"), _("{0} purchase lines")),
+			words.customers(work.done),
+			words.seconds(round(work.figures.get("seconds", 0))),
 		)
 	)
 	_show(work)
@@ -151,7 +154,7 @@ def _show(work: Run) -> None:
 			title=_("Reading purchases"),
 			doctype="Reorder Settings",
 			docname="Reorder Settings",
-			description=_("{0} of {1} customers").format(work.done, work.total),
+			description=_("{0} of {1}").format(words.number(work.done), words.customers(work.total)),
 		)
 	except Exception:
 		frappe.logger("crm_recharge").warning("progress was not shown", exc_info=True)

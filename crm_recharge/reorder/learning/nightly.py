@@ -12,6 +12,7 @@ from frappe import _
 from frappe.utils import flt, now_datetime
 
 from crm_recharge.credits.money import exact
+from crm_recharge.reorder import words
 from crm_recharge.reorder.learning import bulk, customers, forecasts, model, pairs, purchases, repair, runs
 from crm_recharge.reorder.learning.runs import REFIT, Run
 
@@ -53,11 +54,9 @@ def learn() -> str | None:
 		return run.name
 	run.figures["seconds"] = round(time.monotonic() - began, 1)
 	run.finish(
-		_("{0} purchases fitted, {1} pairs foretold, {2} due; {3} seconds.").format(
-			run.figures.get("purchases", 0),
-			run.figures.get("foretold", 0),
-			run.figures.get("due", 0),
-			run.figures["seconds"],
+		_("Purchases fitted: {0}. Pairs foretold: {1}, of which due: {2}. Time: {3}.").format(
+			*(words.number(run.figures.get(name, 0)) for name in ("purchases", "foretold", "due")),
+			words.seconds(run.figures["seconds"]),
 		)
 	)
 	return run.name

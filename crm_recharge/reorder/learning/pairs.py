@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import frappe
 from frappe import _
-from frappe.utils import format_date, now
+from frappe.utils import now
 
 from crm_recharge.domain.reorder import PairState, amend
 from crm_recharge.domain.reorder.netting import Netted, is_real, is_regular, net
-from crm_recharge.reorder import timeline
+from crm_recharge.reorder import timeline, words
 from crm_recharge.reorder.learning import bulk, customers, purchases
 from crm_recharge.reorder.learning.purchases import ORDINAL, Line
 
@@ -373,7 +373,7 @@ def _standing(row: Row, state: PairState) -> tuple[str | None, str | None]:
 		if not state.days:
 			return "Learning", _("No purchase stands.")
 		return "Waiting", _("Last bought on {0}. When it is due next is being worked out.").format(
-			format_date(purchases.as_date(state.last))
+			words.day(purchases.as_date(state.last))
 		)
 
 

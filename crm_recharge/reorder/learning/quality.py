@@ -7,7 +7,10 @@ from frappe.utils import cint, flt
 from crm_recharge.domain.reorder.netting import EARLIEST
 from crm_recharge.doors.sight import customers
 from crm_recharge.people import vouching
-from crm_recharge.reorder.learning.purchases import INVOICES, as_date, own_items, today
+from crm_recharge.reorder import words
+from crm_recharge.reorder.learning.documents import COUNTS, DELIVERY, DOCUMENTS, GIFT
+from crm_recharge.reorder.learning.purchases import as_date, own_items, today
+from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark
 
 LIMIT = 500
 """Findings of one kind that are listed; a person mends the first ones first."""
@@ -74,29 +77,32 @@ class _Scope:
 			found.append(f"{columns['customer']} IN (SELECT `name` FROM `tabCustomer` WHERE {self.seen})")
 		return "".join(f" AND {condition}" for condition in found)
 
-	def invoices(self, row: bool = True) -> str:
-		"""Conditions on submitted invoices that would count."""
+	def documents(self, doctype: str) -> str:
+		"""FROM and WHERE: rows `row_` of submitted documents `inv` that count as purchases, as the learning reads them."""
 		columns = {
 			"customer": "inv.`customer`",
 			"company": "inv.`company`",
 			"from_date": "inv.`posting_date`",
 			"to_date": "inv.`posting_date`",
+			"item_code": "row_.`item_code`",
 		}
-		if row:
-			columns["item_code"] = "row_.`item_code`"
-		own = " AND row_.`item_code` NOT IN %(own)s" if row else ""
-		return f"inv.`docstatus` = 1{own}{self.where(**columns)}"
+		erased = f" AND COALESCE(customer.`{NOT_LEARNED}`, 0) = 0" if has_mark() else ""
+		return (
+			f" FROM `tab{doctype}` inv JOIN `tab{doctype} Item` row_"
+			f" ON row_.`parent` = inv.`name` AND row_.`parenttype` = '{doctype}'"
+			" LEFT JOIN `tabCustomer` customer ON customer.`name` = inv.`customer`"
+			f" WHERE inv.`docstatus` = 1 {COUNTS[doctype]}{erased} AND NOT {GIFT}"
+			f" AND row_.`item_code` NOT IN %(own)s{self.where(**columns)}"
+		)
 
-	def lines(self, select: str, condition: str, more: str = "", order: str = "inv.`posting_date` DESC"):
-		"""Rows of both kinds of invoice, dicts with document_type."""
+	def lines(self, select: str, condition: str, order: str = "inv.`posting_date` DESC"):
+		"""Rows of all kinds of document, dicts with document_type."""
 		found = []
-		for doctype in INVOICES:
-			consolidated = " AND inv.`is_consolidated` = 0" if doctype == "Sales Invoice" else ""
+		for doctype in DOCUMENTS:
 			found += frappe.db.sql(
 				f"SELECT inv.`customer`, row_.`item_code`, '{doctype}' AS document_type, inv.`name` AS document,"
-				f" inv.`posting_date` AS day, {select} FROM `tab{doctype}` inv JOIN `tab{doctype} Item` row_"
-				f" ON row_.`parent` = inv.`name` AND row_.`parenttype` = '{doctype}'"
-				f" WHERE {self.invoices()}{consolidated} AND {condition} {more} ORDER BY {order} LIMIT %(limit)s",
+				f" inv.`posting_date` AS day, {select} {self.documents(doctype)} AND {condition}"
+				f" ORDER BY {order} LIMIT %(limit)s",
 				self.values,
 				as_dict=True,
 			)
@@ -116,17 +122,16 @@ def _row(found, detail: str, advice: str) -> dict:
 
 
 def duplicates(scope: _Scope) -> list[dict]:
-	"""The same customer, item, day and quantity in several invoices."""
+	"""The same customer, item, day and quantity in several documents of one kind."""
 	found = []
-	for doctype in INVOICES:
-		consolidated = " AND inv.`is_consolidated` = 0" if doctype == "Sales Invoice" else ""
+	for doctype in DOCUMENTS:
+		# A bill of a delivery is no sale of its own: two of a day may well be alike.
+		alone = "" if doctype == DELIVERY else " AND COALESCE(row_.`dn_detail`, '') = ''"
 		found += frappe.db.sql(
 			f"SELECT inv.`customer`, row_.`item_code`, '{doctype}' AS document_type, MAX(inv.`name`) AS document,"
 			" inv.`posting_date` AS day, row_.`stock_qty` AS quantity, COUNT(DISTINCT inv.`name`) AS n,"
 			" GROUP_CONCAT(DISTINCT inv.`name` ORDER BY inv.`name` SEPARATOR ', ') AS names"
-			f" FROM `tab{doctype}` inv JOIN `tab{doctype} Item` row_"
-			f" ON row_.`parent` = inv.`name` AND row_.`parenttype` = '{doctype}'"
-			f" WHERE {scope.invoices()}{consolidated} AND row_.`stock_qty` > 0 AND row_.`item_code` <> ''"
+			f" {scope.documents(doctype)} AND row_.`stock_qty` > 0 AND row_.`item_code` <> ''{alone}"
 			" GROUP BY inv.`customer`, row_.`item_code`, inv.`posting_date`, row_.`stock_qty`"
 			" HAVING n > 1 ORDER BY inv.`posting_date` DESC LIMIT %(limit)s",
 			scope.values,
@@ -135,8 +140,8 @@ def duplicates(scope: _Scope) -> list[dict]:
 	return [
 		_row(
 			row,
-			_("{0} invoices of the same quantity ({1}) on that day: {2}").format(
-				row.n, flt(row.quantity), row.names
+			_("{0} documents of the same quantity ({1}) on that day: {2}").format(
+				row.n, words.number(row.quantity), row.names
 			),
 			_("Cancel the one that was entered twice. All of a day is one purchase, of their sum."),
 		)
@@ -189,15 +194,13 @@ def _why_unreachable(customer: str) -> tuple[str, str]:
 def unit_changes(scope: _Scope) -> list[dict]:
 	"""Items invoiced in several stock units, or with several factors for one unit."""
 	found = []
-	for doctype in INVOICES:
+	for doctype in DOCUMENTS:
 		found += frappe.db.sql(
 			f"SELECT row_.`item_code`, '{doctype}' AS document_type, MAX(inv.`name`) AS document,"
 			" MAX(inv.`posting_date`) AS day, COUNT(DISTINCT row_.`stock_uom`) AS units,"
 			" GROUP_CONCAT(DISTINCT CONCAT(row_.`uom`, ' = ', TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM"
 			" CAST(row_.`conversion_factor` AS CHAR))), ' ', row_.`stock_uom`) SEPARATOR ', ') AS seen"
-			f" FROM `tab{doctype}` inv JOIN `tab{doctype} Item` row_"
-			f" ON row_.`parent` = inv.`name` AND row_.`parenttype` = '{doctype}'"
-			f" WHERE {scope.invoices()} AND row_.`item_code` <> '' AND row_.`stock_uom` <> ''"
+			f" {scope.documents(doctype)} AND row_.`item_code` <> '' AND row_.`stock_uom` <> ''"
 			" GROUP BY row_.`item_code` HAVING units > 1"
 			" OR COUNT(DISTINCT row_.`uom`, row_.`conversion_factor`) > COUNT(DISTINCT row_.`uom`)"
 			" ORDER BY row_.`item_code` LIMIT %(limit)s",
@@ -242,7 +245,7 @@ def outliers(scope: _Scope) -> list[dict]:
 	return [
 		_row(
 			row,
-			_("{0}, where {1} is usual").format(flt(row.quantity), flt(row.usual, 2)),
+			_("{0}, where {1} is usual").format(words.number(row.quantity), words.rounded(row.usual, 2)),
 			_("Look whether quantity and unit of the invoice are right."),
 		)
 		for row in found
@@ -266,9 +269,7 @@ def ancient_days(scope: _Scope) -> list[dict]:
 	return [
 		_row(
 			row,
-			_("The invoice is of before {0}; it does not count").format(
-				frappe.utils.format_date(as_date(EARLIEST))
-			),
+			_("The invoice is of before {0}; it does not count").format(words.day(as_date(EARLIEST))),
 			_("If the day is wrong, cancel and amend it."),
 		)
 		for row in scope.lines("row_.`stock_qty`", "inv.`posting_date` < %(earliest)s")
@@ -302,7 +303,7 @@ def negative_rates(scope: _Scope) -> list[dict]:
 	return [
 		_row(
 			row,
-			_("Quantity {0} at the rate {1}").format(flt(row.quantity), flt(row.rate)),
+			_("Quantity {0} at the rate {1}").format(words.number(row.quantity), words.number(row.rate)),
 			_(
 				"If this is a discount or a correction, enter it as such: as it stands it counts as a purchase."
 			),
@@ -343,7 +344,7 @@ def gaps(scope: _Scope) -> list[dict]:
 	return [
 		_row(
 			row,
-			_("Bought before that on {0}").format(frappe.utils.format_date(row.before_)),
+			_("Bought before that on {0}").format(words.day(row.before_)),
 			_("If one of the days is wrong, cancel and amend that invoice."),
 		)
 		for row in found
@@ -352,20 +353,12 @@ def gaps(scope: _Scope) -> list[dict]:
 
 def unknown(scope: _Scope) -> list[dict]:
 	"""Rows whose customer or item does not exist (any more)."""
-	found = []
-	for doctype in INVOICES:
-		found += frappe.db.sql(
-			f"SELECT inv.`customer`, row_.`item_code`, '{doctype}' AS document_type, inv.`name` AS document,"
-			" inv.`posting_date` AS day, c.`name` AS known_customer, i.`name` AS known_item"
-			f" FROM `tab{doctype}` inv JOIN `tab{doctype} Item` row_"
-			f" ON row_.`parent` = inv.`name` AND row_.`parenttype` = '{doctype}'"
-			" LEFT JOIN `tabCustomer` c ON c.`name` = inv.`customer`"
-			" LEFT JOIN `tabItem` i ON i.`name` = row_.`item_code`"
-			f" WHERE {scope.invoices()} AND row_.`item_code` <> '' AND (c.`name` IS NULL OR i.`name` IS NULL)"
-			" ORDER BY inv.`posting_date` DESC LIMIT %(limit)s",
-			scope.values,
-			as_dict=True,
-		)
+	found = scope.lines(
+		"customer.`name` AS known_customer, (SELECT i.`name` FROM `tabItem` i WHERE i.`name` = row_.`item_code`)"
+		" AS known_item",
+		"row_.`item_code` <> '' AND (customer.`name` IS NULL OR NOT EXISTS"
+		" (SELECT 1 FROM `tabItem` i WHERE i.`name` = row_.`item_code`))",
+	)
 	return [
 		_row(
 			{**row, "customer": row.known_customer, "item_code": row.known_item},
@@ -374,7 +367,7 @@ def unknown(scope: _Scope) -> list[dict]:
 			else _("There is no item {0}").format(row.item_code),
 			_("It does not count. Make the record anew under that name, or leave it."),
 		)
-		for row in found[: scope.limit]
+		for row in found
 	]
 
 
@@ -383,7 +376,7 @@ def loose_returns(scope: _Scope) -> list[dict]:
 	return [
 		_row(
 			row,
-			_("{0} came back, of no invoice that is named").format(abs(flt(row.quantity))),
+			_("{0} came back, of no invoice that is named").format(words.number(abs(row.quantity))),
 			_("It is taken off the latest purchases before. Make returns from the invoice to be exact."),
 		)
 		for row in scope.lines(

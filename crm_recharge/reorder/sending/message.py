@@ -12,12 +12,12 @@ import frappe
 from bs4 import BeautifulSoup
 from frappe import _
 from frappe.email.doctype.email_account.email_account import EmailAccount
-from frappe.utils import cint, escape_html, flt, format_date, get_url, getdate, strip_html
+from frappe.utils import cint, escape_html, flt, get_url, getdate, strip_html
 from frappe.utils.data import quoted
 
 from crm_recharge.credits.money import exact
-from crm_recharge.domain.money import plain
 from crm_recharge.doors.guard import by_machine
+from crm_recharge.reorder import words
 from crm_recharge.reorder.answers import offers
 from crm_recharge.reorder.consent.checkbox import SENSITIVE
 from crm_recharge.setup import templates
@@ -181,8 +181,8 @@ def context_of(
 
 
 def _day(day) -> str:
-	"""A day in words, as the reader's language has it."""
-	return format_date(day, "long") if day else ""
+	"""A day in the site's format, as everywhere."""
+	return words.day(day)
 
 
 def _what(names: list[str]) -> str:
@@ -202,16 +202,27 @@ def _item(row, picture: str | None) -> dict:
 		"image": picture or "",
 		"initial": (row.item_name or row.item_code or "?").strip()[:1].upper(),
 		"days_since": cint(row.days_since),
+		"days_ago": _days_ago(cint(row.days_since)),
 		"last_day": _day(row.last_day),
-		"quantity": plain(quantity) if quantity else "",
+		"quantity": words.number(quantity) if quantity else "",
 		"uom": _(row.uom) if row.uom else "",
 		"next_from": _day(row.next_from),
 		"next_on": _day(row.next_on),
 		"next_to": _day(row.next_to),
-		"discount_percent": plain(discount) if discount else "",
+		"discount_percent": words.number(discount) if discount else "",
 		"free_shipping": bool(row.free_shipping),
 		"loyalty_bonus": cint(row.loyalty_bonus),
+		"bonus": words.counted(cint(row.loyalty_bonus), _("1 bonus point"), _("{0} bonus points"))
+		if row.loyalty_bonus
+		else "",
 	}
+
+
+def _days_ago(days: int) -> str:
+	"""How long ago that was, in words."""
+	if days < 1:
+		return _("today")
+	return _("yesterday") if days == 1 else _("{0} ago").format(words.days(days))
 
 
 def _pictures(codes: list[str]) -> dict[str, str]:

@@ -17,8 +17,8 @@ from frappe.utils import cint, getdate, now_datetime
 
 from crm_recharge.credits.contention import is_contention
 from crm_recharge.credits.money import exact
-from crm_recharge.domain.money import plain
 from crm_recharge.doors.guard import by_machine
+from crm_recharge.reorder import words
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Nothing that is mistaken for something else when it is read out."""
@@ -114,7 +114,9 @@ def _pricing_rule(message, company, currency, code, share, items, today, by_coup
 			"priority": PRIORITY,
 			"valid_from": today,
 			"valid_upto": message.offer_ends,
-			"rule_description": _("{0} % with coupon {1}, sent with a reminder").format(plain(share), code),
+			"rule_description": _("{0} % with coupon {1}, sent with a reminder").format(
+				words.number(share), code
+			),
 		}
 	)
 	return rule.insert(ignore_permissions=True).name
@@ -192,7 +194,7 @@ def _record(started, cleared: int, problems: list[str]) -> None:
 			"heartbeat_at": now_datetime(),
 			"total": cleared + len(problems),
 			"done": cleared,
-			"summary": _("{0} offers put away.").format(cleared),
+			"summary": words.counted(cleared, _("1 offer put away."), _("{0} offers put away.")),
 			"figures": json.dumps({"cleared": cleared, "problems": len(problems)}),
 			"problems": "\n".join(problems[:200]) or None,
 		}

@@ -2,10 +2,10 @@
 
 from datetime import date
 
-import frappe
 from frappe import _
 
 from crm_recharge.domain.reorder.due import HeldBack
+from crm_recharge.reorder import words
 
 NOBODY = "nobody_to_tell"
 """Due for the sales team, and there is nobody."""
@@ -26,8 +26,8 @@ def sentence(reason: HeldBack) -> str:
 		case "snoozed":
 			return _("The customer asked for none before {0}.").format(_day(f["until"]))
 		case "too_soon":
-			return _("The last mail was on {0}; there is at most one in {1} days.").format(
-				_day(f["last"]), f["days"]
+			return _("The last mail was on {0}; there is at most one in {1}.").format(
+				_day(f["last"]), words.days(f["days"])
 			)
 		case "rule_off":
 			return _("No Reorder Rule has this item reminded of.")
@@ -44,14 +44,16 @@ def sentence(reason: HeldBack) -> str:
 		case "already_reminded":
 			return _("It was reminded of on {0} and not bought since.").format(_day(f["on"]))
 		case "too_few_purchases":
-			return _("It was bought on {0} days; {1} are asked for.").format(f["days"], f["least"])
+			return _("It was bought on {0}; at least {1} are asked for.").format(
+				words.days(f["days"]), words.number(f["least"])
+			)
 		case "probably_stopped":
 			return _("The customer still buys it with a probability of {0} %; {1} % are asked for.").format(
 				round(f["p_alive"] * 100), round(f["least"] * 100)
 			)
 		case "range_too_wide":
-			return _("The expected range is {0} usual intervals wide; {1} are allowed.").format(
-				round(f["intervals"], 1), round(f["widest"], 1)
+			return _("The expected range is {0} × the usual interval wide; {1} × is allowed.").format(
+				words.rounded(f["intervals"], 1), words.rounded(f["widest"], 1)
 			)
 		case "open_order":
 			return _("It is on {0}, which is open.").format(f["order"])
@@ -94,4 +96,4 @@ def nobody_to_tell() -> str:
 
 
 def _day(ordinal: int) -> str:
-	return frappe.utils.format_date(date.fromordinal(ordinal))
+	return words.day(date.fromordinal(ordinal))

@@ -20,6 +20,7 @@ from frappe.utils import cint, flt, get_time, getdate, now_datetime
 from crm_recharge.credits.contention import retry_on_contention
 from crm_recharge.domain.reorder.due import allowed_at
 from crm_recharge.doors.guard import by_machine
+from crm_recharge.reorder import words
 from crm_recharge.reorder.answers import offers
 from crm_recharge.reorder.learning import runs
 from crm_recharge.reorder.rules import BOTH, EMAIL, SALES_TEAM
@@ -215,24 +216,26 @@ class _Progress:
 
 	def summary(self) -> str:
 		parts = [
-			_("{0} customers looked at, {1} mails queued with {2} items").format(
-				self.done, self.counts["mails"], self.counts["items"]
-			)
+			words.counted(self.done, _("1 customer looked at"), _("{0} customers looked at")),
+			words.counted(
+				self.counts["mails"], _("1 mail queued with {1}"), _("{0} mails queued with {1}")
+			).replace("{1}", words.items(self.counts["items"])),
 		]
 		if self.counts["tasks"]:
-			parts.append(_("{0} tasks for the sales team").format(self.counts["tasks"]))
+			one, many = _("1 task for the sales team"), _("{0} tasks for the sales team")
+			parts.append(words.counted(self.counts["tasks"], one, many))
 		if self.counts["held_out"]:
 			parts.append(_("{0} held out for comparison").format(self.counts["held_out"]))
 		if self.counts["without_consent"]:
-			parts.append(
-				_("{0} customers who are due have not consented").format(self.counts["without_consent"])
-			)
+			one = _("1 customer who is due has not consented")
+			many = _("{0} customers who are due have not consented")
+			parts.append(words.counted(self.counts["without_consent"], one, many))
 		if self.reasons:
 			parts.append(", ".join(f"{n} × {reasons.short(code)}" for code, n in self.reasons.most_common()))
 		if self.stopped_at:
 			parts.append(_("stopped after {0}; the next run goes on there").format(self.stopped_at))
 		if self.counts["problems"]:
-			parts.append(_("{0} problems").format(self.counts["problems"]))
+			parts.append(words.counted(self.counts["problems"], _("1 problem"), _("{0} problems")))
 		return "; ".join(parts) + "."
 
 	def _write(self, values: dict) -> None:

@@ -13,6 +13,9 @@ from crm_recharge.reorder import desk
 from crm_recharge.reorder.consent import preferences
 from crm_recharge.reorder.insight import cards
 from crm_recharge.reorder.insight.tests.rows import message
+from crm_recharge.reorder.learning import history
+from crm_recharge.reorder.privacy import erasing
+from crm_recharge.reorder.sending import preview
 from crm_recharge.reorder.sending.tests.sending_case import make_account
 from crm_recharge.tests.factories import make_user
 from crm_recharge.tests.support.reorder_case import (
@@ -22,6 +25,7 @@ from crm_recharge.tests.support.reorder_case import (
 	make_group,
 	make_invoice,
 	make_item,
+	write_invoices,
 )
 
 BOARD = "Reorder Reminders"
@@ -125,6 +129,94 @@ class TestButtons(DeskCase):
 		with self.live():
 			calls["learn"]()
 		self.assertEqual(frappe.db.get_value("Reorder Customer", {"customer": self.customer}, "stale"), 1)
+
+
+class TestWhoseCustomer(DeskCase):
+	"""Whoever is kept to some customers by User Permissions works with those alone, whatever button or report."""
+
+	def setUp(self):
+		super().setUp()
+		self.own, _contact = make_buyer(customer_name=f"100 % {frappe.generate_hash(length=6)}")
+		for ago in (90, 60, 30):
+			make_invoice(self.own, {self.item: 2}, on=ago)
+		self.own_name = frappe.db.get_value("Reorder Reminder", {"customer": self.own})
+		self.user = make_user("Reorder Manager", "Sales User")
+		frappe.get_doc(
+			{"doctype": "User Permission", "user": self.user, "allow": "Customer", "for_value": self.own}
+		).insert(ignore_permissions=True)
+		frappe.set_user(self.user)
+
+	def calls(self, customer: str, reminder: str) -> dict:
+		later = add_days(nowdate(), 9)
+		return {
+			"snooze": lambda: desk.snooze(reminder, later),
+			"expect": lambda: desk.expect(reminder, later),
+			"order": lambda: desk.order_now(reminder, "1", f"key {reminder}"),
+			"preview": lambda: preview.preview(customer=customer),
+			"test": lambda: preview.send_test(customer=customer),
+			"stop": lambda: desk.stop(reminder),
+			"remind": lambda: desk.remind_now(customer),
+			"learn": lambda: desk.learn_anew(customer),
+			"erase": lambda: erasing.erase(customer),
+			"again": lambda: erasing.learn_again(customer),
+		}
+
+	def test_each_button_works_for_their_own_customer_and_for_no_other(self):
+		make_account()
+		frappe.db.set_single_value("Reorder Settings", "enabled", 1)
+		frappe.clear_document_cache("Reorder Settings", "Reorder Settings")
+		frappe.db.commit()
+		self.addCleanup(frappe.db.set_single_value, "Reorder Settings", "enabled", 0)
+		for name, call in self.calls(self.customer, self.name).items():
+			with self.subTest(name), self.live(), self.assertRaises(frappe.PermissionError):
+				call()
+		self.assertEqual(self.days_of(self.customer)[0][0], self.item)
+		for name, call in self.calls(self.own, self.own_name).items():
+			with self.subTest(name), self.live():
+				call()
+		self.assertEqual(self.days_of(self.own), [])
+
+	def test_a_customer_that_is_not_there_is_refused_alike(self):
+		for name, call in self.calls("Nobody", "nothing").items():
+			with (
+				self.subTest(name),
+				self.live(),
+				self.assertRaises((frappe.PermissionError, frappe.DoesNotExistError)),
+			):
+				call()
+
+	def test_the_purchases_of_all_are_read_by_whoever_may_see_all(self):
+		with self.live(), self.assertRaises(frappe.PermissionError):
+			history.start()
+
+	def test_reports_and_cards_tell_of_their_own_customer_alone(self):
+		frappe.set_user("Administrator")
+		write_invoices([(customer, self.item, day(-5), 1) for customer in (self.customer, self.own)])
+		message(self.customer, [{"item_code": self.item, "won": 1, "won_days": 2, "revenue": 12.34}], ago=3)
+		frappe.set_user(self.user)
+		group = frappe.db.get_value("Item", self.item, "item_group")
+		for report, filters, tells in (
+			("Purchase Data Quality", {"item_code": self.item}, lambda rows: {r["customer"] for r in rows}),
+			(
+				"Purchase Data Quality",
+				{"customer": self.customer},
+				lambda rows: {r["customer"] for r in rows},
+			),
+			(
+				"Reorder Cycles",
+				{"item_group": group, "least_intervals": 1},
+				lambda rows: {r["customers"] for r in rows},
+			),
+			(
+				"Reorder Reminder Funnel",
+				{"item_group": group, "company": self.company, "by": "Month"},
+				lambda rows: {r["due"] for r in rows},
+			),
+		):
+			found = tells([row for row in run(report, filters)["result"] if isinstance(row, dict)])
+			expected = {self.own} if "item_code" in filters else {1} if report == "Reorder Cycles" else set()
+			self.assertEqual(found, expected, (report, filters))
+		self.assertEqual(cards.won_in_30_days().split(" ")[0], "0")
 
 
 class TestWhatIsShown(DeskCase):

@@ -12,7 +12,11 @@ frappe.ui.form.on("Reorder Message", {
 		const won = (doc.items || []).filter((row) => row.won);
 		frm.set_intro("");
 		if (won.length) {
-			frm.set_intro(__("{0} of {1} items were bought again.", [won.length, doc.items.length]), "green");
+			const bought =
+				doc.items.length === 1
+					? __("The item was bought again.")
+					: __("Bought again: {0} of {1} items.", [won.length, doc.items.length]);
+			frm.set_intro(bought, "green");
 		}
 	},
 });

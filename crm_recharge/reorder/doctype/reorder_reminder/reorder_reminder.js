@@ -5,6 +5,7 @@ frappe.ui.form.on("Reorder Reminder", {
 		frm.disable_save();
 		frm.page.set_indicator(__(doc.status), reorder.colour("Reorder Reminder", doc.status));
 		introduce(frm);
+		explain(frm);
 		if (!reorder.can("Reorder Manager", "Reorder User")) return;
 		const change = (method, args) =>
 			reorder.call(`desk.${method}`, { reminder: doc.name, ...args }).then(() => frm.reload_doc());
@@ -53,6 +54,45 @@ const introduce = (frm) => {
 	if (doc.status_reason) parts.push(doc.status_reason);
 	frm.set_intro("");
 	if (parts.length) frm.set_intro(reorder.text(parts.join(" ")), "blue");
+};
+
+/* What the figures of the model say, in words. */
+const explain = (frm) => {
+	const { doc } = frm;
+	const { day, days, text } = crm_recharge.reorder;
+	const share = (value) => format_number(value, null, 0);
+	const said = [];
+	if (doc.purchase_days > 1)
+		said.push(
+			__("Bought on {0}, first on {1} and last on {2}.", [
+				days(doc.purchase_days),
+				day(doc.first_day),
+				day(doc.last_day),
+			]),
+		);
+	else if (doc.purchase_days) said.push(__("Bought once, on {0}.", [day(doc.last_day)]));
+	else said.push(__("No purchase stands."));
+	if (doc.usual_interval)
+		said.push(__("Usually {0} lie between two purchases.", [days(Math.round(doc.usual_interval))]));
+	if (doc.next_on && doc.next_from && doc.next_to)
+		said.push(
+			__("Of 100 such purchases 80 come between {0} and {1}, half of them by {2}.", [
+				day(doc.next_from),
+				day(doc.next_to),
+				day(doc.next_on),
+			]),
+		);
+	if (doc.forecast_on && doc.next_on)
+		said.push(
+			__("As of {0}, the customer still buys it with a probability of {1} %, and within 30 days with {2} %.", [
+				day(doc.forecast_on),
+				share(doc.p_alive),
+				share(doc.p_buy_30),
+			]),
+		);
+	if (doc.irregular)
+		said.push(__("A return or an invoice to come is among the purchases: they are worked out anew each time."));
+	frm.get_field("worked_out").$wrapper.html(`<p>${said.map(text).join(" ")}</p>`);
 };
 
 const order_now = (frm) => {

@@ -5,6 +5,7 @@ from frappe import _
 from frappe.utils import cint, flt
 
 from crm_recharge.doors.guard import GuardedDocument
+from crm_recharge.reorder import words
 from crm_recharge.reorder.rules import BY_AGE
 
 SUBJECTS = {"Item": "item_code", "Item Group": "item_group", "Brand": "brand"}
@@ -66,7 +67,7 @@ class ReorderRule(GuardedDocument):
 	def validate_timing(self):
 		for field in ("default_interval", "minimum_interval", "maximum_interval", "age_days", "lead_time"):
 			if not 0 <= cint(self.get(field)) <= LONGEST:
-				self.refuse(field, _("must be from 0 to {0} days.").format(LONGEST))
+				self.refuse(field, _("must be from 0 to {0}.").format(words.days(LONGEST)))
 		if self.own_elasticity and not 0 <= flt(self.elasticity) <= 2:
 			self.refuse(
 				"elasticity", _("must be from 0 to 2; 1 means that double the quantity lasts twice as long.")
@@ -83,17 +84,23 @@ class ReorderRule(GuardedDocument):
 		if least and most and least > most:
 			self.refuse(
 				"minimum_interval",
-				_("{0} days is more than the longest interval of {1} days.").format(least, most),
+				_("{0} is more than the longest interval of {1}.").format(
+					words.days(least), words.days(most)
+				),
 			)
 		if usual and least and usual < least:
 			self.refuse(
 				"default_interval",
-				_("{0} days is less than the shortest interval of {1} days.").format(usual, least),
+				_("{0} is less than the shortest interval of {1}.").format(
+					words.days(usual), words.days(least)
+				),
 			)
 		if usual and most and usual > most:
 			self.refuse(
 				"default_interval",
-				_("{0} days is more than the longest interval of {1} days.").format(usual, most),
+				_("{0} is more than the longest interval of {1}.").format(
+					words.days(usual), words.days(most)
+				),
 			)
 
 	def validate_offer(self):
@@ -102,7 +109,7 @@ class ReorderRule(GuardedDocument):
 		if (flt(self.discount_percent) or self.free_shipping) and not cint(self.offer_days):
 			self.refuse("offer_days", _("is needed with an offer, so that it ends one day."))
 		if cint(self.offer_days) > LONGEST:
-			self.refuse("offer_days", _("must be from 0 to {0} days.").format(LONGEST))
+			self.refuse("offer_days", _("must be from 0 to {0}.").format(words.days(LONGEST)))
 		if cint(self.loyalty_bonus) < 0:
 			self.refuse("loyalty_bonus", _("must not be negative."))
 		if self.free_shipping and not frappe.db.get_single_value("Reorder Settings", "free_shipping_rule"):
@@ -139,9 +146,9 @@ class ReorderRule(GuardedDocument):
 		if after and cint(self.lead_time) >= after:
 			self.say(
 				_(
-					"Reminding {0} days ahead of an interval of {1} days means reminding the day after the"
-					" purchase. Choose fewer days ahead."
-				).format(cint(self.lead_time), after)
+					"Reminding {0} ahead of an interval of {1} means reminding the day after the purchase. Choose"
+					" fewer days ahead."
+				).format(words.days(cint(self.lead_time)), words.days(after))
 			)
 
 	def refuse(self, field: str, text: str):

@@ -8,7 +8,11 @@ frappe.ui.form.on("Reorder Run", {
 		frm.set_intro("");
 		if (problems.length) {
 			frm.set_intro(
-				__("{0} problems; each line below says what, why and what to do.", [problems.length]),
+				reorder.counted(
+					problems.length,
+					__("1 problem; the line below says what, why and what to do."),
+					__("{0} problems; each line below says what, why and what to do."),
+				),
 				"orange",
 			);
 			frm.add_custom_button(__("Problems"), () => frm.scroll_to_field("problems"));

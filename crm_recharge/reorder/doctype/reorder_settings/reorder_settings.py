@@ -5,6 +5,7 @@ from frappe import _
 from frappe.utils import cint, flt, get_time
 
 from crm_recharge.doors.guard import GuardedDocument
+from crm_recharge.reorder import words
 
 SHARES = ("hold_out_share", "least_p_alive", "valuable_share")
 LONGEST = 36500
@@ -42,7 +43,7 @@ class ReorderSettings(GuardedDocument):
 			"link_days",
 		):
 			if not 0 <= cint(self.get(field)) <= LONGEST:
-				self.refuse(field, _("must be from 0 to {0} days.").format(LONGEST))
+				self.refuse(field, _("must be from 0 to {0}.").format(words.days(LONGEST)))
 		if not cint(self.conversion_window_days):
 			self.refuse("conversion_window_days", _("must be at least 1, or no purchase would ever count."))
 		if not cint(self.link_days):
@@ -58,8 +59,8 @@ class ReorderSettings(GuardedDocument):
 		if cint(self.retention_days) and cint(self.retention_days) <= cint(self.conversion_window_days):
 			self.refuse(
 				"retention_days",
-				_("must be longer than the {0} days in which a purchase still counts.").format(
-					cint(self.conversion_window_days)
+				_("must be longer than the {0} in which a purchase still counts.").format(
+					words.days(cint(self.conversion_window_days))
 				),
 			)
 

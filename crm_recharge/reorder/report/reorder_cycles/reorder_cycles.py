@@ -5,6 +5,7 @@ from frappe import _
 
 from crm_recharge.domain.inputs import Kind
 from crm_recharge.intake import filtered
+from crm_recharge.reorder import words
 from crm_recharge.reorder.insight.cycles import cycles
 from crm_recharge.reorder.insight.defaults import default_intervals, default_intervals_of_groups
 from crm_recharge.reorder.insight.scope import link_column
@@ -111,7 +112,7 @@ def summary(rows: list[dict], by_group: bool) -> list[dict]:
 		},
 		{"value": sum(row["intervals"] for row in rows), "label": _("Intervals Seen"), "datatype": "Int"},
 		{
-			"value": _("{0} days").format(round(first["median"], 1)),
+			"value": words.days(round(first["median"], 1)),
 			"label": _("Shortest: {0}").format(
 				first["item_group"] if by_group else first["item_name"] or first["item_code"]
 			),

@@ -6,6 +6,7 @@ from frappe import _
 from crm_recharge.domain.inputs import Kind
 from crm_recharge.domain.reorder.uplift import Verdict
 from crm_recharge.intake import filtered
+from crm_recharge.reorder import words
 from crm_recharge.reorder.insight.effect import effect, sentence, window_days
 from crm_recharge.reorder.report.reorder_reminder_funnel.reorder_reminder_funnel import rule_titles
 
@@ -31,9 +32,9 @@ def execute(filters: dict | None = None) -> tuple:
 		frappe.utils.escape_html(sentence(compared[0]["uplift"], compared[0]["open"]))
 		+ "<br>"
 		+ _(
-			"A case is one item due once; it counts when its {0} days are over. Customers, not cases, are the units: the"
+			"A case is one item due once; it counts once it is {0} old. Customers, not cases, are the units: the"
 			" cases of one customer are not independent."
-		).format(window_days())
+		).format(words.days(window_days()))
 	)
 	return columns(), rows, message, chart(rows), summary(compared[0]["uplift"])
 

@@ -44,6 +44,7 @@ class SendingCase(ReorderCase):
 		"link_days": 60,
 		"tracking_days": 90,
 		"conversion_window_days": 30,
+		"free_shipping_rule": None,
 	}
 
 	def setUp(self):

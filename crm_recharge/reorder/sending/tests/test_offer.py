@@ -68,7 +68,39 @@ class TestOffer(OfferCase):
 		self.assertIn(message.coupon_code, body)
 		self.assertIn("10 % off", body)
 
+	def shipping_rule(self) -> str:
+		account = frappe.get_all(
+			"Account", {"company": first_company(), "is_group": 0, "root_type": "Expense"}, pluck="name"
+		)[0]
+		rule = frappe.get_doc(
+			{
+				"doctype": "Shipping Rule",
+				"label": frappe.generate_hash(length=8),
+				"shipping_rule_type": "Selling",
+				"company": first_company(),
+				"account": account,
+				"cost_center": frappe.get_cached_value("Company", first_company(), "cost_center"),
+				"calculate_based_on": "Fixed",
+			}
+		).insert()
+		frappe.db.commit()
+		return rule.name
+
+	def test_free_shipping_that_nothing_gives_is_not_promised(self):
+		rule = self.shipping_rule()
+		frappe.db.set_value("Shipping Rule", rule, "disabled", 1)
+		frappe.db.commit()
+		for settings in (None, rule):
+			self.settings(free_shipping_rule=settings)
+			self.rule(free_shipping=1, offer_days=5) if not settings else None
+			customer = self.buyer()
+			self.remind(customer)
+			message = self.messages(customer)[0]
+			self.assertEqual((message.offer_ends, message.items[0].free_shipping), (None, 0))
+			self.assertNotIn("free shipping", html_of(self.mail(customer)))
+
 	def test_free_shipping_alone_needs_no_coupon(self):
+		self.settings(free_shipping_rule=self.shipping_rule(), company=first_company())
 		self.rule(free_shipping=1, offer_days=5)
 		customer = self.buyer()
 		self.remind(customer)

@@ -3,7 +3,7 @@
 import frappe
 
 from crm_recharge.reorder.sending import preview
-from crm_recharge.reorder.sending.tests.sending_case import SendingCase, parsed
+from crm_recharge.reorder.sending.tests.sending_case import SendingCase, html_of, parsed
 from crm_recharge.tests.factories import make_user
 from crm_recharge.tests.support.reorder_case import make_item
 
@@ -51,6 +51,28 @@ class TestPreview(SendingCase):
 		rule = self.rule(applies_to="Item", item_code=make_item())
 		self.assertIn("samples are shown", " ".join(preview.preview(rule=rule, customer=customer)["notes"]))
 
+	def test_it_shows_what_the_mail_would_and_no_more(self):
+		"""No discount beyond the item's own limit, no free shipping that nothing gives, nothing that is not sold."""
+		limited, kept, gone, off = (make_item() for _ in range(4))
+		frappe.db.set_value("Item", limited, "max_discount", 5)
+		frappe.db.set_value("Item", gone, "end_of_life", "2020-01-01")
+		self.rule(discount_percent=15, free_shipping=1, offer_days=3)
+		self.rule(applies_to="Item", item_code=off, remind=0)
+		customer = self.buyer(limited, kept, gone, off)
+		shown = preview.preview(customer=customer)
+		self.assertIn("5 % off", shown["html"])
+		self.assertNotIn("free shipping", shown["html"])
+		self.assertIn("Free shipping is left out", " ".join(shown["notes"]))
+		names = {code: frappe.db.get_value("Item", code, "item_name") for code in (limited, kept, gone, off)}
+		self.assertEqual(
+			[code for code, name in names.items() if name in shown["html"]],
+			[limited, kept],
+		)
+		self.remind(customer)
+		html = html_of(self.mail(customer))
+		self.assertEqual([code for code, name in names.items() if name in html], [limited, kept])
+		self.assertEqual(html.count("% off"), shown["html"].count("% off"))
+
 	def test_a_broken_template_is_told(self):
 		template = frappe.get_doc(
 			{
@@ -88,6 +110,11 @@ class TestPreview(SendingCase):
 		for ask in (preview.preview, preview.send_test):
 			with self.assertRaises(frappe.PermissionError):
 				ask()
-		frappe.set_user(make_user("Reorder Manager"))
-		with self.assertRaises(frappe.PermissionError):
-			preview.preview(customer=customer)
+		manager = make_user("Reorder Manager")
+		frappe.get_doc(
+			{"doctype": "User Permission", "user": manager, "allow": "Customer", "for_value": self.buyer()}
+		).insert(ignore_permissions=True)
+		frappe.set_user(manager)
+		for ask in (preview.preview, preview.send_test):
+			with self.assertRaises(frappe.PermissionError):
+				ask(customer=customer)

@@ -82,7 +82,7 @@ class TestAutoRechargeSetting(GatewayTestCase):
 			({"cap_amount_day": -1}, "below zero"),
 			({"cap_count_hour": -1}, "below zero"),
 			({"cap_count_day": "2.5"}, "whole number"),
-			({"cap_count_day": "many"}, "not a number"),
+			({"cap_count_day": "many"}, "many is not a whole number"),
 		):
 			with self.subTest(values=values):
 				self.refused(text, [card], **values)

@@ -182,9 +182,7 @@ def _renew(kept: dict, card: SavedCard) -> None:
 	values = _details(card) | {"payment_method": card.payment_method, "saved_by": frappe.session.user}
 	if kept.status != ACTIVE:
 		values |= {"status_reason": _("Entered again by {0}").format(frappe.session.user)}
-	frappe.db.set_value(
-		"Recharge Card", kept.name, values | {"status": ACTIVE, "saved_at": now_datetime()}
-	)
+	frappe.db.set_value("Recharge Card", kept.name, values | {"status": ACTIVE, "saved_at": now_datetime()})
 	frappe.db.set_value("Auto-Recharge Card", {"card": kept.name}, "card_status", ACTIVE)
 
 

@@ -53,6 +53,8 @@ def account_overview(account: str) -> dict:
 	row = frappe.db.get_value(
 		"Credit Account", account, ["customer", "customer_name", "company", "status_reason"], as_dict=True
 	)
+	if pending := found["pending"]:
+		pending["may_cancel"] = frappe.get_doc("Recharge", pending["recharge"]).may_cancel()
 	return {
 		**found,
 		**row,
@@ -171,6 +173,7 @@ def auto_recharge_of(account: str, currency: str) -> dict:
 		return {
 			"setting": None,
 			"enabled": False,
+			"held_because": held,
 			"stopped_because": held,
 			"explanation": _("Auto-recharge is not set up."),
 		}
@@ -182,6 +185,8 @@ def auto_recharge_of(account: str, currency: str) -> dict:
 		"setting": setting.name,
 		"enabled": bool(setting.enabled),
 		"disabled_reason": setting.disabled_reason,
+		"held_because": held,
+		"paused_because": setting.paused_because,
 		"stopped_because": held or setting.paused_because,
 		"explanation": explanation,
 	}

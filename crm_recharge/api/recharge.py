@@ -14,6 +14,10 @@ from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_sett
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.intake import intake
 from crm_recharge.recharge import by_hand, calling_off, cards, confirm, differences, refunds, threshold
+from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import (
+	charge_on_resume,
+	refuse_untold,
+)
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import resume as resume_setting
 from crm_recharge.recharge.for_customers import for_customers
 from crm_recharge.recharge.notices import attempts_of
@@ -278,14 +282,26 @@ def decide_difference(difference: str, decision: str, note: str | None = None) -
 
 @frappe.whitelist(methods=["POST"])
 @intake
-def resume(account: str) -> dict:
-	"""End a pause or a hold of auto recharge: a person has looked. Checks the balance at once."""
+def resume(account: str, charge: Amount | None = None) -> dict:
+	"""End a pause or a hold of auto recharge: a person has looked. Checks the balance at once.
+
+	`charge`: what a person agreed to have charged at once, 0 for nothing; where it would be another amount, 409
+	charge_not_agreed with the figures. Left out, it is not asked for.
+	"""
 	name = frappe.db.exists("Auto-Recharge Setting", {"credit_account": account})
 	_check(account, "Auto-Recharge Setting", "write")
 	if name:
 		frappe.has_permission("Auto-Recharge Setting", "write", doc=name, throw=True)
+	if charge is not None:
+		_refuse_untold(account, charge)
 	resume_setting(account)
 	return auto_recharge(account)
+
+
+def _refuse_untold(account: str, agreed) -> None:
+	found = charge_on_resume(account)
+	if found or agreed:
+		refuse_untold(agreed, found or {"amount": "0"})
 
 
 @frappe.whitelist(methods=["POST"])

@@ -33,7 +33,9 @@ class TestAccountOverview(RechargeCase):
 		recharge = by_hand.start(account, "25", "k1")["recharge"]
 		frappe.db.commit()
 		pending = desk.account_overview(account)["pending"]
-		self.assertEqual(pending, {"recharge": recharge, "status": "Queued", "amount": "25"})
+		self.assertEqual(
+			pending, {"recharge": recharge, "status": "Queued", "amount": "25", "may_cancel": True}
+		)
 		self.work(recharge)
 		found = desk.account_overview(account)
 		self.assertIsNone(found["pending"])

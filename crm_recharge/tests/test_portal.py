@@ -12,7 +12,7 @@ from crm_recharge.api import desk, portal
 from crm_recharge.api import recharge as rest
 from crm_recharge.credits import ledger
 from crm_recharge.credits.errors import OutdatedError
-from crm_recharge.domain.amounts import STYLES, style_of, write
+from crm_recharge.domain.shown import style_of, written
 from crm_recharge.recharge import by_hand
 from crm_recharge.recharge.notices import fix_link
 from crm_recharge.tests.case import GOOD, GOOD_TOO, POOR, RechargeCase
@@ -372,10 +372,12 @@ class TestTypedAmounts(PortalCase):
 		self.addCleanup(frappe.clear_cache)
 		self.addCleanup(frappe.db.rollback)
 		frappe.set_user(owner)
-		for number_format in STYLES:
+		for number_format in (
+			frappe.get_meta("System Settings").get_field("number_format").options.split("\n")
+		):
 			with self.subTest(number_format):
 				frappe.db.set_default("number_format", number_format)
-				typed = write(Decimal("1234.5"), style_of(number_format))
+				typed = written(Decimal("1234.5"), 2, style_of(number_format))
 				portal.save_auto_recharge(account, 1, typed, "5000", cards)
 				shown = portal.overview(account)["auto_recharge"]
 				self.assertEqual((shown["falls_below"], shown["recharge_up_to"]), ("1234.5", "5000"))
@@ -417,7 +419,8 @@ class TestCancelling(PortalCase):
 		pending = portal.overview(account)["pending"]
 		self.assertEqual((pending["recharge"], pending["may_cancel"]), (recharge, True))
 		self.assertIn("/recharge-confirm?token=", pending["confirm"])
-		found = portal.cancel(recharge)
+		self.assertEqual(portal.cancel(recharge)["status_shown"], "cancelled")
+		found = portal.overview(account)
 		self.assertIsNone(found["pending"])
 		self.assertEqual(found["recharges"][0]["status_shown"], "cancelled")
 		self.assertEqual(portal.start(account, "25", "k")["status"], "Queued")
@@ -427,6 +430,7 @@ class TestCancelling(PortalCase):
 		frappe.set_user(owner)
 		recharge = portal.start(account, "25", "k")["recharge"]
 		frappe.db.set_value("Recharge", recharge, "status", "Charging")
+		frappe.db.commit()
 		self.assertFalse(portal.overview(account)["pending"]["may_cancel"])
 		with self.assertRaisesRegex(frappe.ValidationError, "cannot be cancelled any more: under way"):
 			portal.cancel(recharge)

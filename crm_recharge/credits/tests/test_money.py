@@ -5,9 +5,11 @@ from decimal import Decimal
 import frappe
 
 from crm_recharge.credits import money
-from crm_recharge.domain.amounts import STYLES
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.tests.compat import BenchTestCase
+
+# Those of Frappe's settings.
+FORMATS = frappe.get_meta("System Settings").get_field("number_format").options.split("\n")
 
 
 class TestMoney(BenchTestCase):
@@ -38,7 +40,7 @@ class TestMoney(BenchTestCase):
 		self.assertEqual(money.money("5", "KWD").split()[-1], "5.000")
 
 	def test_what_is_written_is_read_in_every_number_format(self):
-		for number_format in STYLES:
+		for number_format in FORMATS:
 			self.write(number_format)
 			for currency in ("USD", "EUR", "JPY", "KWD", "INR"):
 				for amount in ("5000", "500000.5", "12.125", "0.0004", "-75.2"):

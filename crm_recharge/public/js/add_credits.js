@@ -30,7 +30,7 @@ frappe.provide("crm_recharge.desk");
 			this.dialog.onhide = () => (this.closed = true);
 			this.dialog.show();
 			this.dialog.get_primary_btn().attr("data-action", "charge");
-			if (this.form.open_recharge) this.watch(this.form.open_recharge);
+			if (this.form.open_recharge) this.watch_other(this.form.open_recharge);
 			else this.prepare();
 		}
 
@@ -41,9 +41,8 @@ frappe.provide("crm_recharge.desk");
 				{ fieldname: "presets", fieldtype: "HTML" },
 				{
 					fieldname: "amount",
-					fieldtype: "Currency",
+					fieldtype: "Data",
 					label: __("Amount ({0})", [currency]),
-					reqd: 1,
 					description: __("From {0} to {1}", [desk.money(minimum, currency), desk.money(maximum, currency)]),
 				},
 				{ fieldname: "card", fieldtype: "Select", label: __("Card"), options: this.card_options() },
@@ -84,23 +83,38 @@ frappe.provide("crm_recharge.desk");
 			dialog.fields_dict.presets.$wrapper
 				.html(`<div class="crm-recharge-amounts">${buttons.join("")}</div>`)
 				.on("click", "[data-amount]", (event) =>
-					dialog.set_value("amount", $(event.currentTarget).data("amount")),
+					dialog.set_value("amount", desk.number($(event.currentTarget).data("amount"), form.currency)),
 				);
-			if (this.amount) dialog.set_value("amount", this.amount);
+			if (this.amount) dialog.set_value("amount", desk.number(this.amount, form.currency));
 			dialog.fields_dict.amount.$input.on("input", () => this.label_button());
 			dialog.fields_dict.amount.df.onchange = () => this.label_button();
 		}
 
+		/* The typed amount as plain digits. Throws an Error with a sentence. */
+		typed() {
+			return desk.read(this.dialog.fields_dict.amount.$input.val(), this.form.currency);
+		}
+
 		label_button() {
-			const amount = flt(this.dialog.get_value("amount"));
-			const label = amount ? __("Charge {0}", [desk.money(amount, this.form.currency)]) : __("Charge Card");
+			let label = __("Charge Card");
+			try {
+				label = __("Charge {0}", [desk.money(this.typed(), this.form.currency)]);
+			} catch {
+				// Not an amount yet.
+			}
 			this.dialog.get_primary_btn().text(label);
 		}
 
 		async start(values) {
 			if (this.busy) return;
 			const { form } = this;
-			if (values.amount < flt(form.minimum) || values.amount > flt(form.maximum)) {
+			let amount;
+			try {
+				amount = this.typed();
+			} catch (error) {
+				return this.say("bad", desk.text(error.message));
+			}
+			if (Number(amount) < flt(form.minimum) || Number(amount) > flt(form.maximum)) {
 				this.say(
 					"bad",
 					__("One payment takes from {0} to {1}.", [
@@ -118,24 +132,24 @@ frappe.provide("crm_recharge.desk");
 					method: "crm_recharge.api.recharge.start",
 					args: {
 						account: form.account,
-						amount: String(values.amount),
+						amount,
 						idempotency_key: this.key,
 						card: values.card || null,
 					},
 				});
 				this.watch(answer.message.recharge);
 			} catch (failed) {
-				this.not_started(failed);
+				this.not_started(failed, amount);
 			} finally {
 				this.busy = false;
 			}
 		}
 
 		// The key stays: asking again is the same recharge, whatever became of the first request.
-		not_started(failed) {
-			const error = failed?.responseJSON?.error;
-			const known = error?.first?.recharge || error?.recharge;
-			if (known) return this.watch(known);
+		not_started(failed, amount) {
+			const { code, recharge, first } = failed?.responseJSON?.error || {};
+			if (code === "recharge_open") return this.watch_other(recharge, amount);
+			if (code === "idempotency_conflict") return this.watch(first.recharge);
 			this.dialog.get_primary_btn().prop("disabled", false);
 			if (failed?.status >= 400 && failed.status < 500) {
 				this.say("bad", __("Nothing was charged. Correct it and try again."));
@@ -148,6 +162,14 @@ frappe.provide("crm_recharge.desk");
 		}
 
 		async watch(recharge) {
+			const status = await this.follow(recharge, (now) => this.show_progress(now));
+			if (!status) return;
+			if (status.ended) this.show_end(status);
+			else this.show_later(status);
+		}
+
+		/* What became of `recharge`, null when the dialog was closed before; `tell` hears how it goes on. */
+		async follow(recharge, tell) {
 			for (const field of ["intro", "presets", "amount", "card"])
 				this.dialog.set_df_property(field, "hidden", 1);
 			this.dialog.get_primary_btn().hide();
@@ -157,13 +179,39 @@ frappe.provide("crm_recharge.desk");
 			while (!this.closed && Date.now() < until) {
 				status = await desk.call("recharge.status", { recharge }).catch(() => status);
 				if (status?.ended) break;
-				if (status) this.show_progress(status);
+				if (status) tell(status);
 				await new Promise((done) => setTimeout(done, POLL_MS));
 			}
 			this.on_change();
-			if (this.closed || !status) return;
-			if (status.ended) this.show_end(status);
-			else this.show_later(status);
+			return this.closed ? null : status;
+		}
+
+		/* Another payment is under way, by a colleague or by itself. `amount`: what was typed here, and not started. */
+		async watch_other(recharge, amount) {
+			this.dialog.set_title(__("Another Payment Is Under Way"));
+			const { currency, account } = this.form;
+			const ours = amount
+				? `<p><b>${__("Yours of {0} was not started, and nothing was charged for it.", [
+						desk.money(amount, currency),
+				  ])}</b></p>`
+				: "";
+			const other = (now) =>
+				`${ours}<p>${__("Another payment of {0} on this account:", [desk.money(now.amount, currency)])}
+				${desk.pill("Recharge", now.status)}</p><p class="mb-0">${desk.link("Recharge", recharge)}</p>`;
+			const status = await this.follow(recharge, (now) => this.say("wait", other(now)));
+			if (!status) return;
+			this.say("wait", other(status));
+			if (!status.ended) return;
+			const waits = status.status === "Action Required";
+			this.dialog.set_primary_action(waits ? __("Cancel the Payment") : __("Go On"), async () => {
+				const go_on = () => {
+					this.dialog.hide();
+					desk.add_credits(account, { amount, on_change: this.on_change });
+				};
+				if (waits) await desk.cancel_payment(recharge, desk.money(status.amount, currency), go_on);
+				else go_on();
+			});
+			this.dialog.get_primary_btn().prop("disabled", false).show();
 		}
 
 		show_progress(status) {

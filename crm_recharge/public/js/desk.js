@@ -99,32 +99,54 @@ frappe.provide("crm_recharge.desk");
 		return `${format}${[".", ""].includes(group_sep.trim()) ? "," : "."}##`;
 	};
 
+	const style_of = (currency) => crm_recharge.amounts.style_of(get_number_format(currency));
+	const places_of = (currency) =>
+		get_number_format_info(frappe.model.get_value(":Currency", currency, "number_format") || "#,###.##").precision;
+
 	// An amount with its currency's decimals, and more where it has them (0.0004 a token). `value` is text or number.
 	desk.money = (value, currency) => {
-		const number = Number(value) || 0;
-		const usual = get_number_format_info(
-			frappe.model.get_value(":Currency", currency, "number_format") || "#,###.##",
-		).precision;
-		const decimals = typeof value === "string" ? value : plain(number);
-		const shown = Math.max(usual, (decimals.split(".")[1] || "").replace(/0+$/, "").length);
-		const text = format_number(number, desk.number_format(currency), shown);
+		const digits = /^-?\d+(\.\d+)?$/.test(value) ? String(value) : plain(Number(value) || 0);
+		const text = crm_recharge.amounts.write(digits, style_of(currency), places_of(currency));
 		const symbol = get_currency_symbol(currency);
 		if (!symbol) return text;
 		const on_right = frappe.model.get_value(":Currency", currency, "symbol_on_right");
 		return on_right ? `${text} ${__(symbol)}` : `${__(symbol)} ${text}`;
 	};
 
+	/* An amount without the currency's sign, as it stands in a field. */
+	desk.number = (value, currency) =>
+		crm_recharge.amounts.write(plain(Number(value) || 0), style_of(currency), places_of(currency));
+
+	/* What a person typed, as plain digits. Throws an Error with a sentence where it is no amount, or may be two. */
+	desk.read = (typed, currency, what = __("Amount")) => {
+		const signs = [get_currency_symbol(currency), currency];
+		const found = crm_recharge.amounts.read(typed, style_of(currency), places_of(currency), signs);
+		if (!found.problem) return found.digits;
+		const told = {
+			amount_missing: __("{0}: type an amount.", [what]),
+			amount_unclear: __("{0}: {1} can be read in more than one way. Type {2}.", [
+				what,
+				typed,
+				(found.readings || []).join(__(" or ")),
+			]),
+		}[found.problem];
+		throw new Error(
+			told || __("{0}: {1} is not an amount. Type digits, such as {2}.", [what, typed, desk.number(12.5, currency)]),
+		);
+	};
+
+	const OURS = ["Credits", "Gateway", "Recharge", "Accounting", "Reorder"];
+	const is_ours = (df) => OURS.includes(frappe.get_meta(df.parent)?.module);
+
 	// Where the site's number format has no decimals, Frappe cuts amounts it shows, and rounds those that are typed.
 	const cut = (df, currency) =>
-		["Credits", "Gateway", "Recharge", "Accounting", "Reorder"].includes(
-			frappe.get_meta(df.parent)?.module,
-		) && !get_number_format_info(get_number_format(currency)).decimal_str;
+		is_ours(df) && !get_number_format_info(get_number_format(currency)).decimal_str;
 
 	const keep_decimals = () => {
 		const { formatters } = frappe.form;
 		const control = frappe.ui.form.ControlCurrency?.prototype;
 		if (!control || formatters.Currency.crm_recharge) return;
-		const [shown, written, read] = [formatters.Currency, control.get_number_format, control.parse];
+		const [shown, written] = [formatters.Currency, control.get_number_format];
 		formatters.Currency = (value, df, options, doc) => {
 			const currency = frappe.meta.get_field_currency(df, doc);
 			if (value === null || value === undefined || value === "" || !cut(df, currency)) {
@@ -138,11 +160,28 @@ frappe.provide("crm_recharge.desk");
 			const currency = frappe.meta.get_field_currency(this.df, this.get_doc());
 			return cut(this.df, currency) ? desk.number_format(currency) : written.call(this);
 		};
+		for (const kind of ["Currency", "Float", "Int"]) read_strictly(frappe.ui.form[`Control${kind}`].prototype, kind);
+	};
+
+	// Frappe takes 1e5 for a hundred thousand and 5.000,00 for five. In our forms a number is read as it is written, a
+	// sum is worked out as Frappe does, and anything else is refused with a sentence; the field keeps what it had.
+	const SUM = /^[\d.,' ()]+([-+*/][\d.,' ()]+)+$/;
+
+	const read_strictly = (control, kind) => {
+		const read = control.parse;
 		control.parse = function (typed) {
-			const currency = frappe.meta.get_field_currency(this.df, this.get_doc());
-			if (typeof typed !== "string" || !cut(this.df, currency)) return read.call(this, typed);
-			const number = parseFloat(strip_number_groups(typed, desk.number_format(currency)));
-			return isNaN(number) ? null : flt(number, this.get_precision());
+			if (typeof typed !== "string" || !typed.trim() || !is_ours(this.df) || SUM.test(typed.trim()))
+				return read.call(this, typed);
+			const currency = kind === "Currency" ? frappe.meta.get_field_currency(this.df, this.get_doc()) : undefined;
+			try {
+				const digits = desk.read(typed, currency, __(this.df.label));
+				if (kind === "Int" && digits.includes(".")) throw new Error(__("{0}: {1} is not a whole number.", [__(this.df.label), typed]));
+				return kind === "Int" ? Number(digits) : flt(Number(digits), this.get_precision());
+			} catch (error) {
+				frappe.show_alert({ message: desk.text(error.message), indicator: "orange" }, 10);
+				setTimeout(() => this.set_input(this.value));
+				return this.value ?? null;
+			}
 		};
 	};
 	keep_decimals();
@@ -187,14 +226,45 @@ frappe.provide("crm_recharge.desk");
 		}
 	};
 
-	/* Ask, then end a pause or a hold of auto-recharge: a person has looked. */
-	desk.resume = (account, because, done) =>
-		frappe.confirm(
-			`${__("Auto-recharge was stopped: {0}", [desk.text(because)])}<br>${__(
-				"Resume it? If the balance is at or below the threshold, a card is charged at once.",
-			)}`,
-			() => desk.call("recharge.resume", { account }).then(done),
+	/* Ask a yes-or-no question, as HTML. Resolves to whether the answer was yes. */
+	desk.ask = (question) =>
+		new Promise((resolve) => frappe.confirm(question, () => resolve(true), () => resolve(false)));
+
+	desk.charge_in_words = ({ amount, balance, falls_below, currency, card }) =>
+		__("The balance of {0} is at or below {1}: this charges {2} with {3} now.", [
+			desk.money(balance, currency),
+			desk.money(falls_below, currency),
+			desk.text(card),
+			`<b>${desk.money(amount, currency)}</b>`,
+		]);
+
+	/* Ask, with what it charges, then end a pause or a hold of auto-recharge: a person has looked. */
+	desk.resume = async (account, because, done) => {
+		const { charge } = await desk.call("desk.charge_on_resume", { account });
+		const told = charge ? desk.charge_in_words(charge) : __("Nothing is charged now.");
+		const stopped = __("Auto-recharge was stopped: {0}", [desk.text(because)]);
+		if (!(await desk.ask(`${stopped}<br>${told}<br>${__("Resume it?")}`))) return;
+		await desk.call("recharge.resume", { account, charge: charge ? charge.amount : "0" });
+		done();
+	};
+
+	/* Ask, then cancel a payment that waits. */
+	desk.cancel_payment = async (recharge, amount, done) => {
+		const question = __("Cancel the payment of {0}? Nothing is charged for it, and the account is free for another one.", [
+			amount,
+		]);
+		if (!(await desk.ask(question))) return;
+		const now = await desk.call("recharge.cancel", { recharge });
+		frappe.show_alert(
+			now.status === "Cancelled"
+				? { message: __("The payment is cancelled."), indicator: "green" }
+				: { message: __("Its card holder was faster: {0}.", [__(now.status)]), indicator: "orange" },
 		);
+		done();
+	};
+
+	/* One of something is not "1 rows". */
+	desk.counted = (number, one, many) => (number === 1 ? one : many);
 
 	desk.call = (method, args) => frappe.xcall(`crm_recharge.api.${method}`, args);
 

@@ -45,10 +45,30 @@ class AccountOverview {
 		if (this.is_gone()) return;
 		this.data = await desk().call("desk.account_overview", { account: this.account });
 		if (this.is_gone()) return;
-		this.frm.get_field("overview").$wrapper.html(this.html());
-		this.frm.page.set_indicator(__(this.data.status), desk().colour("Credit Account", this.data.status));
+		this.frm
+			.get_field("overview")
+			.$wrapper.html(this.html())
+			.off("click", "[data-cancel]")
+			.on("click", "[data-cancel]", () => {
+				const { recharge, amount } = this.data.pending;
+				desk().cancel_payment(recharge, this.money(amount), () => this.load());
+			});
+		const { label, colour } = this.standing();
+		this.frm.page.set_indicator(label, colour);
 		this.buttons();
-		if (this.data.pending) this.look_again();
+		if (["Queued", "Charging"].includes(this.data.pending?.status)) this.look_again();
+	}
+
+	standing() {
+		const { status, balance, pending, auto_recharge: auto } = this.data;
+		return crm_recharge.standing({
+			status,
+			balance,
+			switched_off: !auto?.enabled && auto?.disabled_reason,
+			held: auto?.held_because,
+			paused: auto?.enabled && auto?.paused_because,
+			pending: pending?.status,
+		});
 	}
 
 	/* While a payment is under way the figures follow it. */
@@ -103,10 +123,10 @@ class AccountOverview {
 			title: proof.holds ? __("The Ledger Holds") : __("The Ledger Is Broken"),
 			indicator: proof.holds ? "green" : "red",
 			message: proof.holds
-				? __("{0} rows recomputed: balance {1}, lots and hash chain agree.", [
-						proof.rows,
-						this.money(proof.balance),
-				  ])
+				? `${desk().counted(proof.rows, __("1 row recomputed."), __("{0} rows recomputed.", [proof.rows]))} ${__(
+						"Balance {0}, lots and hash chain agree.",
+						[this.money(proof.balance)],
+				  )}`
 				: `<ul>${breaks.join("")}</ul>`,
 		});
 	}
@@ -127,6 +147,7 @@ class AccountOverview {
 	top() {
 		const { data } = this;
 		const below = flt(data.balance) < 0 ? "text-danger" : "";
+		const standing = this.standing();
 		const spendable =
 			data.available === data.balance
 				? ""
@@ -139,7 +160,9 @@ class AccountOverview {
 				<div class="crm-recharge-balance ${below}" data-balance="${data.balance}">${this.money(data.balance)}
 				<span class="text-muted h6">${desk().text(data.currency)}</span></div>${spendable}</div>
 			<div><div class="text-muted small">${__("Status")}</div>
-				<div class="mt-2">${desk().pill("Credit Account", data.status)}</div>${reason}</div>
+				<div class="mt-2"><span class="indicator-pill no-indicator-dot whitespace-nowrap ${standing.colour}">${desk().text(
+					standing.label,
+				)}</span></div>${reason}</div>
 			${this.pending()}
 		</div>`;
 	}
@@ -147,11 +170,15 @@ class AccountOverview {
 	pending() {
 		const { pending } = this.data;
 		if (!pending) return "";
+		const cancel =
+			this.data.may.recharge && pending.may_cancel
+				? `<button type="button" class="btn btn-xs btn-default mt-1" data-cancel>${__("Cancel the Payment")}</button>`
+				: "";
 		return `<div data-pending="${pending.recharge}"><div class="text-muted small">${__(
 			"Pending Recharge",
 		)}</div>
 			<div class="mt-2">${this.money(pending.amount)} ${desk().pill("Recharge", pending.status)}</div>
-			<div class="small">${desk().link("Recharge", pending.recharge)}</div></div>`;
+			<div class="small">${desk().link("Recharge", pending.recharge)}</div>${cancel}</div>`;
 	}
 
 	auto_recharge() {
@@ -242,9 +269,8 @@ class AccountOverview {
 			fields: [
 				{
 					fieldname: "amount",
-					fieldtype: "Currency",
+					fieldtype: "Data",
 					label: __("Amount ({0})", [this.data.currency]),
-					reqd: 1,
 				},
 				{ fieldname: "note", fieldtype: "Small Text", label: __("Reason"), reqd: 1 },
 				{
@@ -267,11 +293,9 @@ class AccountOverview {
 			fields: [
 				{
 					fieldname: "amount",
-					fieldtype: "Float",
-					precision: 9,
+					fieldtype: "Data",
 					label: __("Amount ({0})", [this.data.currency]),
 					description: __("Below zero takes credits away."),
-					reqd: 1,
 				},
 				{
 					fieldname: "allow_debt",
@@ -294,12 +318,19 @@ class AccountOverview {
 			primary_action_label: title,
 			primary_action: async (values) => {
 				if (busy) return;
+				let amount;
+				try {
+					amount = desk().read(values.amount, this.data.currency);
+				} catch (error) {
+					frappe.msgprint({ message: desk().text(error.message), indicator: "orange" });
+					return;
+				}
 				busy = true;
 				try {
 					const answer = await desk().call(method, {
 						...values,
 						account: this.account,
-						amount: String(values.amount),
+						amount,
 						idempotency_key,
 					});
 					dialog.hide();
@@ -364,9 +395,11 @@ class Statement {
 		const money = (value) => desk().money(value, this.currency);
 		const totals = Object.entries(statement.totals).map(
 			([kind, total]) =>
-				`<tr><td>${desk().pill("Credit Ledger", kind)}</td><td class="text-muted">${__("{0} rows", [
+				`<tr><td>${desk().pill("Credit Ledger", kind)}</td><td class="text-muted">${desk().counted(
 					total.rows,
-				])}</td><td class="text-right">${money(total.amount)}</td></tr>`,
+					__("1 row"),
+					__("{0} rows", [total.rows]),
+				)}</td><td class="text-right">${money(total.amount)}</td></tr>`,
 		);
 		const columns = [
 			{

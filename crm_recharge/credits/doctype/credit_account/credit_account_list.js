@@ -1,12 +1,17 @@
 frappe.listview_settings["Credit Account"] = {
-	add_fields: ["status", "balance", "currency", "open_recharge"],
+	add_fields: ["status", "balance", "currency", "open_recharge", "held_because", "auto_recharge"],
 
 	get_indicator(doc) {
-		const { colour } = crm_recharge.desk;
-		if (doc.status === "Active" && doc.open_recharge) {
-			return [__("Recharging"), "blue", "open_recharge,is,set"];
-		}
-		return [__(doc.status), colour("Credit Account", doc.status), `status,=,${doc.status}`];
+		const auto = JSON.parse(doc.auto_recharge || "{}");
+		const { label, colour } = crm_recharge.standing({
+			status: doc.status,
+			balance: doc.balance,
+			switched_off: auto.switched_off,
+			held: doc.held_because,
+			paused: auto.enabled && auto.paused_because,
+			pending: doc.open_recharge && "Queued",
+		});
+		return [label, colour, `status,=,${doc.status}`];
 	},
 
 	formatters: {

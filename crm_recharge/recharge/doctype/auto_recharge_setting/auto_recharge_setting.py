@@ -196,6 +196,7 @@ class AutoRechargeSetting(GuardedDocument):
 			"cards": len(self.cards),
 			"anomaly_factor": plain(exact(self.anomaly_factor)),
 			"paused_because": self.paused_because or None,
+			"switched_off": int(bool(self.disabled_reason and not self.enabled)),
 			"seen_until": self.usage_seen_until and clock.read(self.usage_seen_until).isoformat(),
 		} | {cap: plain(exact(self.get(f"cap_{cap}"))) for cap in SETTING_CAPS}
 

@@ -82,7 +82,7 @@ class TestAutoRechargeSetting(GatewayTestCase):
 			({"cap_amount_day": -1}, "below zero"),
 			({"cap_count_hour": -1}, "below zero"),
 			({"cap_count_day": "2.5"}, "whole number"),
-			({"cap_count_day": "many"}, "many is not a whole number"),
+			({"cap_count_day": "many"}, "not a whole number"),
 		):
 			with self.subTest(values=values):
 				self.refused(text, [card], **values)
@@ -133,7 +133,7 @@ class TestAutoRechargeSetting(GatewayTestCase):
 		self.refused("belongs to another account", [self.card(self.one), self.card(other, MASTERCARD)])
 
 	def test_cards_that_are_not_there(self):
-		self.refused("belongs to another account", ["no-such-card"])
+		self.refused("There is no card", ["no-such-card"])
 		card = self.card(self.one)
 		frappe.db.set_value("Recharge Card", card, "status", "Removed")
 		frappe.db.commit()

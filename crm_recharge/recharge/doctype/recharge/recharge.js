@@ -64,7 +64,7 @@ frappe.ui.form.on("Recharge", {
 				},
 				{
 					fieldname: "amount",
-					fieldtype: "Currency",
+					fieldtype: "Data",
 					label: __("Amount ({0})", [frm.doc.currency]),
 					description: __("Empty: all that is unused."),
 				},
@@ -73,12 +73,14 @@ frappe.ui.form.on("Recharge", {
 			primary_action_label: __("Refund"),
 			primary_action: async ({ amount, reason }) => {
 				if (busy) return;
+				const wanted = typed(amount, frm.doc.currency);
+				if (wanted === undefined) return;
 				busy = true;
 				try {
 					const answer = await desk.call("recharge.refund", {
 						recharge: frm.doc.name,
 						idempotency_key,
-						amount: amount ? String(amount) : null,
+						amount: wanted,
 						reason,
 					});
 					dialog.hide();
@@ -114,6 +116,16 @@ frappe.ui.form.on("Recharge", {
 		}, FOLLOW_MS);
 	},
 });
+
+/* A typed amount as plain digits: null for an empty field, undefined for what is no amount, which is told. */
+const typed = (text, currency) => {
+	if (!(text || "").trim()) return null;
+	try {
+		return crm_recharge.desk.read(text, currency);
+	} catch (error) {
+		frappe.msgprint({ message: crm_recharge.desk.text(error.message), indicator: "orange" });
+	}
+};
 
 /* A card is being charged, or money is on its way back. */
 const is_moving = (story) =>

@@ -7,8 +7,7 @@ from frappe.core.doctype.scheduled_job_type.scheduled_job_type import sync_jobs
 from pypika import Criterion
 
 from crm_recharge import install, uninstall
-from crm_recharge.people import fields as people_fields
-from crm_recharge.setup import indexes, roles, templates, traces, written
+from crm_recharge.setup import roles, templates, traces, written
 from crm_recharge.setup.tests.migration import APP
 from crm_recharge.tests.compat import BenchTestCase
 
@@ -131,6 +130,19 @@ class TestLists(BenchTestCase):
 		hooks = {key for key in frappe.get_hooks(app_name=APP) if not key.startswith("_")}
 		self.assertEqual(hooks - set().union(*HOOKS.values()), set())
 
+	def test_a_dry_run_takes_nothing_away(self):
+		"""Frappe runs the hooks for it, too, and commits nothing."""
+		put_back()
+		frappe.db.commit()
+		with patch.dict(frappe.conf, {uninstall.DISCARD: 1}):
+			uninstall.before_uninstall()
+			uninstall.after_uninstall()
+		frappe.db.rollback()
+		frappe.clear_cache()
+		for kind, present in made().items():
+			self.assertEqual([name for name, there in present.items() if not there], [], kind)
+		self.assertTrue(frappe.db.exists("DefaultValue", {"parent": written.OWNER}))
+
 	def test_the_record_of_what_was_written_goes_last(self):
 		self.assertTrue(frappe.db.exists("DefaultValue", {"parent": written.OWNER}))
 		traces.forget()
@@ -179,12 +191,6 @@ def made() -> dict[str, dict[str, bool]]:
 	return {
 		kind: {name: bool(frappe.db.exists(kind, filters)) for name, filters in wanted.items()}
 		for kind, wanted in looked_for.items()
-	} | {
-		"Index": {
-			f"{doctype} {field}": indexes.is_there(doctype, field)
-			for doctype, fields in people_fields.INDEXES.items()
-			for field in fields
-		}
 	}
 
 

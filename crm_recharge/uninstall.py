@@ -20,18 +20,23 @@ DISCARD = "crm_recharge_discard_balances"
 
 
 def before_uninstall() -> None:
-	"""Refuse while customers hold credits; then delete what lies in other apps' tables."""
+	"""Refuse while customers hold credits; then delete what lies in other apps' tables.
+
+	Nothing is committed here: Frappe runs this for `--dry-run` as well, and then lets go of it.
+	"""
 	refuse_while_credits_are_held()
 	custom_fields.take_away(install.custom_fields())
-	indexes.take_away(people_fields.INDEXES)
 	templates.take_away()
 	jobs.take_away()
 	traces.take_away()
 
 
 def after_uninstall() -> None:
-	"""The DocTypes are gone: what names a role of the app now is the site's own."""
+	"""The DocTypes are gone: what names a role of the app now is the site's own. Does nothing after a `--dry-run`."""
+	if traces.APP in frappe.get_installed_apps():
+		return
 	roles.take_away()
+	indexes.take_away(people_fields.INDEXES)
 	traces.forget()
 	# Frappe has committed before, and does not again.
 	frappe.db.commit()

@@ -27,7 +27,6 @@ def take_away(indexes: Indexes) -> None:
 	for doctype, fields in indexes.items():
 		for field in fields:
 			if f"{doctype} {field}" in made:
-				frappe.db.commit()
 				frappe.db.sql_ddl(f"ALTER TABLE `tab{doctype}` DROP INDEX IF EXISTS `{_name(field)}`")
 	written.forget(KIND)
 

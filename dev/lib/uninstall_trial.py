@@ -179,6 +179,10 @@ def main(site):
 	with connected(site):
 		if frappe.db.get_value("Email Template", "Credits Refunded", "subject") != "Edited":
 			sys.exit("a migration has overwritten an edited Email Template")
+	used = snapshot(site)
+	bench(site, "uninstall-app", APP, "--dry-run")
+	if changed := [what for what, _why in compare(used, snapshot(site))]:
+		sys.exit("a dry run has changed: " + ", ".join(changed[:20]))
 	bench(site, "uninstall-app", APP, "--yes", "--no-backup")
 	left = compare(before, snapshot(site))
 	for what, why in sorted(left, key=lambda line: (line[1] is None, line)):

@@ -7,8 +7,7 @@ from frappe.core.doctype.scheduled_job_type.scheduled_job_type import sync_jobs
 from pypika import Criterion
 
 from crm_recharge import install, uninstall
-from crm_recharge.people import fields as people_fields
-from crm_recharge.setup import indexes, roles, templates, traces, written
+from crm_recharge.setup import roles, templates, traces, written
 from crm_recharge.setup.tests.migration import APP
 from crm_recharge.tests.compat import BenchTestCase
 
@@ -79,12 +78,15 @@ HOOKS = {
 		"auto_cancel_exempted_doctypes",
 		"before_install",
 		"before_migrate",
+		"before_request",
 		"before_uninstall",
+		"crm_recharge_sweepers",
 		"doc_events",
 		"doctype_js",
 		"doctype_list_js",
 		"has_permission",
 		"ignore_links_on_delete",
+		"jinja",
 		"override_doctype_dashboards",
 		"permission_query_conditions",
 		"required_apps",
@@ -131,6 +133,19 @@ class TestLists(BenchTestCase):
 	def test_what_each_hook_leaves_is_known(self):
 		hooks = {key for key in frappe.get_hooks(app_name=APP) if not key.startswith("_")}
 		self.assertEqual(hooks - set().union(*HOOKS.values()), set())
+
+	def test_a_dry_run_takes_nothing_away(self):
+		"""Frappe runs the hooks for it, too, and commits nothing."""
+		put_back()
+		frappe.db.commit()
+		with patch.dict(frappe.conf, {uninstall.DISCARD: 1}):
+			uninstall.before_uninstall()
+			uninstall.after_uninstall()
+		frappe.db.rollback()
+		frappe.clear_cache()
+		for kind, present in made().items():
+			self.assertEqual([name for name, there in present.items() if not there], [], kind)
+		self.assertTrue(frappe.db.exists("DefaultValue", {"parent": written.OWNER}))
 
 	def test_the_record_of_what_was_written_goes_last(self):
 		self.assertTrue(frappe.db.exists("DefaultValue", {"parent": written.OWNER}))
@@ -180,12 +195,6 @@ def made() -> dict[str, dict[str, bool]]:
 	return {
 		kind: {name: bool(frappe.db.exists(kind, filters)) for name, filters in wanted.items()}
 		for kind, wanted in looked_for.items()
-	} | {
-		"Index": {
-			f"{doctype} {field}": indexes.is_there(doctype, field)
-			for doctype, fields in people_fields.INDEXES.items()
-			for field in fields
-		}
 	}
 
 

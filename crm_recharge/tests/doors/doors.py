@@ -61,7 +61,8 @@ class Door:
 	"""`ask` makes the request, None where a DocType has no such door.
 
 	`quiet`: who is refused gets an answer in which there is nothing, or another error than 403. `shows`: who is let in
-	sees the record in the answer. `breaks`: why Frappe itself answers 500 instead of refusing.
+	sees the record in the answer. `breaks`: why Frappe itself answers 500 instead of refusing. `with_parent`: a row is
+	written by saving the document it stands in. `asks_more`: what else Frappe asks of who has the right.
 	"""
 
 	name: str
@@ -70,6 +71,8 @@ class Door:
 	quiet: bool = False
 	shows: bool = True
 	breaks: str = ""
+	with_parent: bool = False
+	asks_more: str = ""
 
 
 def get(method: str, /, **args) -> Ask:
@@ -129,8 +132,8 @@ def _among(t: Target) -> list:
 
 
 MANY = 500
-PRINTED = ("Credit Account", "Recharge", "Reorder Message")
-"""A page takes long to be made, and is made in one way for all."""
+FEW = ("Credit Account", "Recharge", "Reorder Message")
+"""For doors that take long and go one way for all."""
 
 # -- reading one record ------------------------------------------------------------------------------------
 
@@ -160,7 +163,7 @@ READING = (
 		_only(_plain, lambda t: get(
 			"frappe.client.validate_link", doctype=t.doctype, docname=t.name, fields=_columns(t)
 		)),
-		shows=False,
+		quiet=True, shows=False,
 	),
 	Door(
 		"client.is_document_amended", "read",
@@ -175,12 +178,12 @@ READING = (
 	),
 	Door(
 		"form.linked_with.get", "read",
-		_only(_plain, lambda t: get("frappe.desk.form.linked_with.get", doctype=t.doctype, docname=t.name)),
+		_only(lambda t: t.doctype in FEW, lambda t: get("frappe.desk.form.linked_with.get", doctype=t.doctype, docname=t.name)),
 		shows=False,
 	),
 	Door(
 		"form.linked_with.get_submitted_linked_docs", "read",
-		_only(_plain, lambda t: get("frappe.desk.form.linked_with.get_submitted_linked_docs", **_of(t))),
+		_only(lambda t: t.doctype in FEW, lambda t: get("frappe.desk.form.linked_with.get_submitted_linked_docs", **_of(t))),
 		shows=False,
 	),
 	Door(
@@ -209,7 +212,7 @@ READING = (
 	Door("printview.get_html_and_style", "read", _only(_document, lambda t: get(
 		"frappe.www.printview.get_html_and_style", doc=t.doctype, name=t.name
 	))),
-	Door("/printview", "read", _only(lambda t: t.doctype in PRINTED, lambda t: Ask(
+	Door("/printview", "read", _only(lambda t: t.doctype in FEW[:1], lambda t: Ask(
 		"GET", "/printview", {"doctype": t.doctype, "name": t.name, "format": "Standard"}
 	))),
 	Door("a private file of the record", "read", _only(lambda t: bool(t.file), lambda t: Ask("GET", t.file))),
@@ -333,7 +336,9 @@ def _bulk(t: Target) -> Ask:
 CHANGING = (
 	Door("PUT /api/resource", "write", lambda t: Ask("PUT", _path(t), t.values, as_json=True)),
 	Door("PATCH /api/v2/document", "write", lambda t: Ask("PATCH", _path(t, "2"), t.values, as_json=True)),
-	Door("client.set_value", "write", lambda t: post("frappe.client.set_value", **_of(t), fieldname=t.values)),
+	Door("client.set_value", "write", lambda t: post(
+		"frappe.client.set_value", **_of(t), fieldname=t.values
+	), with_parent=True),
 	Door("client.save", "write", lambda t: post("frappe.client.save", doc=t.document())),
 	Door("client.bulk_update", "write", _bulk, quiet=True),
 	Door("form.save.savedocs Save", "write", lambda t: post(
@@ -452,8 +457,8 @@ CREATING = (
 )  # fmt: skip
 DELETING = (
 	Door("DELETE /api/resource", "delete", lambda t: Ask("DELETE", _path(t))),
-	Door("DELETE /api/v2/document", "delete", lambda t: Ask("DELETE", _path(t, "2"))),
-	Door("client.delete", "delete", lambda t: post("frappe.client.delete", **_of(t))),
+	Door("DELETE /api/v2/document", "delete", lambda t: Ask("DELETE", _path(t, "2")), with_parent=True),
+	Door("client.delete", "delete", lambda t: post("frappe.client.delete", **_of(t)), with_parent=True),
 	Door("reportview.delete_items", "delete", _only(_plain, lambda t: post(
 		"frappe.desk.reportview.delete_items", doctype=t.doctype, items=[t.name]
 	)), quiet=True),
@@ -481,7 +486,7 @@ BESIDE = (
 	Door("client.insert Comment", "read", lambda t: post("frappe.client.insert", doc={
 		"doctype": "Comment", "comment_type": "Comment", "reference_doctype": t.doctype, "reference_name": t.name,
 		"content": "x",
-	})),
+	}), asks_more="a right on Comment"),
 	# The assignee may not read the record, so it is shared.
 	Door("form.assign_to.add", "share", lambda t: post(
 		"frappe.desk.form.assign_to.add", **_of(t), assign_to=[t.recipient], description="x"
@@ -489,14 +494,14 @@ BESIDE = (
 	Door("client.insert ToDo", "read", lambda t: post("frappe.client.insert", doc={
 		"doctype": "ToDo", "allocated_to": t.recipient, "reference_type": t.doctype, "reference_name": t.name,
 		"description": "x",
-	})),
+	}), asks_more="that it be one's own"),
 	Door("share.add", "share", lambda t: post("frappe.share.add", **_of(t), user=t.recipient, write=1)),
 	Door("share.set_permission", "share", lambda t: post(
 		"frappe.share.set_permission", **_of(t), user=t.recipient, permission_to="write", value=1
 	)),
 	Door("client.insert DocShare", "share", lambda t: post("frappe.client.insert", doc={
 		"doctype": "DocShare", "user": t.recipient, "share_doctype": t.doctype, "share_name": t.name, "read": 1, "write": 1,
-	})),
+	}), asks_more="a right on DocShare"),
 	Door("communication.email.make", "email", lambda t: post(
 		"frappe.core.doctype.communication.email.make", **_of(t), content="x", subject="x",
 		recipients="x@test.example", send_email="0", print_format="Standard",
@@ -514,13 +519,13 @@ BESIDE = (
 	Door("client.attach_file", "read", lambda t: post(
 		"frappe.client.attach_file", filename="x.txt", filedata="x", doctype=t.doctype, docname=t.name, is_private=1
 	)),
-	Door("client.get_password", "password", lambda t: post(
+	Door("client.get_password", "password", _only(lambda t: t.meta.has_field("stripe_secret_key"), lambda t: post(
 		"frappe.client.get_password", **_of(t), fieldname="stripe_secret_key"
-	)),
+	))),
 )  # fmt: skip
 
 ROWS = (
-	Door("client.insert of a row", "write", lambda t: post("frappe.client.insert", doc=t.fresh)),
+	Door("client.insert of a row", "write", lambda t: post("frappe.client.insert", doc=t.fresh), with_parent=True),
 	Door("POST /api/resource of a row", "write", lambda t: Ask(
 		"POST", f"/api/resource/{t.doctype}", t.fresh, as_json=True
 	)),

@@ -34,13 +34,14 @@ def methods() -> dict[str, object]:
 
 
 def document_methods() -> set[str]:
-	"""Every method of a document: Reorder Preference.record_consent."""
+	"""Every method of a document: Reorder Preference.record_consent; of all of the app's: *.rename."""
 	found = set()
 	for doctype in doctypes():
 		controller = frappe.model.base_document.get_controller(doctype)
 		for name, function in inspect.getmembers(controller, inspect.isfunction):
 			if function in frappe.whitelisted and function.__module__.startswith(f"{APP}."):
-				found.add(f"{doctype}.{name}")
+				own = ".doctype." in function.__module__
+				found.add(f"{doctype if own else '*'}.{name}")
 	return found
 
 

@@ -42,8 +42,11 @@ class Person:
 		return side == OWN or self.confined not in confined_by
 
 	@property
-	def is_staff(self) -> bool:
-		return bool(set(self.roles) & set(STAFF))
+	def kind(self) -> str:
+		"""How Frappe tells people apart: who comes into the desk, who has a login, who has none."""
+		if self.user == "Guest":
+			return "guest"
+		return "staff" if set(self.roles) & set(STAFF) else "website"
 
 
 def everybody() -> list[Person]:

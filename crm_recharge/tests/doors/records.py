@@ -10,6 +10,7 @@ import frappe
 from frappe.utils import add_days, now_datetime, nowdate
 
 from crm_recharge.credits import ledger
+from crm_recharge.doors.guard import by_machine
 from crm_recharge.tests.factories import make_account, make_customer, make_team
 from crm_recharge.tests.support.reorder_case import make_item
 
@@ -32,8 +33,8 @@ def raw(doctype: str, name: str | None = None, **values) -> str:
 class Side:
 	"""One customer with everything that hangs on it. `names[doctype]` are its records, the usual one first."""
 
-	def __init__(self, key: str, company: str):
-		self.key, self.company = key, company
+	def __init__(self, key: str, company: str, stripe):
+		self.key, self.company, self.stripe = key, company, stripe
 		self.word = f"zq{key[:2]}{frappe.generate_hash(length=8)}"
 		"""In all texts of its records."""
 		self.names: dict[str, list[str]] = {}
@@ -69,7 +70,7 @@ class Side:
 	def marks(self) -> frozenset[str]:
 		"""Words that no answer to a stranger may hold."""
 		ids = {name for names in self.names.values() for name in names if len(name) > 7}
-		return frozenset({self.word, f"{self.word}c", self.last4, self.account, *ids})
+		return frozenset({self.word, f"{self.word}c", self.last4, self.account, self.stripe_customer, *ids})
 
 
 def fill(side: Side, owner: str | None, portal: str | None) -> None:
@@ -114,7 +115,9 @@ def _customer(side: Side, portal_user: str | None) -> None:
 
 
 def _account(side: Side, owner: str | None) -> None:
-	frappe.db.set_value("Credit Account", side.account, "account_owner", owner)
+	side.stripe_customer = side.stripe.make_customer()
+	found = {"account_owner": owner, "stripe_customer": side.stripe_customer}
+	frappe.db.set_value("Credit Account", side.account, found)
 	side.add("Credit Account", side.account)
 	for _number in range(3):
 		given = ledger.grant(side.account, 100, frappe.generate_hash(length=16), side.text("note"))
@@ -129,11 +132,11 @@ def _account(side: Side, owner: str | None) -> None:
 
 def _card(side: Side) -> str:
 	card = frappe.new_doc("Recharge Card")
-	card.update({"credit_account": side.account, "payment_method": f"pm_{frappe.generate_hash(length=12)}"})
-	card.update({"brand": "visa", "last4": side.last4, "fingerprint": f"{side.word}-{len(side.names)}"})
-	card.update({"exp_month": 12, "exp_year": now_datetime().year + 3, "kind": "card", "status": "Active"})
-	card.flags.from_gateway = True
-	return side.add("Recharge Card", card.insert().name)
+	method = side.stripe.make_card(side.stripe_customer, "4242424242424242")
+	card.update({"credit_account": side.account, "payment_method": method, "kind": "card", "status": "Active"})
+	card.update({"brand": "visa", "last4": side.last4, "fingerprint": f"{side.word}-{method}"})
+	card.update({"exp_month": 12, "exp_year": now_datetime().year + 3})
+	return side.add("Recharge Card", by_machine(card).insert().name)
 
 
 def _payments(side: Side) -> None:
@@ -150,6 +153,8 @@ def _payments(side: Side) -> None:
 	).insert()
 	side.add("Auto-Recharge Setting", setting.name)
 	side.add("Auto-Recharge Card", setting.cards[0].name)
+	# Written past the controller: saving it so would begin to charge.
+	frappe.db.set_value("Auto-Recharge Setting", setting.name, "enabled", 1)
 	hangs = {
 		"credit_account": side.account,
 		"customer": side.customer,
@@ -184,12 +189,10 @@ def _payments(side: Side) -> None:
 		"Gateway Difference", credit_account=side.account, recharge=settled, currency="USD", kind="Other",
 		status="Open", amount=5, explanation=side.text("explanation"), intent=f"pi_{side.word}",
 	)  # fmt: skip
-	payload = frappe.as_json({"object": {"id": f"pi_{side.word}", "metadata": {"account": side.account}}})
-	event = {"event_type": "payment_intent.succeeded", "status": "Processed", "payload": payload}
-	if frappe.get_meta("Stripe Event").has_field("credit_account"):
-		event["credit_account"] = side.account
+	about = {"id": f"pi_{side.word}", "customer": side.stripe_customer, "metadata": {"account": side.account}}
 	side.raw(
-		"Stripe Event", name=f"evt_{frappe.generate_hash(length=16)}", **event, object_id=f"pi_{side.word}",
+		"Stripe Event", name=f"evt_{frappe.generate_hash(length=16)}", event_type="payment_intent.succeeded",
+		status="Processed", payload=frappe.as_json({"data": {"object": about}}), object_id=about["id"],
 		outcome=side.text("outcome"),
 	)  # fmt: skip
 
@@ -237,7 +240,8 @@ def _reorders(side: Side) -> None:
 	)  # fmt: skip
 
 
-ATTACHED = ("Credit Account", "Recharge", "Recharge Dispute", "Reorder Preference")
+# What no probe deletes: with a record its file goes from the disk, and no database brings that back.
+ATTACHED = ("Credit Account", "Recharge Dispute", "Reorder Preference")
 
 
 def _attach(side: Side, doctype: str) -> None:
@@ -246,7 +250,7 @@ def _attach(side: Side, doctype: str) -> None:
 	file = frappe.get_doc(
 		{
 			"doctype": "File", "file_name": f"{frappe.generate_hash(length=8)}.txt", "is_private": 1,
-			"content": side.text("file"), "attached_to_doctype": on["doctype"], "attached_to_name": on["name"],
+			"content": side.text(f"file of a {doctype}"), "attached_to_doctype": on["doctype"], "attached_to_name": on["name"],
 		}
 	).insert()  # fmt: skip
 	side.add("File", file.name)
@@ -273,6 +277,7 @@ def shared_records(company: str, item: str) -> dict[str, str]:
 			"Usage Category Account", parent=category, parenttype="Usage Category", parentfield="accounts",
 			idx=1, company=company,
 		),
+		"CRM Recharge Company": frappe.db.get_value("CRM Recharge Company", {"company": company}),
 		"Reorder Rule": raw("Reorder Rule", applies_to="Item", item_code=item, title="Item: one", scope_key=f"Item:{item}"),
 		"Reorder Run": raw("Reorder Run", kind="Refit", status="Done", started_at=now_datetime()),
 		"Reorder Model": raw("Reorder Model", fitted_at=now_datetime(), priors="{}"),

@@ -71,7 +71,7 @@ class Ask:
 
 	def environ(self) -> dict:
 		"""As a server hands it over."""
-		headers = {"Accept": "text/html" if not self.path.startswith("/api/") else "application/json"}
+		headers = {"Accept": "application/json"}
 		if self.verb == "GET":
 			body = {"query_string": self.fields}
 		elif self.as_json:
@@ -105,6 +105,7 @@ class Door:
 	def __init__(self):
 		self._user = None
 		self._written: set[str] = set()
+		self._at_rest = False
 
 	def __enter__(self):
 		self._db = frappe.local.db
@@ -129,6 +130,7 @@ class Door:
 		def watched(query, *args, **kwargs):
 			if found := WRITES.match(str(query)):
 				self._written.add(found[1] or found[2])
+			self._at_rest = False
 			return sql(query, *args, **kwargs)
 
 		return watched
@@ -146,11 +148,13 @@ class Door:
 		self._rollback(save_point=save_point)
 		if not save_point:
 			self._written.clear()
+			self._at_rest = True
 
 	def undo(self) -> None:
 		"""Back to where the probes began."""
 		written = self._written - LOGS
-		self._take_back()
+		if not self._at_rest:
+			self._take_back()
 		if written:
 			forget(written)
 
@@ -161,7 +165,9 @@ class Door:
 		self._be(user)
 		with request_scope(Request(ask.environ())) as request:
 			response = self._handle(request)
-		return Answer(response.status_code, text_of(response), frozenset(self._written - LOGS))
+		response.direct_passthrough = False
+		text = text_of(response.get_data(), " ".join(value for _name, value in response.headers.items()))
+		return Answer(response.status_code, text, frozenset(self._written - LOGS))
 
 	def _be(self, user: str) -> None:
 		# Setting the user forgets all that is cached for this request: not needed for the same user again.
@@ -223,18 +229,16 @@ OF_A_REQUEST = ("flags", "request", "response", "form_dict", "error_log", "messa
 
 def forget(doctypes) -> None:
 	"""Empty the caches of documents that a request may have filled with what is undone."""
-	frappe.local.cache = {}
+	for key in [key for key in frappe.local.cache if "document_cache" in str(key)]:
+		del frappe.local.cache[key]
 	for doctype in doctypes | {"CRM Recharge Settings", "Reorder Settings"}:
 		frappe.cache.delete_keys(f"document_cache::{doctype}")
 
 
-def text_of(response) -> str:
+def text_of(data: bytes, headers: str) -> str:
 	"""All that an answer shows, also inside a spreadsheet."""
-	response.direct_passthrough = False
-	data = response.get_data()
 	if data[:4] == b"PK\x03\x04":
 		with zipfile.ZipFile(io.BytesIO(data)) as archive:
 			data = b"\n".join(archive.read(name) for name in archive.namelist())
-	headers = " ".join(value for _name, value in response.headers.items())
 	text = f"{headers} {data.decode(errors='replace')}"
 	return text.replace("\\/", "/")

@@ -58,7 +58,7 @@ REORDERS = {
 	"Reorder Settings": ("read write print", "read write print", "read", "", "", ""),
 }  # fmt: skip
 
-# Rows of other documents: their rights are those of the document they stand in.
+# Rows of other documents: seen by who may see the document they stand in, and written with it alone.
 CHILDREN = {
 	"Auto-Recharge Card": "Auto-Recharge Setting",
 	"CRM Recharge Company": "CRM Recharge Settings",
@@ -77,18 +77,22 @@ NOT_BY_HAND = {
 	"Reorder Consent Change": "write",
 }
 
-ACCOUNT, CUSTOMER, NOBODY = "a credit account", "a customer", "nobody"
+ACCOUNT, CUSTOMER, COMPANY, ALL, NOBODY = "an account", "a customer", "a company", "all customers", "nobody"
 HANGS_ON = {
 	**dict.fromkeys(CREDITS, ACCOUNT),
 	**dict.fromkeys(("Usage Category", "CRM Recharge Settings"), NOBODY),
 	**dict.fromkeys(REORDERS, CUSTOMER),
-	**dict.fromkeys(("Reorder Model", "Reorder Rule", "Reorder Run", "Reorder Settings"), NOBODY),
+	**dict.fromkeys(("Reorder Rule", "Reorder Settings"), NOBODY),
+	# They tell of all customers at once: for those from whom none is kept.
+	**dict.fromkeys(("Reorder Model", "Reorder Run"), ALL),
 }
 
 # User Permissions on these confine what hangs on it.
 CONFINED_BY = {
 	ACCOUNT: ("Customer", "Company", "Credit Account"),
 	CUSTOMER: ("Customer",),
+	COMPANY: ("Company",),
+	ALL: ("Customer",),
 	NOBODY: (),
 }
 # A message is sent in the name of a company.
@@ -105,7 +109,7 @@ def rights_of(doctype: str, role: str) -> frozenset[str]:
 
 
 def hangs_on(doctype: str) -> str:
-	"""ACCOUNT, CUSTOMER or NOBODY."""
+	"""ACCOUNT, CUSTOMER, ALL or NOBODY."""
 	return HANGS_ON[CHILDREN.get(doctype, doctype)]
 
 
@@ -128,6 +132,9 @@ REORDER_MANAGERS = ("System Manager", "Reorder Manager")
 REMINDERS = (*REORDER_MANAGERS, "Reorder User")
 REORDER_READERS = (*REMINDERS, "Sales Manager")
 OWNER, PORTAL, EVERYBODY = "the account's owner", "the customer's portal user", "everybody"
+
+# Who speaks for a customer.
+PERSONS = (PORTAL, OWNER)
 
 
 @dataclass(frozen=True)
@@ -156,7 +163,7 @@ METHODS = {
 	"accounting.disputes.retry": _writes(BOOKERS, name="Recharge Dispute"),
 	"accounting.posting.retry": _writes(BOOKERS),
 	"accounting.refunds.retry": _writes(BOOKERS, name="Recharge Refund"),
-	"accounting.setup.set_up_company": _writes(BOOKERS, NOBODY),
+	"accounting.setup.set_up_company": _writes(BOOKERS, COMPANY),
 	"api.credits.adjust": _writes(MANAGERS),
 	"api.credits.balance": _reads(READERS),
 	"api.credits.charge": _writes(CHARGERS),
@@ -194,13 +201,13 @@ METHODS = {
 	"api.recharge.start": _writes(CHARGERS),
 	"api.recharge.start_card_setup": _writes(CHARGERS),
 	"api.recharge.status": _reads(READERS),
-	"api.reorder.due": _reads((PORTAL,), CUSTOMER, customer=True),
+	"api.reorder.due": _reads(PERSONS, CUSTOMER, customer=True),
 	"api.reorder.looked_at": _writes((EVERYBODY,), NOBODY),
 	"api.reorder.opt_in": _writes((*REORDER_MANAGERS, "Reorder API"), CUSTOMER, contact=True),
-	"api.reorder.order_again": _writes((PORTAL,), CUSTOMER, reminder=True),
-	"api.reorder.preference": _writes((PORTAL,), CUSTOMER, customer=True, opted_in="0"),
-	"api.reorder.set_date": _writes((PORTAL,), CUSTOMER),
-	"api.reorder.snooze": _writes((PORTAL,), CUSTOMER),
+	"api.reorder.order_again": _writes(PERSONS, CUSTOMER, reminder=True),
+	"api.reorder.preference": _writes(PERSONS, CUSTOMER, customer=True, opted_in="0"),
+	"api.reorder.set_date": _writes(PERSONS, CUSTOMER),
+	"api.reorder.snooze": _writes(PERSONS, CUSTOMER),
 	"api.reorder.unsubscribe": _writes((EVERYBODY,), NOBODY),
 	"api.settings.test_connection": _writes(MANAGERS, NOBODY),
 	"api.settings.webhook": _reads(MANAGERS, NOBODY),
@@ -220,8 +227,12 @@ METHODS = {
 	"reorder.sending.preview.send_test": _writes(("Sales Manager", "Reorder User & Sales User"), CUSTOMER, customer=True),
 }  # fmt: skip
 
-# Methods of documents: DocType.method → the right on the document that they ask for.
+# Fetched they are read; what they change takes a POST.
+FETCHED_TO_BE_READ = {"api.reorder.preference"}
+
+# Methods of documents: DocType.method → the right on the document that they ask for; *: of every document.
 DOCUMENT_METHODS = {
+	"*.rename": "write",  # tried by the doors of RENAMING
 	"Reorder Preference.record_consent": "write",
 	"Reorder Preference.record_opt_out": "write",
 }
@@ -266,7 +277,7 @@ PAGES = {
 	"credits": OWNER,
 	"recharge-confirm": "whoever holds the mailed link",
 	"reorder": "whoever holds the mailed link",
-	"reorders": PORTAL,
+	"reorders": "who speaks for the customer",
 }
 
 # What only arranges the above: it shows nothing by itself.

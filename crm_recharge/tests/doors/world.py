@@ -10,15 +10,16 @@ from crm_recharge.tests.support.reorder_case import make_item
 
 
 class World:
-	"""Everything that the probes need, committed; `remove` takes it away."""
+	"""Everything that the probes need, committed; `remove` takes it away. `stripe`: a stand-in for the gateway."""
 
-	def __init__(self):
+	def __init__(self, stripe):
 		frappe.set_user("Administrator")
 		self.people = people.everybody()
 		for person in self.people:
 			people.make(person)
 		first, twin = self._companies()
-		self.sides = {OWN: Side(OWN, first), FOREIGN: Side(FOREIGN, twin), ELSEWHERE: Side(ELSEWHERE, twin)}
+		companies = {OWN: first, FOREIGN: twin, ELSEWHERE: twin}
+		self.sides = {key: Side(key, company, stripe) for key, company in companies.items()}
 		for key, side in self.sides.items():
 			owner, portal = (
 				next((p.user for p in self.people if getattr(p, of) == key), None)
@@ -103,6 +104,7 @@ class World:
 		for side in self.sides.values():
 			for doctype, names in side.names.items():
 				gone[doctype] += names
+		self.shared.pop("CRM Recharge Company")  # the site's own
 		for doctype, name in self.shared.items():
 			gone[doctype].append(name)
 		gone["User"] = [person.user for person in self.people if person.user != "Guest"]

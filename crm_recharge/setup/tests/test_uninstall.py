@@ -86,7 +86,6 @@ HOOKS = {
 		"doctype_list_js",
 		"has_permission",
 		"ignore_links_on_delete",
-		"jinja",
 		"override_doctype_dashboards",
 		"permission_query_conditions",
 		"required_apps",

@@ -15,7 +15,9 @@ def differences(world: World, probes: list[Probe], number: int) -> tuple[int, li
 
 	Only what changes nothing is tried: what is read, and what is refused.
 	"""
-	harmless = [p for p in probes if p.kind in ("read", "list", "count", "method") and not (p.writes and p.allowed)]
+	harmless = [
+		p for p in probes if p.kind in ("read", "list", "count", "method") and not (p.writes and p.allowed)
+	]
 	refused = [p for p in probes if p.writes and not p.allowed and p.kind != "method"]
 	some = [*_every(harmless, number * 2 // 3), *_every(refused, number - number * 2 // 3)]
 	web, tokens = Web().start(), _tokens(world)

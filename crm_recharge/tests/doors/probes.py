@@ -170,6 +170,7 @@ class Matrix:
 
 		Whoever lacks the right is not tried with a User Permission on top: that only takes away.
 		"""
+
 		def tells_apart(person: Person) -> tuple:
 			may = self._may(person, doctype, right, row_alone)
 			return may, may or person.has(doctype, "read")
@@ -340,7 +341,9 @@ class Matrix:
 		for name, entry in table.METHODS.items():
 			if name in methods:
 				for side in (OWN, FOREIGN) if entry.on != table.NOBODY else (OWN,):
-					for person in self._one_of_each(lambda person: (self._may_call(person, entry.who, side),)):
+					for person in self._one_of_each(
+						lambda person: (self._may_call(person, entry.who, side),)
+					):
 						yield self._of_method(name, entry, methods[name], person, side)
 		for name, right in ((n, r) for n, r in table.DOCUMENT_METHODS.items() if not n.startswith("*")):
 			for side in (OWN, FOREIGN):
@@ -355,7 +358,9 @@ class Matrix:
 		)
 
 	def _of_method(self, name: str, entry, function, person: Person, side: str) -> Probe:
-		allowed = self._may_call(person, entry.who, side) and person.reaches(side, table.CONFINED_BY[entry.on])
+		allowed = self._may_call(person, entry.who, side) and person.reaches(
+			side, table.CONFINED_BY[entry.on]
+		)
 		by_token = table.EVERYBODY in entry.who
 		return Probe(
 			person,
@@ -455,10 +460,21 @@ class Matrix:
 
 	def _figures(self, what: str, doctype: str, may, ask: Ask) -> Iterator[Probe]:
 		for person in self._one_of_each(lambda p: (may(p),)):
-			seen = [side for side in (OWN, FOREIGN, ELSEWHERE) if may(person) and self._reaches(person, doctype, side)]
+			seen = [
+				side
+				for side in (OWN, FOREIGN, ELSEWHERE)
+				if may(person) and self._reaches(person, doctype, side)
+			]
 			hidden = tuple(side for side in (OWN, FOREIGN, ELSEWHERE) if side not in seen)
 			yield Probe(
-				person, what, "all", "figures", lambda: ask, may(person), hidden=hidden, without=hidden if seen else ()
+				person,
+				what,
+				"all",
+				"figures",
+				lambda: ask,
+				may(person),
+				hidden=hidden,
+				without=hidden if seen else (),
 			)
 
 	# -- probes of pages ---------------------------------------------------------------------------------
@@ -475,8 +491,16 @@ class Matrix:
 				for what, ask, may in (
 					("/credits", Ask("GET", "/credits", {"account": their.account}), owner or staff),
 					("/reorders", Ask("GET", "/reorders", {"customer": their.customer}), portal or owner),
-					("/reorder", Ask("GET", "/reorder", {"do": "reorder", "token": their.one("Reorder Message")}), False),
-					("/recharge-confirm", Ask("GET", "/recharge-confirm", {"token": their.one("Recharge")}), False),
+					(
+						"/reorder",
+						Ask("GET", "/reorder", {"do": "reorder", "token": their.one("Reorder Message")}),
+						False,
+					),
+					(
+						"/recharge-confirm",
+						Ask("GET", "/recharge-confirm", {"token": their.one("Recharge")}),
+						False,
+					),
 				):
 					yield Probe(
 						person, f"page {what}", side, "page", lambda ask=ask: ask, may, quiet=True,

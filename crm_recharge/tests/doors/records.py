@@ -133,7 +133,9 @@ def _account(side: Side, owner: str | None) -> None:
 def _card(side: Side) -> str:
 	card = frappe.new_doc("Recharge Card")
 	method = side.stripe.make_card(side.stripe_customer, "4242424242424242")
-	card.update({"credit_account": side.account, "payment_method": method, "kind": "card", "status": "Active"})
+	card.update(
+		{"credit_account": side.account, "payment_method": method, "kind": "card", "status": "Active"}
+	)
 	card.update({"brand": "visa", "last4": side.last4, "fingerprint": f"{side.word}-{method}"})
 	card.update({"exp_month": 12, "exp_year": now_datetime().year + 3})
 	return side.add("Recharge Card", by_machine(card).insert().name)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import count
 from unittest.mock import patch
 
-from crm_recharge.domain import effects, fit, payment, threshold
+from crm_recharge.domain import cards, effects, fit, payment, threshold
 from crm_recharge.domain.answers import Outcome
 from crm_recharge.domain.simulated import books, rows, simulation
 from crm_recharge.domain.simulated.gateway import Gateway
@@ -56,6 +56,13 @@ def fallback_on_time_out():
 		return answer
 
 	with patch.object(Performer, "_charge", hasty):
+		yield
+
+
+@planted
+def cards_of_others():
+	"""Whatever stands on the list is asked, whoever saved it."""
+	with patch.object(cards, "own", lambda listed, account: listed):
 		yield
 
 

@@ -92,6 +92,12 @@ def check_new_payment(gateway: Gateway, effect: effects.Charge) -> None:
 			)
 
 
+def check_own_card(world: World, effect: effects.Charge) -> None:
+	"""No card pays for another account than the one that saved it. Before a call."""
+	card, recharge = world.get(rows.RechargeCard, effect.card), world.get(rows.Recharge, effect.recharge)
+	must(card.account == recharge.account, "its own cards", f"{effect.key} asks {card.name}")
+
+
 def is_others(key: str) -> bool:
 	"""Payments without one of the machine's keys: made by a person on the gateway's own page (they may come twice, and
 	are refunded), or by a stranger (they do not fit, and are held)."""

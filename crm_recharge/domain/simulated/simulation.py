@@ -197,6 +197,7 @@ class Simulation:
 			return
 		if isinstance(effect, effects.Charge):
 			rules.check_new_payment(self.gateway, effect)
+			rules.check_own_card(self.world, effect)
 		try:
 			live.run.step()
 		except Locked:
@@ -549,6 +550,7 @@ class Simulation:
 		match self.rng.randrange(3):
 			case 0:
 				self._set(name, caps=self._draw_caps())
+				self._list_a_card_of_another(name)
 			case 1:
 				self._set(name, enabled=False, disabled_reason="by a person")
 				self.switched_on[name] = False
@@ -557,6 +559,14 @@ class Simulation:
 				self.gateway.cards[card.payment_method] = self.rng.choice(CARDS)
 				if card.status != cards.ACTIVE:
 					self.world.tables[rows.RechargeCard].write(replace(card, status=cards.ACTIVE))
+
+	def _list_a_card_of_another(self, account: str) -> None:
+		"""However it got there: first on the list stands a card that another account saved."""
+		others = [name for name in self.accounts if name != account]
+		listed = self.world.get(rows.AutoRechargeSetting, account).cards
+		if others and (strange := f"{others[0]}/0") not in listed:
+			self._set(account, cards=(strange, *listed))
+			self.drawn["strange card listed"] += 1
 
 	def _set(self, account: str, **values) -> None:
 		row = self.world.get(rows.AutoRechargeSetting, account)

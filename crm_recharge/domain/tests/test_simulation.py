@@ -41,6 +41,7 @@ def test_a_thousand_runs_break_no_rule():
 		"paid on page",
 		"long time",
 		"changed",
+		"strange card listed",
 		"captures",
 		"refund asked for",
 		"refund at the gateway",

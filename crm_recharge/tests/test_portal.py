@@ -252,6 +252,7 @@ class TestOthers(PortalCase):
 			"overview": lambda: portal.overview(account),
 			"start": lambda: portal.start(account, "25", "stranger"),
 			"status": lambda: portal.status(recharge),
+			"cancel": lambda: portal.cancel(recharge),
 			"save": lambda: portal.save_auto_recharge(account, 0, "10", "100", [card]),
 			"resume": lambda: portal.resume_auto_recharge(account),
 			"begin_card": lambda: portal.begin_card(account),

@@ -7,10 +7,12 @@ import frappe
 from frappe import _
 from frappe.utils import get_url
 
-from crm_recharge.gateway import stripe_gateway
+from crm_recharge.domain.errors import InvalidRequest, shown
+from crm_recharge.gateway import home, stripe_gateway
 from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import custom_address
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.intake import intake
+from crm_recharge.recharge import moving
 from crm_recharge.recharge.events import HANDLERS
 
 WEBHOOK = "crm_recharge.api.stripe.webhook"
@@ -58,3 +60,36 @@ def webhook() -> dict:
 	"""What to enter as an endpoint in Stripe's dashboard: its address, and the events it wants."""
 	_check()
 	return {"address": get_url(f"/api/method/{WEBHOOK}"), "events": sorted(HANDLERS)}
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@intake
+def site() -> dict:
+	"""Whether payments are made on this site: `home` is false for one whose database was copied or moved and that
+	nobody has confirmed yet; then `message` says so."""
+	_check()
+	at_home = home.is_home()
+	return {"home": at_home, "message": "" if at_home else home.in_words()}
+
+
+@frappe.whitelist(methods=["POST"])
+@intake
+def confirm_site(what: str) -> dict:
+	"""Say of a site whose database was copied or moved which of the two it is; payments go on then.
+
+	`what`: "moved" (this is the site itself, at another place) or "copy" (the original goes on elsewhere: the payments and
+	cards that this one came with are left alone, and auto-recharge is switched off). Returns `site`'s answer, and for a
+	copy how much was set aside. Errors: 422.
+	"""
+	_check()
+	if what not in ("moved", "copy"):
+		raise InvalidRequest("not_one_of", field="what", value=shown(what), known="moved, copy")
+	if home.is_home():
+		raise InvalidRequest("site_is_home")
+	counts = {}
+	if what == "moved":
+		moving.moved()
+	else:
+		counts = moving.copied()
+	frappe.db.commit()
+	return site() | counts

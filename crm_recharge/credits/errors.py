@@ -163,10 +163,10 @@ def messages() -> dict[str, str]:
 		"recharge_open": _(
 			"Recharge {recharge} of this account is still under way. Wait for it, or cancel it first."
 		),
+		"site_is_home": _("This site stands where it stood: there is nothing to confirm."),
 		"cannot_cancel": _(
 			"Recharge {recharge} is {status}: it cannot be cancelled. Wait until it has ended; a paid one is refunded."
 		),
-		"unknown_decision": _("{value} is no decision. Known are: {known}."),
 		"already_decided": _("Somebody has decided about {payment} already."),
 		"only_dismissed": _(
 			"Difference {difference} can only be dismissed: put right what it says, then dismiss it with a note."

@@ -21,6 +21,10 @@ def receive(payload: bytes, signature: str | None) -> tuple[str, bool]:
 	Raises a webhooks.WebhookError when it is not Stripe's.
 	"""
 	event = webhooks.verify(payload, signature, webhook_secret())
+	try:
+		payload = json.dumps(without_secrets(event), indent=1)
+	except RecursionError:
+		raise webhooks.UnreadablePayload("The body is nested too deeply") from None
 	now = clock.now_datetime()
 	obj = event["data"]["object"]
 	frappe.db.sql(
@@ -34,11 +38,11 @@ def receive(payload: bytes, signature: str | None) -> tuple[str, bool]:
 			event["type"][:140],
 			RECEIVED,
 			int(bool(event.get("livemode"))),
-			(event.get("api_version") or "")[:140],
-			(obj.get("object") or "")[:140],
-			(obj.get("id") or "")[:140],
+			_word(event.get("api_version")),
+			_word(obj.get("object")),
+			obj.get("id") or "",
 			_system_time(event.get("created")),
-			json.dumps(without_secrets(event), indent=1),
+			payload,
 		),
 	)
 	return event["id"], bool(frappe.db._cursor.rowcount)
@@ -53,7 +57,22 @@ def without_secrets(value):
 	return mask(value) if isinstance(value, str) else value
 
 
+def _word(value) -> str:
+	"""A word of Stripe's for a column; whatever else stands there is none."""
+	return value if webhooks.is_identifier(value) else ""
+
+
 def _system_time(seconds) -> datetime | None:
-	if not isinstance(seconds, int | float):
+	if not isinstance(seconds, int | float) or isinstance(seconds, bool):
 		return None
-	return clock.stored(datetime.fromtimestamp(seconds, timezone.utc))
+	try:
+		return clock.stored(datetime.fromtimestamp(seconds, timezone.utc))
+	except (OverflowError, ValueError, OSError):
+		return None
+
+
+def reference(payload: dict, field: str) -> str | None:
+	"""The id that an event's object has in `field`, which may be expanded; None where there is none."""
+	value = payload["data"]["object"].get(field)
+	value = value.get("id") if isinstance(value, dict) else value
+	return value if webhooks.is_identifier(value) else None

@@ -170,7 +170,7 @@ class StripeGateway:
 			lambda: self._stripe.payment_intents.create(params=params, options={"idempotency_key": key}),
 			payment_method=payment_method,
 		)
-		if answer.outcome is not Outcome.SUCCEEDED and (replayed or answer.code == "idempotency_error"):
+		if replayed or answer.code == "idempotency_error":
 			answer = self._as_it_is_now(answer, key, customer)
 		elif answer.decline_class is DeclineClass.CUSTOMER_GONE:
 			# What was asked under this key before the customer went may have been paid.

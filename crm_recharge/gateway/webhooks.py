@@ -12,6 +12,7 @@ import time
 
 MAX_PAYLOAD = 1024 * 1024
 MAX_SIGNATURES = 20
+LONGEST_ID = 140
 
 
 class WebhookError(Exception):
@@ -109,9 +110,19 @@ def _read_event(payload: bytes) -> dict:
 	if not isinstance(event, dict):
 		raise UnreadablePayload("The body is not an event")
 	for name in ("id", "type"):
-		if not isinstance(event.get(name), str) or not event[name]:
-			raise UnreadablePayload(f"The event has no {name}")
+		if not is_identifier(event.get(name)):
+			raise UnreadablePayload(f"The event has no {name}, or one that is none of Stripe's")
 	data = event.get("data")
 	if not isinstance(data, dict) or not isinstance(data.get("object"), dict):
 		raise UnreadablePayload("The event carries no object")
+	if data["object"].get("id") is not None and not is_identifier(data["object"]["id"]):
+		raise UnreadablePayload("The event's object has an id that is none of Stripe's")
 	return event
+
+
+def is_identifier(value) -> bool:
+	"""Whether `value` can be an id of Stripe's: it becomes the name of a row and of a job, and part of an address, where
+	a control character does harm."""
+	return (
+		isinstance(value, str) and 0 < len(value) <= LONGEST_ID and value.isprintable() and " " not in value
+	)

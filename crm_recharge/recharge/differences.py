@@ -13,7 +13,7 @@ from crm_recharge import clock
 from crm_recharge.credits.errors import for_people
 from crm_recharge.domain import dispute, effects, fit, held, payment, reconcile, refund
 from crm_recharge.domain.answers import Answer, Outcome
-from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.errors import InvalidRequest, shown
 from crm_recharge.gateway.errors import GatewayUnavailable
 from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import notices
@@ -202,7 +202,9 @@ def decide(name: str, decision: str, note: str | None = None) -> dict:
 	from crm_recharge.recharge.performer import perform
 
 	if decision not in held.DECISIONS:
-		raise InvalidRequest("unknown_decision", value=str(decision)[:50], known=", ".join(held.DECISIONS))
+		raise InvalidRequest(
+			"not_one_of", field="decision", value=shown(decision), known=", ".join(held.DECISIONS)
+		)
 	note = (note or "").strip()[:500]
 	if decision == held.DISMISS and not note:
 		raise InvalidRequest("reason_missing")

@@ -131,13 +131,15 @@ def payment_intent(intent: str, event: str) -> str:
 
 
 def charge_refunded(charge: str, event: str) -> str:
-	payload = frappe.parse_json(frappe.db.get_value("Stripe Event", event, "payload"))
-	return refunds.follow(payload["data"]["object"].get("payment_intent"))
+	return refunds.follow(inbox.reference(_payload(event), "payment_intent"))
 
 
 def refund_changed(refund: str, event: str) -> str:
-	payload = frappe.parse_json(frappe.db.get_value("Stripe Event", event, "payload"))
-	return refunds.follow(payload["data"]["object"].get("payment_intent"))
+	return refunds.follow(inbox.reference(_payload(event), "payment_intent"))
+
+
+def _payload(event: str) -> dict:
+	return frappe.parse_json(frappe.db.get_value("Stripe Event", event, "payload"))
 
 
 def dispute_changed(dispute: str, event: str) -> str:
@@ -145,9 +147,10 @@ def dispute_changed(dispute: str, event: str) -> str:
 
 
 def fraud_warning(warning: str, event: str) -> str:
-	payload = frappe.parse_json(frappe.db.get_value("Stripe Event", event, "payload"))
-	obj = payload["data"]["object"]
-	return disputes.warn(warning, obj.get("payment_intent"), obj.get("fraud_type"))
+	payload = _payload(event)
+	fraud_type = payload["data"]["object"].get("fraud_type")
+	reason = fraud_type[:140] if isinstance(fraud_type, str) else None
+	return disputes.warn(warning, inbox.reference(payload, "payment_intent"), reason)
 
 
 def setup_intent(intent: str, event: str) -> str:
@@ -159,8 +162,7 @@ def payment_method(method: str, event: str) -> str:
 
 
 def checkout_session(session: str, event: str) -> str:
-	payload = frappe.parse_json(frappe.db.get_value("Stripe Event", event, "payload"))
-	intent = payload["data"]["object"].get("payment_intent")
+	intent = inbox.reference(_payload(event), "payment_intent")
 	return payment_intent(intent, event) if intent else "no payment yet"
 
 

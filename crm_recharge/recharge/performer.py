@@ -166,7 +166,7 @@ class Performer:
 	# -- the gateway: never inside a transaction -------------------------------------------------------------
 
 	def charge(self, effect: effects.Charge) -> Answer:
-		if effect.until and clock.now() > effect.until:
+		if effect.until and clock.is_past(effect.until):
 			return Answer(Outcome.UNKNOWN, code="too_late", message="The key may no longer be remembered.")
 		recharge = frappe.db.get_value(
 			"Recharge", effect.recharge, ["credit_account", "customer"], as_dict=True

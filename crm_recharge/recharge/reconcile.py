@@ -173,7 +173,12 @@ def _credits_since(start: datetime, end: datetime | None) -> list:
 			"between",
 			[clock.earliest(start), clock.latest(end + LONGEST_WAIT)],
 		]
-	return frappe.get_all("Recharge", settled, ["name", "settled_intent"], order_by="settled_at, name")
+	found = frappe.get_all("Recharge", settled, ["name", "settled_intent"], order_by="settled_at, name")
+	# What has been written down need not be asked about each hour.
+	listed = set(
+		frappe.get_all("Gateway Difference", {"kind": ["in", reconcile.CREDITED_WRONGLY]}, pluck="intent")
+	)
+	return [row for row in found if row.settled_intent not in listed]
 
 
 def _note(

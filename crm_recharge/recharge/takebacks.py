@@ -369,7 +369,7 @@ def _why_refunded(kind: str, answer, decided: bool) -> str:
 
 
 def ask_refund(effect: effects.AskRefund) -> RefundAnswer:
-	if effect.until and clock.now() > effect.until:
+	if effect.until and clock.is_past(effect.until):
 		return RefundAnswer(
 			RefundOutcome.UNKNOWN, code="too_late", message="The key may no longer be remembered."
 		)

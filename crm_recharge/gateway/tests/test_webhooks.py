@@ -66,6 +66,25 @@ class TestWebhooks(unittest.TestCase):
 			with self.subTest(head=head), self.assertRaises(webhooks.MissingSignature):
 				verify(BODY, head, SECRET, now=NOW)
 
+	def test_ids_that_are_none_of_stripes(self):
+		for name, change in (
+			("NUL", {"id": "evt_1\x00"}),
+			("line end", {"id": "evt_1\n"}),
+			("blank", {"id": "evt 1"}),
+			("too long", {"id": "e" * 141}),
+			("half a character", {"id": "evt_\ud800"}),
+			("number", {"id": 1}),
+			("NUL in the type", {"type": "payment_intent.\x00"}),
+			("NUL in the object's id", {"data": {"object": {"id": "pi_1\x00"}}}),
+			("object's id is an object", {"data": {"object": {"id": {}}}}),
+			("object's id is empty", {"data": {"object": {"id": ""}}}),
+		):
+			body = json.dumps(EVENT | change).encode()
+			with self.subTest(name), self.assertRaises(webhooks.UnreadablePayload):
+				verify(body, header(body), SECRET, now=NOW)
+		body = json.dumps(EVENT | {"data": {"object": {"object": "balance"}}}).encode()
+		self.assertEqual(verify(body, header(body), SECRET, now=NOW)["id"], "evt_1")
+
 	def test_tolerance_both_ways(self):
 		for age in (-300, -1, 0, 299, 300):
 			self.assertEqual(verify(BODY, header(), SECRET, now=NOW + age), EVENT)

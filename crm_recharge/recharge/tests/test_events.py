@@ -140,6 +140,28 @@ class TestEvents(RechargeCase):
 				inbox.receive(payload, signature)
 		self.assertEqual(frappe.db.count("Stripe Event"), before)
 
+	def test_a_body_of_odd_kinds_is_refused_or_kept_and_never_an_error(self):
+		from crm_recharge.gateway.webhooks import UnreadablePayload
+
+		deep = {}
+		for _ in range(600):
+			deep = {"a": deep}
+		odd = {"id": "pi_odd", "object": ["payment_intent"], "payment_intent": {"id": "pi_1\x00"}}
+		for created in (1e300, float("nan"), "yesterday", True, None, -1e18):
+			payload = self.event("charge.refunded", odd, created=created, api_version=7)
+			name, new = self.receive(payload)
+			self.assertTrue(new)
+			self.assertIn(events.process(name), ("Processed", "Ignored"))
+		for bad in (
+			self.event("x.y", {"id": "pi_1", "object": "x", "deep": deep}),
+			self.event("x.y", {}, id="evt\x00"),
+		):
+			try:
+				self.receive(bad)
+			except UnreadablePayload:
+				frappe.db.rollback()
+		self.assertFalse(frappe.db.exists("Stripe Event", {"name": ["like", "evt\x00%"]}))
+
 	def test_secrets_are_not_kept(self):
 		obj = {
 			"id": "pi_1",

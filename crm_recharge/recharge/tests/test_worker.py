@@ -421,7 +421,14 @@ class TestUnclearAnswers(WorkerTestCase):
 		recharge = self.low(DECLINED)
 		self.assertEqual(worker.carry_out(recharge), "Failed")
 		intent = f"pi_{frappe.generate_hash(length=16)}"
-		answer = Answer(Outcome.SUCCEEDED, intent=intent, amount=Decimal(460), currency="USD")
+		answer = Answer(
+			Outcome.SUCCEEDED,
+			intent=intent,
+			amount=Decimal(460),
+			currency="USD",
+			customer=frappe.db.get_value("Credit Account", self.one, "stripe_customer"),
+			metadata={"recharge": recharge},
+		)
 
 		def late():
 			now = yield effects.Now()

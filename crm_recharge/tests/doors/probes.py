@@ -514,6 +514,7 @@ NAMED = {
 	"card": ("Recharge Card", 1),
 	"contact": ("Contact", 0),
 	"customer": ("Customer", 0),
+	"difference": ("Gateway Difference", 0),
 	"entry": ("Credit Ledger", 0),
 	"event": ("Stripe Event", 0),
 	"recharge": ("Recharge", 1),
@@ -522,6 +523,7 @@ NAMED = {
 # Parameter → what is said.
 SAID = {
 	"amount": "5",
+	"decision": "dismiss",
 	"enabled": 0,
 	"falls_below": "20",
 	"note": "because",
@@ -531,6 +533,7 @@ SAID = {
 	"recharge_up_to": "600",
 	"setup_intent": "seti_none",
 	"token": "none",
+	"what": "moved",
 	"wording": "Yes, remind me.",
 }
 

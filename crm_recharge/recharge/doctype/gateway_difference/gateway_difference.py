@@ -1,6 +1,8 @@
 import frappe
-from frappe.utils import now_datetime
+from frappe import _
 
+from crm_recharge.clock import now_datetime
+from crm_recharge.domain.payment import DOES_NOT_FIT, HELD
 from crm_recharge.doors.guard import GuardedDocument
 
 
@@ -11,5 +13,17 @@ class GatewayDifference(GuardedDocument):
 		if self.flags.by_machine or not self.has_value_changed("status"):
 			return
 		resolved = self.status == "Resolved"
+		if resolved and self.waits_for_a_decision():
+			frappe.throw(
+				_(
+					"Recharge {0} is held because of this payment. Choose Credit, Refund or Dismiss above: that resolves it, and the recharge with it."
+				).format(frappe.bold(self.recharge)),
+				title=_("Decide First"),
+			)
 		self.resolved_at = now_datetime() if resolved else None
 		self.resolved_by = frappe.session.user if resolved else None
+
+	def waits_for_a_decision(self) -> bool:
+		"""Whether a recharge stays blocked until somebody has decided about the payment."""
+		held = self.kind == DOES_NOT_FIT and self.recharge
+		return bool(held) and frappe.db.get_value("Recharge", self.recharge, "status") == HELD

@@ -1,4 +1,4 @@
-"""Charging usage: lock the account, recognise a repeat, draw the lots, write the row. See the house plan, 3."""
+"""Charging usage: lock the account, recognise a repeat, draw the lots, write the row. See docs/architecture.md, 2."""
 
 from datetime import datetime, timezone
 from decimal import Decimal

@@ -3,7 +3,7 @@
 A Book is a working copy. The room that holds the lock fills it, calls the movements, and writes what changed:
 `entries` (ledger rows, in order), `lots` with `is_new` or `changed`, `balance`, `sequence`, `last_hash`.
 
-Two facts hold after every movement (rule 1 of the house plan):
+Two facts hold after every movement (docs/architecture.md, 4, rule 1):
 balance = sum of all movements, and sum of what remains in lots = max(balance, 0). A balance below zero is debt.
 """
 

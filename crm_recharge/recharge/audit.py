@@ -1,4 +1,4 @@
-"""The daily check of the rules that hold always (house plan, 4), on all accounts; the first breach alerts."""
+"""The daily check of the rules that hold always (docs/architecture.md, 4), on all accounts; the first breach alerts."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The rules that hold always (house plan, 4), checked from outside on what is committed."""
+"""The rules that hold always (docs/architecture.md, 4), checked from outside on what is committed."""
 
 from collections import Counter
 from decimal import Decimal

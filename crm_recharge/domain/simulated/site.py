@@ -117,7 +117,7 @@ class Site:
 		self.clock.move_to(max(moment, self.clock.now()))
 
 	def breaches(self) -> list[str]:
-		"""What is wrong with the books of any account (rules 1 and 2 of the house plan); empty when all agree."""
+		"""What is wrong with the books of any account (docs/architecture.md, 4, rules 1 and 2); empty when all agree."""
 		wrong = []
 		for account in self.world.all(rows.CreditAccount):
 			wrong += [f"{account.name}: {text}" for text in self._breaches_of(account)]

@@ -12,7 +12,7 @@ MONEY = ("amount", "balance_after", "quantity")
 
 
 def breaches(account: str) -> list[str]:
-	"""What is wrong with the books of `account`; empty when rule 1 of the house plan and the chain hold."""
+	"""What is wrong with the books of `account`; empty when rule 1 (docs/architecture.md, 4) and the chain hold."""
 	rows = entries(account)
 	wrong = [*_running(rows), *_chain(account, rows), *_lots(account, rows)]
 	row = frappe.db.sql(

@@ -444,7 +444,6 @@ class TestOthers(PortalCase):
 			"start": lambda: portal.start(account, "25", "stranger"),
 			"cancel": lambda: portal.cancel(recharge),
 			"status": lambda: portal.status(recharge),
-			"cancel": lambda: portal.cancel(recharge),
 			"save": lambda: portal.save_auto_recharge(account, 0, "10", "100", [card]),
 			"resume": lambda: portal.resume_auto_recharge(account),
 			"begin_card": lambda: portal.begin_card(account),

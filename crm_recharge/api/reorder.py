@@ -21,7 +21,7 @@ from crm_recharge.doors.sight import check_customer
 from crm_recharge.intake import intake
 from crm_recharge.people import contacts as people
 from crm_recharge.people.persons import customers_of
-from crm_recharge.reorder import timeline
+from crm_recharge.reorder import catalogue, timeline
 from crm_recharge.reorder.answers import actions, changes, orders, payment, view
 from crm_recharge.reorder.answers.orders import Line, Wish
 from crm_recharge.reorder.consent import preferences
@@ -75,7 +75,8 @@ def due(customer: str | None = None) -> dict:
 
 	`customer` is needed only by users of several. Returns customer, company, customers (the caller's own) and
 	items: reminder, item_code, item_name, image, last_day, quantity and uom (what is usually ordered), next_from,
-	next_on, next_to, due (the range has begun), expected_on, snoozed_until. Errors: 403.
+	next_on, next_to, due (the range has begun), orderable (it is sold today), expected_on, snoozed_until.
+	Errors: 403.
 	"""
 	customer, _contact = _own(customer)
 	return {
@@ -100,6 +101,7 @@ def items_of(customer: str) -> list[dict]:
 	rows = [row for row in rows if row.item_code in facts]
 	usual = orders.usual_lines(customer, {row.item_code: exact(row.last_quantity) for row in rows})
 	today = getdate(nowdate())
+	sold = catalogue.sold(facts, today)
 	return [
 		{
 			"reminder": row.name,
@@ -115,6 +117,7 @@ def items_of(customer: str) -> list[dict]:
 			"due": bool(
 				row.expected_on <= today if row.expected_on else row.next_from and row.next_from <= today
 			),
+			"orderable": row.item_code in sold,
 			"expected_on": _iso(row.expected_on),
 			"snoozed_until": _iso(row.snoozed_until)
 			if row.snoozed_until and row.snoozed_until > today

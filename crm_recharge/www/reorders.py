@@ -24,7 +24,7 @@ def get_context(context):
 		raise frappe.Redirect(302)
 	form = frappe.form_dict
 	context.no_breadcrumbs = True
-	context.shows = private_pages.shows
+	context.shows, context.sheet = private_pages.shows, private_pages.style("reorder.css")
 	context.mark, context.script = private_pages.mark(), private_pages.script("reorders_page.js")
 	context.title = _("My reorders")
 	context.csrf_token = frappe.sessions.get_csrf_token()
@@ -89,7 +89,7 @@ def _when(item: dict) -> str:
 
 
 def _frequencies(own: int) -> list[tuple]:
-	choices = [(0, _("As often as there is something to say"))]
+	choices = [(0, _("Whenever something is due"))]
 	return choices + [(days, actions.every(days)) for days in sorted({*actions.FEWER_DAYS, own} - {0})]
 
 

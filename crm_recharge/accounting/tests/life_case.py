@@ -158,6 +158,18 @@ class LifeCase(BooksTestCase):
 		self.fresh_forms(doctype)
 		self.addCleanup(self.fresh_forms, doctype)
 
+	def user_default(self, key: str, value: str) -> None:
+		"""A default of the user who books, for this test."""
+
+		def clear():
+			frappe.db.rollback()
+			frappe.defaults.clear_user_default(key, "Administrator")
+			frappe.db.commit()
+
+		frappe.defaults.set_user_default(key, value, "Administrator")
+		frappe.db.commit()
+		self.addCleanup(clear)
+
 	def fresh_forms(self, *doctypes: str) -> None:
 		for doctype in doctypes:
 			frappe.clear_cache(doctype=doctype)

@@ -8,7 +8,7 @@ import frappe
 from frappe import _
 
 from crm_recharge import clock
-from crm_recharge.credits.money import exact
+from crm_recharge.credits.money import exact, in_coins, money
 from crm_recharge.domain import moments
 from crm_recharge.domain.anomaly import DAYS, counted_from, is_spike, usual_day
 from crm_recharge.domain.money import ZERO, plain
@@ -28,11 +28,12 @@ def found(account, setting: dict, balance: Decimal) -> str | None:
 	if not is_spike(used, days, factor):
 		return None
 	text = (
-		_("{0} {1} used since it was resumed, {2} is usual a day")
+		_("{0} used since it was resumed, {1} is usual for a day")
 		if seen and seen > clock.now() - timedelta(hours=24)
-		else _("{0} {1} used in the last 24 hours, {2} is usual a day")
+		else _("{0} used in the last 24 hours, {1} is usual for a day")
 	)
-	return text.format(plain(used), account.currency, f"{usual_day(days):.2f}")
+	usual = in_coins(usual_day(days), account.currency)
+	return text.format(money(used, account.currency), money(usual, account.currency))
 
 
 def used_since(account: str, since: datetime) -> Decimal:

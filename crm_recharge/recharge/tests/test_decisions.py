@@ -141,7 +141,7 @@ class TestDecisions(RechargeCase):
 		self.assertFalse(answer["recharge_started"])
 		self.use(account, 1)
 		self.assertEqual(self.decisions(account), [("paused", 2)])
-		self.assertIn("1960", self.value("Auto-Recharge Setting", f"ARS-{account}", "paused_because"))
+		self.assertIn("1,960.00", self.value("Auto-Recharge Setting", f"ARS-{account}", "paused_because"))
 		resume(account)
 		frappe.db.commit()
 		# What was used until now has been looked at: it pauses nothing again.
@@ -163,7 +163,7 @@ class TestDecisions(RechargeCase):
 			[code for code, _ in self.decisions(account)], ["paused", "charged", "charged", "paused"]
 		)
 		self.assertIn(
-			"55 USD used since", self.value("Auto-Recharge Setting", f"ARS-{account}", "paused_because")
+			"$ 55.00 used since", self.value("Auto-Recharge Setting", f"ARS-{account}", "paused_because")
 		)
 		waiting = {"credit_account": account, "code": "paused"}
 		told = [decisions.tell(name) for name in frappe.get_all("Recharge Decision", waiting, pluck="name")]

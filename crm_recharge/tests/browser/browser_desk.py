@@ -180,7 +180,7 @@ def test_a_threshold_that_cannot_work_is_refused_with_the_reason(site, stripe, m
 	expect(page.locator(".page-head:visible .indicator-pill")).to_have_text("On")
 	assert site.value("Auto-Recharge Setting", {"credit_account": account}, "falls_below") == 60
 	# The desk writes what the server refused into its console as well.
-	refused = ("target_not_above_threshold", "form.save.savedocs")
+	refused = ("target_not_above_threshold", "ask_before_saving")
 	assert [p for p in manager.problems if not any(word in p for word in refused)] == []
 	manager.problems.clear()
 

@@ -56,16 +56,16 @@
 		if (auto.held_because)
 			parts.push(
 				stopped(
-					__("Auto-recharge is on hold."),
-					`${text(auto.held_because)}.`,
+					__("Auto-recharge is on hold:"),
+					sentence(auto.held_because),
 					__("Only the company that sells to you can lift this. Please write to it."),
 				),
 			);
 		else if (auto.paused_because)
 			parts.push(
 				stopped(
-					__("Auto-recharge is paused."),
-					`${text(auto.paused_because)}.`,
+					__("Auto-recharge is paused:"),
+					sentence(auto.paused_because),
 					__("Look at your usage. When it is right, resume."),
 					`<div class="choices"><button type="button" class="btn btn-light" id="resume">${__("Resume")}</button></div>`,
 				),
@@ -75,13 +75,15 @@
 		if (byId("resume")) byId("resume").hidden = !portal.data.may_change;
 	}
 
+	const sentence = (words) => text(words.replace(/\.?$/, "."));
+
 	const stopped = (title, because, way_out, buttons = "") =>
 		note("bad", `<b>${title}</b> ${because}<br>${way_out}${buttons}`, "alert");
 
 	const switched_off = (auto) =>
 		stopped(
 			__("Auto-recharge was switched off on {0}.", [text(auto.disabled_at)]),
-			`<br>${text(auto.disabled_reason)}.`,
+			`<br>${sentence(auto.disabled_reason)}`,
 			__("Add another card or remove the one that fails, then switch it on again and save."),
 		);
 

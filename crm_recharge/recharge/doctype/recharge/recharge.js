@@ -80,7 +80,7 @@ frappe.ui.form.on("Recharge", {
 					const answer = await desk.call("recharge.refund", {
 						recharge: frm.doc.name,
 						idempotency_key,
-						amount: wanted,
+						...(wanted === null ? {} : { amount: wanted }),
 						reason,
 					});
 					dialog.hide();

@@ -147,10 +147,10 @@ class TestNotices(GatewayTestCase):
 		frappe.db.commit()
 
 	def test_a_broken_template_holds_up_nothing(self):
-		sound = frappe.db.get_value("Email Template", "Auto-Recharge Failed", "response_html")
-		self.addCleanup(self.write_template, sound)
+		name = "Auto-Recharge Failed"
+		self.addCleanup(self.write_template, name, frappe.db.get_value("Email Template", name, "response_html"))
 		for broken in ("{{ no_such.thing.at_all }}", "{% for %}", "{{ ''.__class__ }}"):
-			self.write_template(broken)
+			self.write_template(name, broken)
 			recharge = self.failed(DECLINED)
 			self.assertEqual(frappe.db.get_value("Recharge", recharge, "status"), "Failed")
 			((_recipients, message),) = self.mails(recharge)
@@ -158,11 +158,6 @@ class TestNotices(GatewayTestCase):
 				"Email Template Auto-Recharge Failed is broken", message.get_body(("html",)).get_content()
 			)
 			self.assertTrue(self.errors("Auto-Recharge Failed"))
-
-	def write_template(self, text: str):
-		frappe.db.set_value("Email Template", "Auto-Recharge Failed", "response_html", text)
-		frappe.clear_document_cache("Email Template", "Auto-Recharge Failed")
-		frappe.db.commit()
 
 	def test_a_desk_notification_that_cannot_be_written_holds_up_nothing(self):
 		with patch(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 import frappe
 
 from crm_recharge.domain.takeback import INQUIRY, OPEN
+from crm_recharge.gateway import home
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import disputes, refunds
@@ -24,6 +25,8 @@ def catch_up(window: timedelta = WINDOW) -> dict:
 	"""
 	frappe.set_user("Administrator")
 	frappe.db.rollback()
+	if not home.is_home():
+		return {"away": True}
 	counts = {"refunds": 0, "disputes": 0, "failed": 0}
 	since = datetime.now(timezone.utc) - window
 	try:
@@ -48,6 +51,8 @@ def catch_up(window: timedelta = WINDOW) -> dict:
 def follow_open_disputes() -> dict:
 	"""Daily: every dispute that is not decided here, however old. Returns as `catch_up`."""
 	frappe.set_user("Administrator")
+	if not home.is_home():
+		return {"away": True}
 	counts = {"refunds": 0, "disputes": 0, "failed": 0}
 	names = frappe.get_all(
 		"Recharge Dispute", {"status": ["in", (OPEN, INQUIRY)]}, pluck="name", order_by="creation"

@@ -641,6 +641,11 @@ class Controls:
 		self.bank.get("customer", customer)
 		return self.bank.put(self.bank.make_method("us_bank_account") | {"customer": customer})
 
+	def forget_keys(self):
+		"""A day has passed: no idempotency key is remembered any more."""
+		self.bank.keys.clear()
+		return {}
+
 	def delete_customer(self, customer: str):
 		"""Somebody deletes a customer in the dashboard."""
 		return self.bank.delete_customer(customer)

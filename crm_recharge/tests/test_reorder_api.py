@@ -196,8 +196,16 @@ class TestOwnItems(ApiCase):
 		frappe.db.rollback()
 		told = frappe.get_all("Error Log", {"method": ["like", f"%{customer}%"]}, pluck="error")
 		self.assertEqual(len(told), 1, "what the company is told was lost with the refusal")
-		self.assertIn("disabled", told[0])
+		self.assertIn("Not sold any more", told[0])
 		self.assertEqual(self.orders_of(customer), [])
+
+	def test_what_is_not_sold_is_shown_and_cannot_be_ordered(self):
+		client, customer, contact, reminders = self.shopper(2)
+		item = frappe.db.get_value("Reorder Reminder", reminders[0], "item_code")
+		frappe.db.set_value("Item", item, "is_sales_item", 0)
+		frappe.db.commit()
+		found = {row["reminder"]: row for row in self.message_of(client.get("reorder.due"))["items"]}
+		self.assertEqual([found[name]["orderable"] for name in reminders], [False, True])
 
 	def test_snooze_and_own_date(self):
 		client, _customer, _contact, (reminder,) = self.shopper()
@@ -428,6 +436,39 @@ class TestAccountPage(ApiCase):
 		page = self.page(session, customer=other)
 		self.assertEqual(page.status_code, 403)
 		self.assertNotIn(frappe.db.get_value("Customer", other, "customer_name"), page.text)
+
+	def test_whoever_looks_it_is_a_page_with_one_heading_and_days_as_the_site_writes_them(self):
+		session, customer, _contact, reminders = self.shopping()
+		item, last = frappe.db.get_value("Reorder Reminder", reminders[0], ["item_code", "last_day"])
+		stranger = make_user(user_type="Website User")
+		self.addCleanup(retire, stranger)
+		for style in ("yyyy-mm-dd", "dd.mm.yyyy"):
+			self.date_format(style)
+			page = self.page(session)
+			self.assertIn(f"Last bought {frappe.utils.format_date(last)}", page.text)
+		frappe.db.set_value("Item", item, "disabled", 1)
+		frappe.db.commit()
+		self.assertIn("Not sold any more.", self.page(session).text)
+		for page in (
+			self.page(session),
+			self.page(self.logged_in(stranger)),
+			self.page(session, done="wishes"),
+		):
+			self.assertEqual((page.status_code, page.text.count("<h1")), (200, 1))
+			self.assertNotIn("Traceback", page.text)
+		self.assertEqual(self.page(session, customer="nobody").status_code, 403)
+
+	def date_format(self, style: str):
+		before = frappe.db.get_single_value("System Settings", "date_format")
+		self.addCleanup(self._set_date_format, before)
+		self._set_date_format(style)
+
+	def _set_date_format(self, style: str):
+		frappe.db.set_single_value("System Settings", "date_format", style)
+		frappe.db.set_default("date_format", style)
+		frappe.db.commit()
+		frappe.local.user_date_format = None
+		frappe.clear_cache()
 
 	def test_order_snooze_date_and_wishes(self):
 		session, customer, contact, (reminder,) = self.shopping()

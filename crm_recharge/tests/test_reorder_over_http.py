@@ -130,6 +130,32 @@ class TestPage(OverHTTP):
 			self.assertEqual(answer.status_code, status)
 		self.assertEqual(self.orders_of(message.customer), [])
 
+	def test_whoever_holds_whatever_link_sees_a_page(self):
+		"""Each action by a good, an expired, an altered and another one's link, as a guest and logged in: a page with one
+		heading that says what it is, and never an error of the server's."""
+		message = self.message()
+		user = make_user(user_type="Website User", new_password="a-long-Passphrase-77")
+		self.addCleanup(retire, user)
+		member = self.browser()
+		member.post(
+			f"{self.web.url}/api/method/login",
+			data={"usr": user, "pwd": "a-long-Passphrase-77"},
+			timeout=60,
+		)
+		for action in links.ACTIONS:
+			good = links.token(message.name, action)
+			over = signed.sign(
+				secret(), f"reorder-{action}", message.name, datetime.now(timezone.utc) - timedelta(1)
+			)
+			other = links.token(message.name, "later" if action != "later" else "enough")
+			for token, status in ((good, 200), (over, 410), (good[:-1] + "~", 403), (other, 403), ("", 403)):
+				for session in (self.browser(), member):
+					page = self.get(token, action, session)
+					self.assertEqual(page.status_code, status, (action, token))
+					self.assertEqual(page.text.count("<h1"), 1, (action, token))
+					self.assertNotIn("Traceback", page.text)
+					self.assertIn("no-store", page.headers["Cache-Control"])
+
 	def test_a_held_out_customers_message_has_no_page(self):
 		message = self.message(kind="Held Out")
 		self.assertEqual(self.open(message, "reorder").status_code, 410)

@@ -96,6 +96,8 @@ _UNDONE = [
 
 # What happens when something is written.
 doc_events = {
+	# Nobody writes about a record that is not shown to them.
+	("Comment", "Communication", "ToDo"): {"validate": "crm_recharge.doors.beside.check"},
 	"Credit Ledger": {
 		"after_insert": "crm_recharge.recharge.threshold.on_ledger_entry",
 	},

@@ -495,6 +495,17 @@ BESIDE = (
 		"doctype": "ToDo", "allocated_to": t.recipient, "reference_type": t.doctype, "reference_name": t.name,
 		"description": "x",
 	}), asks_more="that it be one's own"),
+	Door("client.insert Communication", "email", lambda t: post("frappe.client.insert", doc={
+		"doctype": "Communication", "reference_doctype": t.doctype, "reference_name": t.name, "content": "x",
+		"subject": "x", "communication_medium": "Other",
+	}), asks_more="a right on Communication"),
+	Door("client.insert File", "read", lambda t: post("frappe.client.insert", doc={
+		"doctype": "File", "file_name": "x.txt", "content": "x", "is_private": 1, "attached_to_doctype": t.doctype,
+		"attached_to_name": t.name,
+	}), asks_more="a right on File"),
+	Door("client.insert Tag Link", "write", lambda t: post("frappe.client.insert", doc={
+		"doctype": "Tag Link", "document_type": t.doctype, "document_name": t.name, "tag": "x", "title": "x",
+	}), asks_more="a right on Tag Link"),
 	Door("share.add", "share", lambda t: post("frappe.share.add", **_of(t), user=t.recipient, write=1)),
 	Door("share.set_permission", "share", lambda t: post(
 		"frappe.share.set_permission", **_of(t), user=t.recipient, permission_to="write", value=1

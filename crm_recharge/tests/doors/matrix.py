@@ -63,6 +63,8 @@ class Judge:
 
 	def try_out(self, probe: Probe) -> None:
 		self.outcome.tried[probe.kind] += 1
+		if probe.before:
+			self.door.send(probe.person.user, probe.before())
 		ask = self._asked(probe)
 		answer = self.door.send(probe.person.user, ask)
 		if answer.status == 429:
@@ -90,6 +92,8 @@ class Judge:
 			return
 		if leaked := self.seen(probe.hidden, answer, "" if probe.kind in ("list", "figures") else sent):
 			yield f"nothing shown/shows {', '.join(leaked[:3])} ({answer.status})"
+		if secrets := [word for word in probe.secrets if word in answer.text]:
+			yield f"nothing shown/shows {', '.join(secrets)} ({answer.status})"
 		if probe.allowed:
 			yield from self._wrong_if_let_in(probe, answer, sent)
 		else:
@@ -129,7 +133,7 @@ class Judge:
 	def _wrong_if_refused(self, probe: Probe, answer: Answer):
 		if not (probe.quiet or probe.breaks or answer.refused):
 			yield f"refused/was answered {answer.status} {_error_of(answer)}".rstrip()
-		if answer.written:
+		if answer.written and not probe.before:
 			changed = self.world.changed(answer.written, self.door)
 			if changed:
 				yield f"nothing changed/changed {', '.join(changed)} ({answer.status})"

@@ -113,7 +113,9 @@ class Judge:
 			self.outcome.opened[probe.what].add(
 				probe.changes in answer.written if probe.changes else answer.status < 400
 			)
-			theirs = [doctype for doctype in answer.written if self._is_closed(probe.person, doctype)]
+			theirs = probe.whose != FOREIGN and [
+				doctype for doctype in answer.written if self._is_closed(probe.person, doctype)
+			]
 			if theirs and (touched := self.world.touched(FOREIGN, theirs)):
 				yield f"others' records untouched/changed {', '.join(touched)}"
 		if probe.without:

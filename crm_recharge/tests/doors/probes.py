@@ -134,7 +134,7 @@ class Matrix:
 		edit = _made(EDITS.get(doctype, {})) or self._some_edit(doctype)
 		if doctype == "Auto-Recharge Card":
 			edit = {"card": side.names["Recharge Card"][1]}
-		target = Target(doctype, name, edit, recipient=self.stranger, word=side.word)
+		target = Target(doctype, name, edit, recipient=self.stranger, word=side.word, tag=self.world.tag)
 		target.among = [n for s in self.world.sides.values() for n in s.names.get(doctype, ())] or [name]
 		target.file = side.files.get(doctype, "")
 		if target.meta.is_submittable:
@@ -383,7 +383,7 @@ class Matrix:
 			lambda: self._call(name, function, entry.args or {}, self.world.sides[side]),
 			allowed,
 			writes=not entry.reads,
-			quiet=by_token,
+			quiet=by_token or entry.quiet,
 			hidden=()
 			if allowed and side == FOREIGN
 			else (FOREIGN,)
@@ -400,7 +400,7 @@ class Matrix:
 			key = parameter.name
 			wanted = args.get(key)
 			if key in args and wanted is not True:
-				given[key] = side.one(wanted) if wanted in side.names else wanted
+				given[key] = side.one(wanted) if key in ("name", "docname") else wanted
 			elif wanted or parameter.default is inspect.Parameter.empty or key in ALWAYS:
 				if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
 					given[key] = self.argument(key, side)
@@ -537,6 +537,9 @@ class Matrix:
 				),
 				"reportview.get through a link": post(
 					"frappe.desk.reportview.get", doctype=doctype, fields=fields, filters=filters
+				),
+				"GET /api/resource list expanded": Ask(
+					"GET", f"/api/resource/{doctype}", {"fields": ["*"], "filters": filters, "expand": ["card"]}
 				),
 				"client.get_list expanded": get(
 					"frappe.client.get_list", doctype=doctype, fields=["*"], filters=filters, expand=["card"],

@@ -94,8 +94,14 @@ _UNDONE = [
 	"crm_recharge.reorder.answers.outcome.on_invoice",
 ]
 
+# What Frappe's search passes by, or tells too much of, is asked here for the app's DocTypes.
+standard_queries = {doctype: "crm_recharge.doors.search.records_of" for doctype in _records.searched()}
+override_whitelisted_methods = {"frappe.desk.search.get_link_title": "crm_recharge.doors.search.link_title"}
+
 # What happens when something is written.
 doc_events = {
+	# Nobody writes about a record that is not shown to them.
+	("Comment", "Communication", "File", "ToDo"): {"validate": "crm_recharge.doors.beside.check"},
 	"Credit Ledger": {
 		"after_insert": "crm_recharge.recharge.threshold.on_ledger_entry",
 	},
@@ -174,7 +180,7 @@ doc_events = {
 }
 
 # Around every request: none is forged, private pages stay private, exported tables hold no formulas.
-before_request = ["crm_recharge.web.before_request"]
+before_request = ["crm_recharge.web.before_request", "crm_recharge.doors.expanding.before_request"]
 after_request = ["crm_recharge.web.after_request", "crm_recharge.private_pages.after_request"]
 
 # An order that came of a reminder is the sales team's own: it can be deleted all the same.

@@ -111,6 +111,11 @@ def confined() -> list[str]:
 	return sorted({*OF_AN_ACCOUNT, *OF_A_CUSTOMER, *OF_ALL, *BY_PAYLOAD, *ROWS, ACCOUNT})
 
 
+def searched() -> list[str]:
+	"""The DocTypes that a link field may search for: all but rows and Singles."""
+	return sorted(name for name in declared() - set(ROWS) if not _shipped(name).get("issingle"))
+
+
 def anchor(doctype: str) -> tuple[str, str] | None:
 	"""(Credit Account or Customer, the field that names it) of a record; None where it hangs on neither."""
 	if field := OF_AN_ACCOUNT.get(doctype):
@@ -121,11 +126,16 @@ def anchor(doctype: str) -> tuple[str, str] | None:
 
 
 @cache
+def _shipped(doctype: str) -> dict:
+	"""A DocType as the app ships it."""
+	folder = doctype.lower().replace(" ", "_").replace("-", "_")
+	return json.loads(next(APP.glob(f"*/doctype/{folder}/{folder}.json")).read_text())
+
+
+@cache
 def fields_of(doctype: str) -> dict[str, dict]:
 	"""Field → its properties as the app ships them, whatever Customize Form says; without layout."""
-	folder = doctype.lower().replace(" ", "_").replace("-", "_")
-	shipped = next(APP.glob(f"*/doctype/{folder}/{folder}.json"))
-	rows = json.loads(shipped.read_text())["fields"]
+	rows = _shipped(doctype)["fields"]
 	return {row["fieldname"]: row for row in rows if row["fieldtype"] not in LAYOUT}
 
 

@@ -3,7 +3,7 @@
 import json
 
 import frappe
-from frappe.permissions import get_user_permissions, has_user_permission
+from frappe.permissions import get_user_permissions
 
 from crm_recharge.doors import records, sight
 
@@ -60,7 +60,7 @@ def has_permission(doc, ptype: str | None = None, user: str | None = None, **kwa
 
 def _stored_is_permitted(doc, user: str) -> bool:
 	name = _stored_name(doc)
-	return has_user_permission(frappe.get_doc(doc.doctype, name), user) if name else True
+	return sight.is_permitted(frappe.get_doc(doc.doctype, name), user) if name else True
 
 
 def _stored_name(doc) -> str | None:

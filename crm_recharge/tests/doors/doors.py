@@ -31,6 +31,7 @@ class Target:
 	among: list[str] = field(default_factory=list)
 	loaded: dict = field(default_factory=dict)
 	recipient: str = ""
+	tag: str = ""
 	file: str = ""
 	word: str = ""
 
@@ -266,15 +267,15 @@ LISTING = (
 	))),
 	Door("search_link", "read", _only(_plain, lambda t: get(
 		"frappe.desk.search.search_link", doctype=t.doctype, txt="", filters=_among(t), page_length=MANY
-	))),
+	)), quiet=True),
 	Door("search_link past user permissions", "read", _only(_plain, lambda t: get(
 		"frappe.desk.search.search_link", doctype=t.doctype, txt="", filters=_among(t), page_length=MANY,
 		ignore_user_permissions="1",
-	))),
+	)), quiet=True),
 	Door("search_widget", "read", _only(_plain, lambda t: get(
 		"frappe.desk.search.search_widget", doctype=t.doctype, txt="", filters=_among(t), page_length=MANY,
-		filter_fields=_columns(t),
-	))),
+		as_dict="1",
+	)), quiet=True),
 	Door("reportview.export_query", "export", _only(_plain, lambda t: post(
 		"frappe.desk.reportview.export_query", doctype=t.doctype, fields=_full(t), filters=_among(t),
 		file_format_type="Excel", title="x",
@@ -495,6 +496,17 @@ BESIDE = (
 		"doctype": "ToDo", "allocated_to": t.recipient, "reference_type": t.doctype, "reference_name": t.name,
 		"description": "x",
 	}), asks_more="that it be one's own"),
+	Door("client.insert Communication", "read", lambda t: post("frappe.client.insert", doc={
+		"doctype": "Communication", "reference_doctype": t.doctype, "reference_name": t.name, "content": "x",
+		"subject": "x", "communication_medium": "Other",
+	}), asks_more="a right on Communication"),
+	Door("client.insert File", "read", lambda t: post("frappe.client.insert", doc={
+		"doctype": "File", "file_name": "x.txt", "content": "x", "is_private": 1, "attached_to_doctype": t.doctype,
+		"attached_to_name": t.name,
+	}), asks_more="a right on File"),
+	Door("client.insert Tag Link", "write", lambda t: post("frappe.client.insert", doc={
+		"doctype": "Tag Link", "document_type": t.doctype, "document_name": t.name, "tag": t.tag, "title": "x",
+	}), asks_more="a right on Tag Link"),
 	Door("share.add", "share", lambda t: post("frappe.share.add", **_of(t), user=t.recipient, write=1)),
 	Door("share.set_permission", "share", lambda t: post(
 		"frappe.share.set_permission", **_of(t), user=t.recipient, permission_to="write", value=1

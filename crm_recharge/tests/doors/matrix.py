@@ -63,6 +63,8 @@ class Judge:
 
 	def try_out(self, probe: Probe) -> None:
 		self.outcome.tried[probe.kind] += 1
+		if probe.before:
+			self.door.send(probe.person.user, probe.before())
 		ask = self._asked(probe)
 		answer = self.door.send(probe.person.user, ask)
 		if answer.status == 429:
@@ -90,6 +92,8 @@ class Judge:
 			return
 		if leaked := self.seen(probe.hidden, answer, "" if probe.kind in ("list", "figures") else sent):
 			yield f"nothing shown/shows {', '.join(leaked[:3])} ({answer.status})"
+		if secrets := [word for word in probe.secrets if word in answer.text]:
+			yield f"nothing shown/shows {', '.join(secrets)} ({answer.status})"
 		if probe.allowed:
 			yield from self._wrong_if_let_in(probe, answer, sent)
 		else:
@@ -109,7 +113,9 @@ class Judge:
 			self.outcome.opened[probe.what].add(
 				probe.changes in answer.written if probe.changes else answer.status < 400
 			)
-			theirs = [doctype for doctype in answer.written if self._is_closed(probe.person, doctype)]
+			theirs = probe.whose != FOREIGN and [
+				doctype for doctype in answer.written if self._is_closed(probe.person, doctype)
+			]
 			if theirs and (touched := self.world.touched(FOREIGN, theirs)):
 				yield f"others' records untouched/changed {', '.join(touched)}"
 		if probe.without:
@@ -129,7 +135,7 @@ class Judge:
 	def _wrong_if_refused(self, probe: Probe, answer: Answer):
 		if not (probe.quiet or probe.breaks or answer.refused):
 			yield f"refused/was answered {answer.status} {_error_of(answer)}".rstrip()
-		if answer.written:
+		if answer.written and not probe.before:
 			changed = self.world.changed(answer.written, self.door)
 			if changed:
 				yield f"nothing changed/changed {', '.join(changed)} ({answer.status})"

@@ -18,6 +18,8 @@ from crm_recharge.tests.doors.world import World
 
 DISGUISED, TAKEN = "foreign, sent as one's own", "foreign, moved to one's own account"
 
+ONLY = os.environ.get("DOORS", "")
+"""For whoever works on one thing: only what holds this text in its name, such as `DOORS="Credit Team"`."""
 EVERYBODY_EVERYWHERE = os.environ.get("DOOR_MATRIX") == "full"
 """Else each door of a DocType is tried by one person of each kind, in turn: see `_in_turn`."""
 
@@ -41,6 +43,9 @@ class Probe:
 	shown: str | None = None
 	# The DocType that is written if it is allowed; None: not looked at.
 	changes: str | None = None
+	# What is tried before, to get at it; and words, beside the marks of the sides, that must not be seen.
+	before: Callable[[], Ask] | None = None
+	secrets: tuple[str, ...] = ()
 	# How many records are counted.
 	counts: int | None = None
 	# The same is answered without these sides' records.
@@ -103,7 +108,15 @@ class Matrix:
 
 	def __iter__(self) -> Iterator[Probe]:
 		"""Person by person: setting a user forgets what is cached."""
-		probes = [*self.of_doctypes(), *self.of_methods(), *self.of_what_is_looked_at(), *self.of_pages()]
+		probes = [
+			*self.of_doctypes(),
+			*self.of_methods(),
+			*self.of_what_is_looked_at(),
+			*self.of_pages(),
+			*self.of_links(),
+			*self.of_tricks(),
+		]
+		probes = [probe for probe in probes if ONLY in probe.what]
 		return iter(sorted(probes, key=lambda probe: self.world.people.index(probe.person)))
 
 	# -- targets -----------------------------------------------------------------------------------------
@@ -121,7 +134,7 @@ class Matrix:
 		edit = _made(EDITS.get(doctype, {})) or self._some_edit(doctype)
 		if doctype == "Auto-Recharge Card":
 			edit = {"card": side.names["Recharge Card"][1]}
-		target = Target(doctype, name, edit, recipient=self.stranger, word=side.word)
+		target = Target(doctype, name, edit, recipient=self.stranger, word=side.word, tag=self.world.tag)
 		target.among = [n for s in self.world.sides.values() for n in s.names.get(doctype, ())] or [name]
 		target.file = side.files.get(doctype, "")
 		if target.meta.is_submittable:
@@ -370,7 +383,7 @@ class Matrix:
 			lambda: self._call(name, function, entry.args or {}, self.world.sides[side]),
 			allowed,
 			writes=not entry.reads,
-			quiet=by_token,
+			quiet=by_token or entry.quiet,
 			hidden=()
 			if allowed and side == FOREIGN
 			else (FOREIGN,)
@@ -387,7 +400,7 @@ class Matrix:
 			key = parameter.name
 			wanted = args.get(key)
 			if key in args and wanted is not True:
-				given[key] = side.one(wanted) if wanted in side.names else wanted
+				given[key] = side.one(wanted) if key in ("name", "docname") else wanted
 			elif wanted or parameter.default is inspect.Parameter.empty or key in ALWAYS:
 				if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
 					given[key] = self.argument(key, side)
@@ -507,6 +520,110 @@ class Matrix:
 						hidden=() if may else (side,), shown=side if may else None,
 					)  # fmt: skip
 
+	# -- probes of links, and of what people try before ---------------------------------------------------
+
+	def of_links(self) -> Iterator[Probe]:
+		"""A record that one may read leads to one that one may not: the card of a recharge, to who keeps the books."""
+		card = self.world.sides[OWN].names["Recharge Card"][0]
+		secret = frappe.db.get_value("Recharge Card", card, "payment_method")
+		fields = ["name", "card.payment_method as secret"]
+		for doctype in ("Recharge", "Recharge Attempt", "Auto-Recharge Card"):
+			target = self.targets[doctype, OWN]
+			filters = {"name": target.name}
+			for way, ask in {
+				"client.get_list through a link": get(
+					"frappe.client.get_list", doctype=doctype, fields=fields, filters=filters,
+					parent=table.CHILDREN.get(doctype),
+				),
+				"reportview.get through a link": post(
+					"frappe.desk.reportview.get", doctype=doctype, fields=fields, filters=filters
+				),
+				"GET /api/resource list expanded": Ask(
+					"GET", f"/api/resource/{doctype}", {"fields": ["*"], "filters": filters, "expand": ["card"]}
+				),
+				"client.get_list expanded": get(
+					"frappe.client.get_list", doctype=doctype, fields=["*"], filters=filters, expand=["card"],
+					parent=table.CHILDREN.get(doctype),
+				),
+				"GET /api/resource expanded": Ask(
+					"GET", f"/api/resource/{doctype}/{target.name}", {"expand_links": "1"}
+				),
+			}.items():  # fmt: skip
+				for person in self._in_turn("Recharge Card", "read"):
+					if not person.has("Recharge Card", "read"):
+						yield Probe(
+							person, f"{doctype}: {way}", OWN, "link", lambda ask=ask: ask, False, quiet=True,
+							secrets=(secret,),
+						)  # fmt: skip
+
+	def of_tricks(self) -> Iterator[Probe]:
+		"""What people who have no right to it do first to get at another's account or customer."""
+		their = self.world.sides[FOREIGN]
+		for trick in TRICKS:
+			for person in self._one_of_each(
+				lambda p: (p.is_one_of(("Credit User",)), p.is_one_of(("Reorder User",)))
+			):
+				if "System Manager" in person.roles or (person.kind == "staff" and not person.confined):
+					continue
+				for what, ask in {
+					"api.credits.balance": get("crm_recharge.api.credits.balance", account=their.account),
+					"api.portal.overview": get("crm_recharge.api.portal.overview", account=their.account),
+					"api.reorder.due": get("crm_recharge.api.reorder.due", customer=their.customer),
+					"GET /api/resource": Ask("GET", f"/api/resource/Credit Account/{their.account}"),
+					"GET /api/resource list": Ask("GET", "/api/resource/Credit Account", {"fields": ["*"]}),
+				}.items():
+					yield Probe(
+						person, f"{what}, after {trick}", FOREIGN, "trick", lambda ask=ask: ask, False, quiet=True,
+						hidden=(FOREIGN,), before=lambda trick=trick, person=person: TRICKS[trick](person.user, their),
+					)  # fmt: skip
+
+
+def _insert(doctype: str, **values) -> Ask:
+	return post("frappe.client.insert", doc={"doctype": doctype, **values})
+
+
+def _links(side: Side) -> list[dict]:
+	return [{"link_doctype": "Customer", "link_name": side.customer}]
+
+
+TRICKS = {
+	"making a contact of the customer": lambda user, their: _insert(
+		"Contact",
+		first_name="x",
+		user=user,
+		links=_links(their),
+		email_ids=[{"email_id": user, "is_primary": 1}],
+	),
+	"making an address of the customer": lambda user, their: _insert(
+		"Address", address_title="x", address_line1="x", city="x", country="Germany", links=_links(their)
+	),
+	"entering oneself as portal user": lambda user, their: _insert(
+		"Portal User", parent=their.customer, parenttype="Customer", parentfield="portal_users", user=user
+	),
+	"entering oneself as owner": lambda user, their: post(
+		"frappe.client.set_value",
+		doctype="Credit Account",
+		name=their.account,
+		fieldname="account_owner",
+		value=user,
+	),
+	"sharing with oneself": lambda user, their: _insert(
+		"DocShare", user=user, share_doctype="Credit Account", share_name=their.account, read=1
+	),
+	"assigning to oneself": lambda user, their: _insert(
+		"ToDo",
+		allocated_to=user,
+		reference_type="Credit Account",
+		reference_name=their.account,
+		description="x",
+	),
+	"permitting oneself": lambda user, their: _insert(
+		"User Permission", user=user, allow="Customer", for_value=their.customer
+	),
+	"giving oneself a role": lambda user, their: _insert(
+		"Has Role", parent=user, parenttype="User", parentfield="roles", role="Credit Manager"
+	),
+}
 
 ALWAYS = ("amount", "idempotency_key", "note", "reason")
 # Parameter → the record of the side that it names.

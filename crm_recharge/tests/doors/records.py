@@ -7,11 +7,12 @@ committed, since the probes roll back; `World.remove` takes it away again.
 from functools import cached_property
 
 import frappe
+from frappe.model.naming import make_autoname
 from frappe.utils import add_days, now_datetime, nowdate
 
 from crm_recharge.credits import ledger
 from crm_recharge.doors.guard import by_machine
-from crm_recharge.tests.factories import make_account, make_customer, make_team
+from crm_recharge.tests.factories import make_customer, make_team
 from crm_recharge.tests.support.reorder_case import make_item
 
 OWN, FOREIGN, ELSEWHERE = "own", "foreign", "elsewhere"
@@ -41,9 +42,12 @@ class Side:
 		self.files: dict[str, str] = {}
 		"""DocType → the address of a private file that hangs on its usual record."""
 		self.customer = make_customer(customer_name=f"{self.word}c Ltd")
-		self.account = make_account(
-			self.customer, company, overdraft_limit=0, status_reason=self.text("reason"), time_zone="UTC"
-		)
+		# Past the controller: the other company has no books.
+		self.account = self.raw(
+			"Credit Account", name=make_autoname("CA-.#####"), customer=self.customer, company=company,
+			customer_name=f"{self.word}c Ltd", currency="USD", status="Active", status_reason=self.text("reason"),
+			time_zone="UTC",
+		)  # fmt: skip
 		self.item = self.add("Item", make_item(item_code=f"{self.word}i", item_name=self.text("item")))
 
 	def text(self, what: str) -> str:
@@ -118,7 +122,6 @@ def _account(side: Side, owner: str | None) -> None:
 	side.stripe_customer = side.stripe.make_customer()
 	found = {"account_owner": owner, "stripe_customer": side.stripe_customer}
 	frappe.db.set_value("Credit Account", side.account, found)
-	side.add("Credit Account", side.account)
 	for _number in range(3):
 		given = ledger.grant(side.account, 100, frappe.generate_hash(length=16), side.text("note"))
 		side.add("Credit Ledger", given["entry"])

@@ -179,6 +179,8 @@ class Door:
 	def _handle(self, request: Request):
 		try:
 			frappe.app.make_form_dict(request)
+			for task in frappe.get_hooks("before_request"):
+				frappe.call(task)
 			response = self._dispatch(request)
 		except HTTPException as error:
 			response = error.get_response(request.environ)
@@ -192,6 +194,8 @@ class Door:
 				self._db.commit()
 			elif not frappe.local.flags.commit:
 				self._db.rollback()
+		for task in frappe.get_hooks("after_request"):
+			frappe.call(task, response=response, request=request)
 		return response
 
 	def _dispatch(self, request: Request):

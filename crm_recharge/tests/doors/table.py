@@ -142,17 +142,22 @@ class Method:
 	"""Who may call a method: roles (all of them joined by " & "), OWNER, PORTAL or EVERYBODY.
 
 	`on`: what its arguments name. `reads`: it changes nothing. `args`: what to send beside or instead of what the
-	names of its parameters suggest (see probes.argument).
+	names of its parameters suggest (see probes.argument). `quiet`: who may not gets an answer with nothing in it.
 	"""
 
 	who: tuple[str, ...]
 	on: str = ACCOUNT
 	reads: bool = False
 	args: dict | None = None
+	quiet: bool = False
 
 
 def _reads(who, on=ACCOUNT, **args) -> Method:
 	return Method(tuple(who), on, True, args or None)
+
+
+def _searches(who, **args) -> Method:
+	return Method(tuple(who), ACCOUNT, True, args, quiet=True)
 
 
 def _writes(who, on=ACCOUNT, **args) -> Method:
@@ -218,6 +223,8 @@ METHODS = {
 	"api.settings.webhook": _reads(MANAGERS, NOBODY),
 	"api.stripe.replay": _writes(MANAGERS),
 	"api.stripe.webhook": _writes((EVERYBODY,), NOBODY),
+	"doors.search.link_title": _searches(SETTING_READERS, doctype="Recharge Card", docname="Recharge Card"),
+	"doors.search.records_of": _searches(READERS, doctype="Credit Account", page_len=500),
 	"reorder.desk.expect": _writes(REMINDERS, CUSTOMER),
 	"reorder.desk.learn_anew": _writes(REORDER_MANAGERS, CUSTOMER),
 	"reorder.desk.order_now": _writes(("Reorder User & Sales User",), CUSTOMER),
@@ -225,7 +232,7 @@ METHODS = {
 	"reorder.desk.snooze": _writes(REMINDERS, CUSTOMER),
 	"reorder.desk.stop": _writes(REMINDERS, CUSTOMER),
 	"reorder.insight.cards.won_in_30_days": _reads(REORDER_READERS, NOBODY),
-	"reorder.learning.history.start": _writes(REORDER_MANAGERS, NOBODY),
+	"reorder.learning.history.start": _writes(REORDER_MANAGERS, ALL),
 	"reorder.privacy.erasing.erase": _writes(REORDER_MANAGERS, CUSTOMER),
 	"reorder.privacy.erasing.learn_again": _writes(REORDER_MANAGERS, CUSTOMER),
 	"reorder.sending.preview.preview": _reads(("Sales Manager", "Reorder User & Sales User"), CUSTOMER, customer=True),

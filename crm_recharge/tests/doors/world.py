@@ -26,7 +26,7 @@ class World:
 				for of in ("owns", "portal")
 			)
 			records.fill(side, owner, portal)
-		self.item = make_item()
+		self.item, self.tag = make_item(), records.raw("Tag", frappe.generate_hash(length=8))
 		self.shared = records.shared_records(first, self.item)
 		own = self.sides[OWN]
 		for person in self.people:
@@ -100,7 +100,7 @@ class World:
 		"""Delete what was made, past all controllers: some records are made to stay."""
 		frappe.db.rollback()
 		frappe.set_user("Administrator")
-		gone = defaultdict(list, {"Company": [self.twin], "Item": [self.item]})
+		gone = defaultdict(list, {"Company": [self.twin], "Item": [self.item], "Tag": [self.tag]})
 		for side in self.sides.values():
 			for doctype, names in side.names.items():
 				gone[doctype] += names

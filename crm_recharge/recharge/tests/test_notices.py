@@ -148,7 +148,9 @@ class TestNotices(GatewayTestCase):
 
 	def test_a_broken_template_holds_up_nothing(self):
 		name = "Auto-Recharge Failed"
-		self.addCleanup(self.write_template, name, frappe.db.get_value("Email Template", name, "response_html"))
+		self.addCleanup(
+			self.write_template, name, frappe.db.get_value("Email Template", name, "response_html")
+		)
 		for broken in ("{{ no_such.thing.at_all }}", "{% for %}", "{{ ''.__class__ }}"):
 			self.write_template(name, broken)
 			recharge = self.failed(DECLINED)

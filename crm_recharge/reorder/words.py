@@ -33,6 +33,11 @@ def days(count) -> str:
 	return counted(count, _("1 day"), _("{0} days"))
 
 
+def unit(uom: str | None) -> str:
+	"""A unit as people read it; none where it only says "pieces"."""
+	return "" if not uom or uom in ("Nos", "Unit") else _(uom)
+
+
 def seconds(count) -> str:
 	"""So many seconds."""
 	return counted(count, _("1 second"), _("{0} seconds"))

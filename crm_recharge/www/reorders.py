@@ -71,7 +71,7 @@ def _row(item: dict) -> dict:
 		# A request of its own each time the page is shown: sent twice, it is one order.
 		"key": frappe.generate_hash(length=24),
 		"step": "1" if orders.must_be_whole(item["uom"]) else "any",
-		"uom": view.unit(item["uom"]),
+		"uom": words.unit(item["uom"]),
 		"last": words.day(item["last_day"]) if item["last_day"] else None,
 		"when": _when(item),
 		"waits": words.day(item["snoozed_until"]) if item["snoozed_until"] else None,

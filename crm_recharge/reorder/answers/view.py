@@ -63,7 +63,7 @@ def basket(wish: Wish, lines: dict[str, Line], priced: Priced) -> dict:
 				"name": facts.get(line.item_code, {}).get("item_name") or line.item_code,
 				"image": facts.get(line.item_code, {}).get("image"),
 				"quantity": "0" if why else plain(line.quantity),
-				"uom": unit(line.uom),
+				"uom": words.unit(line.uom),
 				"step": "1" if orders.must_be_whole(line.uom) else "any",
 				"left_out": why,
 				**(
@@ -159,8 +159,8 @@ def order(doctype: str, name: str) -> dict:
 		"items": [
 			{
 				"name": row.item_name,
-				"quantity": f"{words.number(row.qty)} {unit(row.uom)}"
-				if unit(row.uom)
+				"quantity": f"{words.number(row.qty)} {words.unit(row.uom)}"
+				if words.unit(row.uom)
 				else f"× {words.number(row.qty)}",
 				"amount": money(row.amount, document.currency),
 			}
@@ -174,11 +174,6 @@ def order(doctype: str, name: str) -> dict:
 		else None,
 		**totals(document),
 	}
-
-
-def unit(uom: str | None) -> str:
-	"""A unit as people read it; none where it only says "pieces"."""
-	return "" if not uom or uom in ("Nos", "Unit") else _(uom)
 
 
 def quantity_of(value) -> Decimal:

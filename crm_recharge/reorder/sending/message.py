@@ -205,7 +205,7 @@ def _item(row, picture: str | None) -> dict:
 		"days_ago": _days_ago(cint(row.days_since)),
 		"last_day": _day(row.last_day),
 		"quantity": words.number(quantity) if quantity else "",
-		"uom": _(row.uom) if row.uom else "",
+		"uom": words.unit(row.uom),
 		"next_from": _day(row.next_from),
 		"next_on": _day(row.next_on),
 		"next_to": _day(row.next_to),
@@ -373,7 +373,10 @@ def default_address() -> str:
 	"""The address of the site's default outgoing account. Raises frappe.OutgoingEmailError."""
 	account = EmailAccount.find_outgoing(_raise_error=True)
 	account = next(iter(account.values())) if isinstance(account, dict) else account
-	return account.email_id or account.default_sender
+	# Where mails are muted Frappe hands out an account without an address.
+	if not account.email_id:
+		frappe.throw(_("The outgoing Email Account has no address."), frappe.OutgoingEmailError)
+	return account.email_id
 
 
 # -- into the queue ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from crm_recharge.doors.sight import check_customer
 from crm_recharge.intake import intake
 from crm_recharge.reorder import catalogue, rules
 from crm_recharge.reorder.consent import preferences
+from crm_recharge.reorder.learning.documents import own_items
 from crm_recharge.reorder.sending import check, message, offer
 
 NO_LINKS = dict.fromkeys(message.ACTIONS, "#")
@@ -161,7 +162,7 @@ def _some_items(rule: str | None) -> list:
 	query = (
 		frappe.qb.from_(item)
 		.select(item.name, item.item_name, item.item_group)
-		.where(catalogue.is_sold(item))
+		.where(catalogue.is_sold(item) & item.name.notin([*own_items(), ""]))
 		.orderby(item.image.isnull(), item.creation)
 		.limit(2)
 	)

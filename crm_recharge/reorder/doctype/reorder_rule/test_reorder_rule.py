@@ -46,7 +46,7 @@ class TestReorderRule(ReorderCase):
 			({"default_interval": 10, "minimum_interval": 20}, "Usual interval.*10 days is less than.*20"),
 			({"default_interval": 40, "maximum_interval": 30}, "Usual interval.*40 days is more than.*30"),
 			({"default_interval": -1}, "Usual interval|negative"),
-			({"default_interval": 99999}, "Usual interval.*from 0 to 36500"),
+			({"default_interval": 99999}, "Usual interval.*from 0 to 36,500 days"),
 			({"timing": "Age of the item"}, "Age"),
 			({"discount_percent": 101}, "Discount.*from 0 to 100"),
 			({"discount_percent": -1}, "Discount.*from 0 to 100"),

@@ -56,7 +56,7 @@ class TestReorderSettings(ReorderCase):
 			({"max_items": 0}, "from 1 to 50"),
 			({"max_items": 51}, "from 1 to 50"),
 			({"least_purchases": 0}, "at least 1"),
-			({"default_frequency_days": 40000}, "from 0 to 36500"),
+			({"default_frequency_days": 40000}, "from 0 to 36,500 days"),
 			({"retention_days": 30, "conversion_window_days": 30}, "longer than the 30 days"),
 			({"send_from": "18:00:00", "send_until": "09:00:00"}, "later than"),
 			({"send_from": "09:00:00", "send_until": "09:30:00"}, "less than an hour"),

@@ -317,7 +317,7 @@ class TestEffect(InsightCase):
 			with self.subTest(expected):
 				self.assertIn(expected, effect.sentence(uplift(*groups)))
 		self.assertIn(
-			"To see a difference of 5 points, about ",
+			"To see a difference of 5 percentage points, about ",
 			effect.sentence(uplift(single(300, 120), single(30, 11))),
 		)
 

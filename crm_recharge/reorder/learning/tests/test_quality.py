@@ -8,10 +8,13 @@ from crm_recharge.reorder.learning import pairs, quality
 from crm_recharge.reorder.learning.tests.test_pairs import LearningCase
 from crm_recharge.tests.factories import make_customer
 from crm_recharge.tests.support.reorder_case import (
+	DELIVERY,
 	POS,
+	bill,
 	day,
 	make_buyer,
 	make_contact,
+	make_delivery,
 	make_invoice,
 	make_item,
 	write_invoices,
@@ -106,6 +109,23 @@ class TestQuality(LearningCase):
 		self.assertEqual(self.found(quality.NO_UNIT, item_code=self.item), [])
 		frappe.db.set_value("Item", self.item, "stock_uom", "")
 		self.assertEqual(len(self.found(quality.NO_UNIT, item_code=self.item)), 1)
+
+	def test_what_the_learning_leaves_out_is_no_finding_and_what_it_reads_is(self):
+		"""Gifts, corrections of a price and bills of a delivery tell of no purchase; deliveries do."""
+		item = make_item()
+		for _ in range(2):
+			make_invoice(self.customer, [{"item_code": item, "is_free_item": 1, "rate": 0}], 5)
+			bill(make_delivery(self.customer, {item: 1}, 8), 6)
+		invoice = make_invoice(self.customer, {item: 3}, 4)
+		for _ in range(2):
+			make_invoice(self.customer, {item: 2}, 3, is_debit_note=1, return_against=invoice.name)
+		rows = self.found(quality.DUPLICATE)
+		self.assertEqual([(r["document_type"], r["day"]) for r in rows], [(DELIVERY, day(8))])
+		write_invoices([(self.customer, item, day(-4), 1)])
+		frappe.db.set_value("Sales Invoice Item", {"item_code": item, "docstatus": 1}, "conversion_factor", 1)
+		self.assertEqual([r["day"] for r in self.found(quality.FUTURE)], [day(-4)])
+		frappe.db.set_value("Customer", self.customer, "crm_recharge_not_learned", 1)
+		self.assertEqual(self.found(quality.FUTURE), [])
 
 	def test_of_very_many_the_first_are_listed(self):
 		write_invoices([(self.customer, self.item, day(-n), 1) for n in range(1, 20)])

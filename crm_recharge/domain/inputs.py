@@ -20,6 +20,8 @@ from crm_recharge.domain.usage import is_readable
 
 LONGEST_TEXT = 10_000
 """Characters of a text that no rule below limits further."""
+MOST_NAMES = 30
+"""Names that a refusal lists."""
 FIRST_YEAR, LAST_YEAR = 1900, 9998
 """Of a day; a year less than there is, so that a day may be added."""
 LARGEST_WHOLE = 2**31 - 1
@@ -154,7 +156,8 @@ class Parameters:
 
 
 def _list(names: list[str]) -> str:
-	return ", ".join(names) or "–"
+	more = ["…"] if len(names) > MOST_NAMES else []
+	return ", ".join(names[:MOST_NAMES] + more) or "–"
 
 
 def fields(values: dict, kinds: dict[str, Kind]) -> dict:

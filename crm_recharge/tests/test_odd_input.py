@@ -14,7 +14,9 @@ import frappe
 from crm_recharge.recharge import by_hand
 from crm_recharge.recharge.worker import carry_out
 from crm_recharge.reorder.answers.tests.reminded import make_reminder
+from crm_recharge.reorder.consent import preferences
 from crm_recharge.tests import factories
+from crm_recharge.tests.compat import BenchTestCase
 from crm_recharge.tests.support.money_case import GatewayTestCase, retire
 from crm_recharge.tests.support.node import Node
 from crm_recharge.tests.support.public_methods import intake_of, methods_of_documents, public_methods
@@ -23,6 +25,12 @@ from crm_recharge.tests.support.reorder_case import make_buyer, make_item
 SECONDS = float(os.environ.get("CRM_RECHARGE_ODD_SECONDS", 25))
 SEED = int(os.environ.get("CRM_RECHARGE_ODD_SEED") or random.SystemRandom().randrange(10**6))
 CALLERS = 4
+MOST_AGAIN = 500
+# Of ERPNext and Frappe, what a method of ours may write.
+BESIDE = (
+	*("Sales Order", "Quotation", "Sales Invoice", "Payment Entry", "Journal Entry", "Customer"),
+	*("Contact", "ToDo"),
+)
 
 ODD = {
 	"nothing": None,
@@ -155,7 +163,7 @@ class TestOddInput(GatewayTestCase):
 			"how": "by phone",
 			"chart_name": "Credits Used and Recharged",
 		}
-		return values[parameter]
+		return values.get(parameter, "x")
 
 	def who(self, path: str, function) -> str:
 		if function in frappe.guest_methods:
@@ -165,30 +173,43 @@ class TestOddInput(GatewayTestCase):
 		return BUYER if ".api.reorder." in path and not path.endswith("opt_in") else STAFF
 
 	def calls(self) -> list[tuple]:
-		"""(who, path, arguments, what is odd), all of them, shuffled."""
+		"""(who, path, arguments, how they are sent, what is odd), all of them, shuffled."""
 		found = []
-		for path, function in public_methods().items():
+		for path, function in self.methods.items():
 			parameters, who = intake_of(function).parameters, self.who(path, function)
 			names = list(parameters.by_name)
 			base = [name for name in names if parameters.by_name[name].required or name in ALSO.get(path, ())]
-			found.append((who, path, {"no_such_parameter": 1} | self.arguments(path, base), "unknown"))
+			found.append((who, path, self.arguments(path, base), "json", "good"))
+			found.append(
+				(who, path, {"no_such_parameter": 1} | self.arguments(path, base), "json", "unknown")
+			)
 			for name in names:
 				for odd, value in ODD.items():
-					found.append((who, path, self.arguments(path, base) | {name: value}, f"{name}: {odd}"))
+					arguments = self.arguments(path, base) | {name: value}
+					found.append((who, path, arguments, self.way_of(path, value), f"{name}: {odd}"))
 		self.random.shuffle(found)
 		return found
 
 	def arguments(self, path: str, names: list[str]) -> dict:
 		return {name: self.good(name, path) for name in names}
 
-	def send(self, who: str, path: str, arguments: dict, get: bool = False):
+	def send(self, who: str, path: str, arguments: dict, how: str = "json"):
 		url = f"{self.url}/api/method/{path}"
-		if get:
+		if how == "get":
 			return self.sessions[who].get(url, params=_as_query(arguments), timeout=120)
+		if how == "form":
+			return self.sessions[who].post(url, data=_as_query(arguments), timeout=120)
 		body = json.dumps(arguments).encode()
 		return self.sessions[who].post(
 			url, data=body, headers={"Content-Type": "application/json"}, timeout=120
 		)
+
+	def way_of(self, path: str, value) -> str:
+		"""How an odd value is sent: as it is in JSON, or as the text that a form or an address has for it."""
+		if isinstance(value, str) and (len(value) > 4000 or not value.isprintable()):
+			return "json"
+		readable = "GET" in frappe.allowed_http_methods_for_whitelisted_func[self.methods[path]]
+		return self.random.choice(["json", "json", "form", "get" if readable else "form"])
 
 	def wrong(self, response) -> str | None:
 		"""What is wrong with an answer."""
@@ -208,27 +229,123 @@ class TestOddInput(GatewayTestCase):
 		return None
 
 	def test_every_odd_value_of_every_parameter_is_answered_plainly(self):
+		self.methods = public_methods()
 		calls, until, faults, refused = self.calls(), time.monotonic() + SECONDS, {}, []
-		taken = {}
 
 		def one(call):
 			if time.monotonic() > until:
 				return
-			response = self.send(*call[:3])
+			response = self.send(*call[:4])
 			if wrong := self.wrong(response):
-				faults.setdefault(f"{call[1]} {wrong}", []).append((call[3], response.text[:300]))
+				faults.setdefault(f"{call[1]} {wrong}", []).append((call[3:], response.text[:300]))
 			if response.status_code >= 400:
 				refused.append(call)
-			else:
-				taken[call[1]] = 1
 
 		with ThreadPoolExecutor(CALLERS) as pool:
 			list(pool.map(one, calls))
-		print("never taken", sorted(set(public_methods()) - set(taken)))
 		print(f"seed {SEED}: {len(calls)} calls, {len(refused)} refused", flush=True)
 		for what, examples in sorted(faults.items()):
 			print(what, examples[:3])
 		self.assertEqual(sorted(faults), [], f"seed {SEED}")
+		self.assert_change_nothing([call for call in refused if call[4] != "good"][:MOST_AGAIN])
+
+	def assert_change_nothing(self, refused: list[tuple]):
+		"""What was refused is sent again, and the tables are as they were."""
+		before = self.tables()
+		with ThreadPoolExecutor(CALLERS) as pool:
+			statuses = list(pool.map(lambda call: self.send(*call[:4]).status_code, refused))
+		changed = sorted(table for table, sum_of in self.tables().items() if sum_of != before[table])
+		again = [call for call, status in zip(refused, statuses, strict=True) if status < 400]
+		self.assertEqual((changed, again), ([], []), f"seed {SEED}")
+
+	def tables(self) -> dict[str, int]:
+		"""A sum over each table in which a refused request might leave something."""
+		frappe.db.rollback()
+		modules = frappe.get_module_list("crm_recharge")
+		ours = frappe.get_all("DocType", {"module": ["in", modules], "issingle": 0}, pluck="name")
+		names = ", ".join(f"`tab{name}`" for name in [*ours, *BESIDE])
+		return dict(frappe.db.sql(f"CHECKSUM TABLE {names}, `tabSingles`"))
+
+	def test_a_method_of_a_document_is_held_to_the_same(self):
+		preference = preferences.opt_in(self.records["contact"], self.records["customer"], "test", "I want it")
+		frappe.db.commit()
+		self.assertIn("ReorderPreference.record_consent", " ".join(methods_of_documents()))
+		for method in ("record_consent", "record_opt_out"):
+			for arguments, code in (
+				({}, "missing_parameter"),
+				({"how": ["x"]}, "not_text"),
+				({"how": "x", "hwo": "y"}, "unknown_parameter"),
+				({"how": "\ud800"}, "unreadable_text"),
+			):
+				values = {"dt": preference.doctype, "dn": preference.name, "method": method}
+				values["args"] = json.dumps(arguments)
+				url = f"{self.url}/api/method/run_doc_method"
+				response = self.sessions[STAFF].post(url, data=values, timeout=60)
+				self.assertEqual(response.status_code, 422, response.text[:300])
+				self.assertEqual(response.json()["error"]["code"], code)
+
+	def test_ten_megabytes_are_refused_in_no_time(self):
+		of_account = {"account": self.records["account"]}
+		for arguments in (
+			{"account": "x" * 10_000_000},
+			of_account | {"amount": "9" * 10_000_000, "idempotency_key": "k"},
+			of_account | {"amount": 1, "idempotency_key": "x" * 10_000_000},
+			of_account | {"amount": 1, "idempotency_key": "k", "note": "x" * 10_000_000},
+			{"x" * 10_000_000: 1},
+			of_account | {f"p{n}": n for n in range(100_000)},
+		):
+			started = time.monotonic()
+			response = self.send(STAFF, "crm_recharge.api.credits.charge", arguments)
+			self.assertEqual(response.status_code, 422, response.text[:200])
+			self.assertLess(len(response.content), 10_000)
+			self.assertLess(time.monotonic() - started, 10)
+
+	def test_parameters_that_come_twice_or_in_another_shape(self):
+		url = f"{self.url}/api/method/crm_recharge.api.credits.balance"
+		account, session = self.records["account"], self.sessions[STAFF]
+		for query, status in (
+			(f"account={account}", 200),
+			(f"account={account}&account=x", 200),
+			(f"account[]={account}", 422),
+			(f"account[name]={account}", 422),
+			(f"account={account}&flags=1", 422),
+			(f"account={account}&ignore_permissions=1", 422),
+			(f"account={account}&_=123&_lang=de", 200),
+			(f"account={account}&%F0%9F%8E%89=1", 422),
+			(f"account={account}&%00=1", 422),
+			(f"account={account}&=1", 422),
+			(f"account={account}&args=1&kwargs=1&self=1", 422),
+		):
+			with self.subTest(query=query):
+				response = session.get(f"{url}?{query}", timeout=60)
+				self.assertEqual(response.status_code, status, response.text[:300])
+				self.assertIsNone(self.wrong(response))
+
+	def test_a_body_of_another_kind(self):
+		url = f"{self.url}/api/method/crm_recharge.api.credits.charge"
+		for kind, body in (
+			("text/plain", b"account=x"),
+			("application/xml", b"<account/>"),
+			("application/json; charset=utf-16", "{}".encode("utf-16")),
+			("multipart/form-data", b"nothing"),
+			("multipart/form-data; boundary=x", b"--x\r\n\r\n"),
+			("application/json", b"\xff\xfe"),
+			("application/json", b""),
+			("", b"\x00\x01"),
+		):
+			with self.subTest(kind=kind):
+				response = self.sessions[STAFF].post(
+					url, data=body, headers={"Content-Type": kind}, timeout=60
+				)
+				self.assertIsNone(self.wrong(response), response.text[:300])
+				self.assertTrue(400 <= response.status_code < 500)
+
+
+class TestEveryMethodHasAnIntake(BenchTestCase):
+	def test_no_public_method_reads_its_parameters_itself(self):
+		methods = public_methods() | methods_of_documents()
+		self.assertGreater(len(methods), 50)
+		self.assertEqual([path for path, function in methods.items() if not intake_of(function)], [])
 
 
 ALSO = {

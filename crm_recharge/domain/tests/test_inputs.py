@@ -100,6 +100,11 @@ def test_an_unknown_parameter_is_refused_by_name_and_the_known_are_told():
 	assert figures["known"].startswith("account, amount, key") and figures["known"].endswith("konto")
 
 
+def test_many_unknown_parameters_are_told_in_few_words():
+	code, figures = code_of(lambda: PARAMETERS.bind((), {f"p{n}": n for n in range(100_000)}))
+	assert code == "unknown_parameter" and figures["parameters"].endswith("p29, …")
+
+
 @pytest.mark.parametrize("call", [{}, {"account": None}, {"amount": 1}])
 def test_a_missing_parameter_is_named(call):
 	assert code_of(lambda: PARAMETERS.bind((), call)) == ("missing_parameter", {"parameters": "account"})

@@ -194,14 +194,14 @@ def auto_recharge_of(account: str, currency: str) -> dict:
 
 @frappe.whitelist(methods=["POST"])
 @intake
-def ask_before_saving(setting: dict) -> dict:
-	"""What a person has to be told before an auto-recharge setting is saved as the form shows it. Changes nothing.
+def ask_before_saving(account: str, setting: dict) -> dict:
+	"""What a person has to be told before the auto-recharge setting of an account is saved as the form shows it (the
+	document). Changes nothing.
 
 	Returns `charge`: what saving would charge at once (amount, currency, balance, falls_below, card), or None; and
 	`changed`: the setting as it is now, where it was changed since the form was filled, or None. Errors: 403, and
 	422 for what the setting's rules refuse.
 	"""
-	account = str(setting.get("credit_account") or "")
 	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
 	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account})
 	frappe.has_permission("Auto-Recharge Setting", "write" if name else "create", doc=name, throw=True)

@@ -346,10 +346,10 @@ class TestWhatChargesAtOnce(PortalCase):
 		# As in a request: the form, the list's bulk edit, `/api/resource`.
 		self.in_a_request()
 		self.refused(doc.save)
-		told = desk.ask_before_saving(shown)
+		told = desk.ask_before_saving(account, shown)
 		self.assertEqual((told["charge"]["amount"], told["changed"]), ("488", None))
 		# Filled before somebody else changed it: with what it is now.
-		told_late = desk.ask_before_saving(shown | {"modified": "2026-01-01 00:00:00.000000"})
+		told_late = desk.ask_before_saving(account, shown | {"modified": "2026-01-01 00:00:00.000000"})
 		self.assertEqual((told_late["charge"], told_late["changed"]["falls_below"]), (None, "50"))
 		doc = frappe.get_doc("Auto-Recharge Setting", f"ARS-{account}")
 		doc.enabled = 1

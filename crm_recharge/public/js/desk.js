@@ -263,9 +263,6 @@ frappe.provide("crm_recharge.desk");
 		done();
 	};
 
-	/* One of something is not "1 rows". */
-	desk.counted = (number, one, many) => (number === 1 ? one : many);
-
 	desk.call = (method, args) => frappe.xcall(`crm_recharge.api.${method}`, args);
 
 	const style = `

@@ -42,8 +42,7 @@ frappe.provide("crm_recharge.reorder");
 	// A day in the format that the user has dates in, as everywhere.
 	reorder.day = (value) => (value ? frappe.datetime.str_to_user(value) : "");
 
-	/* `one` for 1, else `many` with the number in place of {0}. Both are whole, translated texts. */
-	reorder.counted = (number, one, many) => (Number(number) === 1 ? one : many.replace("{0}", number));
+	reorder.counted = crm_recharge.counted;
 
 	reorder.days = (number) => reorder.counted(number, __("1 day"), __("{0} days"));
 

@@ -419,6 +419,7 @@ class Matrix:
 			"company": side.company,
 			"idempotency_key": frappe.generate_hash(length=12),
 			"cards": side.names["Recharge Card"][:1],
+			"setting": {"enabled": 0},
 			"events": [{"amount": "1", "idempotency_key": frappe.generate_hash(length=12)}],
 			"rule": self.world.shared["Reorder Rule"],
 		}[parameter]

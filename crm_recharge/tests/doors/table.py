@@ -180,6 +180,8 @@ METHODS = {
 	"api.credits.verify": _reads(READERS),
 	"api.desk.account_overview": _reads(READERS),
 	"api.desk.add_credits_form": _reads(CHARGERS),
+	"api.desk.ask_before_saving": _writes(MANAGERS),
+	"api.desk.charge_on_resume": _writes(MANAGERS),
 	"api.desk.recharge_story": _reads(READERS),
 	"api.insight.credits_by_day": _reads(READERS, NOBODY),
 	"api.insight.prepaid_balance": _reads(READERS, NOBODY),

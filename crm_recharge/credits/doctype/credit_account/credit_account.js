@@ -123,7 +123,7 @@ class AccountOverview {
 			title: proof.holds ? __("The Ledger Holds") : __("The Ledger Is Broken"),
 			indicator: proof.holds ? "green" : "red",
 			message: proof.holds
-				? `${desk().counted(proof.rows, __("1 row recomputed."), __("{0} rows recomputed.", [proof.rows]))} ${__(
+				? `${crm_recharge.counted(proof.rows, __("1 row recomputed."), __("{0} rows recomputed."))} ${__(
 						"Balance {0}, lots and hash chain agree.",
 						[this.money(proof.balance)],
 				  )}`
@@ -395,10 +395,10 @@ class Statement {
 		const money = (value) => desk().money(value, this.currency);
 		const totals = Object.entries(statement.totals).map(
 			([kind, total]) =>
-				`<tr><td>${desk().pill("Credit Ledger", kind)}</td><td class="text-muted">${desk().counted(
+				`<tr><td>${desk().pill("Credit Ledger", kind)}</td><td class="text-muted">${crm_recharge.counted(
 					total.rows,
 					__("1 row"),
-					__("{0} rows", [total.rows]),
+					__("{0} rows"),
 				)}</td><td class="text-right">${money(total.amount)}</td></tr>`,
 		);
 		const columns = [

@@ -33,7 +33,10 @@ frappe.ui.form.on("Auto-Recharge Setting", {
 		delete frm.doc.charge_agreed;
 		let told;
 		try {
-			told = await desk.call("desk.ask_before_saving", { setting: frm.doc });
+			told = await desk.call("desk.ask_before_saving", {
+				account: frm.doc.credit_account,
+				setting: frm.doc,
+			});
 		} catch {
 			// The server's own words are on the screen.
 			frappe.validated = false;

@@ -1,0 +1,7 @@
+// What desk and portal say alike.
+(() => {
+	window.crm_recharge = window.crm_recharge || {};
+
+	/* `one` for 1, else `many` with the number in place of {0}. Both are whole, translated texts. As domain/words.py. */
+	window.crm_recharge.counted = (number, one, many) => (Number(number) === 1 ? one : many.replace("{0}", number));
+})();

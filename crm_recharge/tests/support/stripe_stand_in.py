@@ -726,10 +726,6 @@ class Controls:
 		"""What becomes of a refund later."""
 		return self.bank.finish_refund(refund, status)
 
-	def forget_keys(self):
-		"""A day has passed: no idempotency key is remembered."""
-		self.bank.keys.clear()
-
 	def add_fault(self, **order):
 		"""See stripe_faults."""
 		return self.server.faults.add(order)

@@ -70,6 +70,11 @@ def is_past(value, moment: datetime | None = None) -> bool:
 	return not value or read(value) <= (moment or now())
 
 
+def due(rows, moment: datetime) -> list[str]:
+	"""Of rows of a name and times as columns keep them, the names of those whose times all lie at or before `moment`."""
+	return [name for name, *times in rows if all(is_past(time, moment) for time in times)]
+
+
 def latest(moment: datetime) -> datetime:
 	"""For `column <= …` in a query: finds all up to `moment`, and around the hour that comes twice some more, which
 	`is_past` sifts out."""

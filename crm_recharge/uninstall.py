@@ -13,6 +13,7 @@ from frappe.query_builder.functions import Cast
 from crm_recharge import install
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
+from crm_recharge.gateway import home
 from crm_recharge.people import fields as people_fields
 from crm_recharge.setup import custom_fields, indexes, jobs, roles, templates, traces
 
@@ -38,6 +39,7 @@ def after_uninstall() -> None:
 	roles.take_away()
 	indexes.take_away(people_fields.INDEXES)
 	traces.forget()
+	home.forget()
 	# Frappe has committed before, and does not again.
 	frappe.db.commit()
 

@@ -2,8 +2,8 @@
 
 import frappe
 from frappe import _
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
 from crm_recharge.accounting.custom_fields import RECHARGE
 from crm_recharge.accounting.rows import DONE, FAILED, PENDING
 from crm_recharge.recharge.queue import enqueue_after_commit
@@ -52,7 +52,7 @@ def on_submit(doc, method=None) -> None:
 			LINK[doc.doctype]: doc.name,
 			"accounting_status": PENDING,
 			"accounting_error": None,
-			"accounting_next_try_at": now_datetime(),
+			"accounting_next_try_at": clock.now_datetime(),
 		},
 	)
 	enqueue_after_commit("account_for", doc.get(RECHARGE))

@@ -229,7 +229,7 @@ def _record_failure(recharge: str, error: Exception, trace: str) -> None:
 		{
 			"accounting_error": _("The invoice could not be mailed.") + " " + explain(error, log, again),
 			"accounting_tries": tries,
-			"accounting_next_try_at": next_try(tries, now_datetime()) if again else None,
+			"accounting_next_try_at": next_try(tries) if again else None,
 		},
 	)
 	frappe.db.commit()

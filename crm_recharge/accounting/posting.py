@@ -12,6 +12,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, get_datetime, now_datetime
 
+from crm_recharge import clock
 from crm_recharge.accounting import documents, invoiced, lookup
 from crm_recharge.accounting.books import Payment
 from crm_recharge.accounting.custom_fields import RECHARGE
@@ -55,7 +56,7 @@ def retry(recharge: str) -> str:
 			recharge,
 			{
 				"accounting_status": DONE if mail_due else PENDING,
-				"accounting_next_try_at": now_datetime(),
+				"accounting_next_try_at": clock.now_datetime(),
 				"accounting_error": None,
 			},
 		)
@@ -136,7 +137,7 @@ def _post(recharge: str) -> str:
 		accounting_status=DONE,
 		sales_invoice=invoice.name,
 		payment_entry=entry.name,
-		accounting_next_try_at=now_datetime() if mail and not row.invoice_mailed_at else None,
+		accounting_next_try_at=clock.now_datetime() if mail and not row.invoice_mailed_at else None,
 	)
 	frappe.db.commit()
 	return DONE
@@ -233,7 +234,7 @@ def _record_failure(recharge: str, error: Exception, trace: str) -> str:
 		accounting_status=FAILED,
 		accounting_error=explain(error, log),
 		accounting_tries=tries,
-		accounting_next_try_at=next_try(tries, now_datetime()),
+		accounting_next_try_at=next_try(tries),
 	)
 	frappe.db.commit()
 	return FAILED

@@ -9,6 +9,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, get_datetime, now_datetime
 
+from crm_recharge import clock
 from crm_recharge.accounting import disputes, documents, invoiced, lookup, mailing, rows, takeback_rows
 from crm_recharge.accounting.books import Books, books_of
 from crm_recharge.accounting.custom_fields import REFUND
@@ -48,12 +49,14 @@ def sweep_refunds() -> int:
 	"""Queue what is due: documents, and credit notes that are not mailed yet. Returns how many."""
 	names = takeback_rows.due(DOCTYPE)
 	# In SQL: get_all would take a mail without a due time for one that is long due.
-	names += frappe.db.sql(
-		"SELECT `name` FROM `tabRecharge Refund` WHERE `accounting_status` = %s AND `accounting_next_try_at` <= %s"
-		" AND `credit_note_mailed_at` IS NULL ORDER BY `accounting_next_try_at` LIMIT %s",
-		(DONE, now_datetime(), takeback_rows.BATCH),
-		pluck=True,
+	now = clock.now()
+	found = frappe.db.sql(
+		"SELECT `name`, `accounting_next_try_at` FROM `tabRecharge Refund`"
+		" WHERE `accounting_status` = %s AND `accounting_next_try_at` <= %s AND `credit_note_mailed_at` IS NULL"
+		" ORDER BY `accounting_next_try_at` LIMIT %s",
+		(DONE, clock.latest(now), takeback_rows.BATCH),
 	)
+	names += clock.due(found, now)
 	return takeback_rows.enqueue_all(names, JOB)
 
 
@@ -111,7 +114,7 @@ def _post(name: str) -> str:
 			accounting_status=DONE,
 			credit_note=note.name,
 			payment_entry=entry.name,
-			accounting_next_try_at=now_datetime() if mail and not row.credit_note_mailed_at else None,
+			accounting_next_try_at=clock.now_datetime() if mail and not row.credit_note_mailed_at else None,
 		)
 	frappe.db.commit()
 	return NOT_NEEDED if row.status != takeback.FAILED and not books else DONE
@@ -274,6 +277,6 @@ def _record_mail_failure(name: str, error: Exception, trace: str) -> None:
 		name,
 		accounting_error=_("The credit note could not be mailed.") + " " + rows.explain(error, None, again),
 		accounting_tries=tries,
-		accounting_next_try_at=rows.next_try(tries, now_datetime()) if again else None,
+		accounting_next_try_at=rows.next_try(tries) if again else None,
 	)
 	frappe.db.commit()

@@ -12,6 +12,7 @@ from frappe import _
 from frappe.query_builder.functions import Cast
 from frappe.utils import strip_html
 
+from crm_recharge import clock
 from crm_recharge.credits.contention import is_contention
 from crm_recharge.credits.money import exact
 
@@ -65,9 +66,14 @@ def read(recharge: str, lock: bool = False):
 	return row
 
 
-def next_try(tries: int, now: datetime) -> datetime:
-	"""When to try again after `tries` failures in a row (the first is 1)."""
-	return now + WAITS[min(max(tries, 1), len(WAITS)) - 1]
+def pause(tries: int) -> timedelta:
+	"""How long to wait after `tries` failures in a row (the first is 1)."""
+	return WAITS[min(max(tries, 1), len(WAITS)) - 1]
+
+
+def next_try(tries: int) -> datetime:
+	"""When to try again after `tries` failures in a row, as the column keeps it."""
+	return clock.later(pause(tries))
 
 
 def log_failure(title: str, recharge: str, error: Exception, trace: str, tries: int) -> str | None:

@@ -1,8 +1,8 @@
 """Everything queued has a sweeper: recharges whose documents or mail are due are queued again."""
 
 import frappe
-from frappe.utils import now_datetime
 
+from crm_recharge import clock
 from crm_recharge.accounting.rows import DONE, FAILED, PENDING, SETTLED
 from crm_recharge.recharge.queue import try_enqueue
 
@@ -27,25 +27,26 @@ def sweep(limit: int = BATCH) -> list[str]:
 def due(limit: int = BATCH) -> list[str]:
 	"""Names of recharges that are due, the longest waiting first."""
 	table = frappe.qb.DocType("Recharge")
-	now = now_datetime()
+	now = clock.now()
+	latest = clock.latest(now)
 	settled = table.status.isin(SETTLED) & table.settled_intent.isnotnull()
 	never = table.accounting_status.isnull() | table.accounting_status.isin(["", PENDING])
 	# Each query reads one stretch of the index on (accounting_status, accounting_next_try_at).
 	queries = (
-		never & (table.accounting_next_try_at.isnull() | (table.accounting_next_try_at <= now)),
-		(table.accounting_status == FAILED) & (table.accounting_next_try_at <= now),
+		never & (table.accounting_next_try_at.isnull() | (table.accounting_next_try_at <= latest)),
+		(table.accounting_status == FAILED) & (table.accounting_next_try_at <= latest),
 		(table.accounting_status == DONE)
-		& (table.accounting_next_try_at <= now)
+		& (table.accounting_next_try_at <= latest)
 		& table.invoice_mailed_at.isnull(),
 	)
-	names: list[str] = []
+	found = []
 	for condition in queries:
-		if len(names) < limit:
-			names += (
+		if len(found) < limit:
+			found += (
 				frappe.qb.from_(table)
-				.select(table.name)
+				.select(table.name, table.accounting_next_try_at)
 				.where(settled & condition)
 				.orderby(table.accounting_next_try_at, table.settled_at)
-				.limit(limit - len(names))
-			).run(pluck=True)
-	return names
+				.limit(limit - len(found))
+			).run()
+	return clock.due(found, now)

@@ -9,8 +9,9 @@ from datetime import timedelta
 
 import frappe
 from frappe import _
-from frappe.utils import cint, now_datetime
+from frappe.utils import cint
 
+from crm_recharge import clock
 from crm_recharge.accounting.rows import (
 	DONE,
 	FAILED,
@@ -66,7 +67,7 @@ def _record_failure(doctype: str, name: str, error: Exception, trace: str) -> st
 		accounting_status=FAILED,
 		accounting_error=explain(error, log.name if log else None),
 		accounting_tries=tries,
-		accounting_next_try_at=next_try(tries, now_datetime()),
+		accounting_next_try_at=next_try(tries),
 	)
 	frappe.db.commit()
 	return FAILED
@@ -83,7 +84,7 @@ def wait(doctype: str, name: str, why: str) -> str:
 		name,
 		accounting_status=PENDING,
 		accounting_error=why,
-		accounting_next_try_at=now_datetime() + WAIT,
+		accounting_next_try_at=clock.later(WAIT),
 	)
 	frappe.db.commit()
 	return PENDING
@@ -102,20 +103,21 @@ def retry(doctype: str, name: str, job: str) -> str:
 	doc.check_permission("read")
 	if doc.accounting_status not in (PENDING, FAILED):
 		frappe.throw(_("There is nothing left to book for {0}.").format(name))
-	write(doctype, name, accounting_status=PENDING, accounting_next_try_at=now_datetime())
+	write(doctype, name, accounting_status=PENDING, accounting_next_try_at=clock.now_datetime())
 	enqueue_after_commit(job, name)
 	return PENDING
 
 
 def due(doctype: str, limit: int = BATCH) -> list[str]:
 	"""Names of rows whose documents are due, the longest waiting first."""
-	return frappe.db.sql(
-		f"SELECT `name` FROM `tab{doctype}` WHERE `accounting_status` IN %s"
+	now = clock.now()
+	found = frappe.db.sql(
+		f"SELECT `name`, `accounting_next_try_at` FROM `tab{doctype}` WHERE `accounting_status` IN %s"
 		" AND (`accounting_next_try_at` IS NULL AND `accounting_status` = %s OR `accounting_next_try_at` <= %s)"
 		" ORDER BY `accounting_next_try_at`, `creation` LIMIT %s",
-		((PENDING, FAILED), PENDING, now_datetime(), limit),
-		pluck=True,
+		((PENDING, FAILED), PENDING, clock.latest(now), limit),
 	)
+	return clock.due(found, now)
 
 
 def enqueue_all(names: list[str], job: str) -> int:

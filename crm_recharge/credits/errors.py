@@ -211,6 +211,7 @@ def messages() -> dict[str, str]:
 		"not_a_card": _("This is not a card but a {kind}. Only cards can be charged automatically."),
 		"gateway_silent": _("The payment gateway does not answer. Try again in a minute."),
 		"gateway_not_set_up": "{message}",
+		"payments_rest": "{message}",
 		"gateway_refused": _("The payment gateway refused: {message}"),
 		"cards_not_set_up": _(
 			"Cards cannot be entered yet: the publishable key (pk_…) is missing in CRM Recharge Settings."

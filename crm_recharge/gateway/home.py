@@ -6,6 +6,7 @@ file of its folder, which no backup takes along. Where that differs, the databas
 asked of the gateway before a person has said which of the two it is (see recharge/moving.py).
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -56,7 +57,7 @@ def in_words() -> str:
 	kept = remembered() or {}
 	return _(
 		"No payment is made on this site: its database belongs to the site {0} (database {1}), so it has been copied or"
-		" moved. A Credit Manager says which in CRM Recharge Settings, under Site."
+		" moved. Open CRM Recharge Settings and say which of the two it is."
 	).format(kept.get("site"), kept.get("database"))
 
 
@@ -83,6 +84,12 @@ def settle_in() -> None:
 	if remembered() is None:
 		remember()
 		frappe.db.commit()
+
+
+def forget() -> None:
+	"""Take away the mark in the site's folder."""
+	with contextlib.suppress(FileNotFoundError):
+		os.remove(frappe.get_site_path(MARK_FILE))
 
 
 def new_id() -> str:

@@ -323,12 +323,14 @@ def _detached(name: str) -> str:
 
 
 def _ask(call, let_through: type[GatewayError] | tuple = ()):
-	"""What the gateway answers. Raises InvalidRequestError: gateway_silent, gateway_refused, gateway_not_set_up."""
+	"""What the gateway answers. Raises InvalidRequestError: gateway_silent, gateway_refused, gateway_not_set_up,
+	payments_rest."""
 	try:
 		gateway = connect()
 	except frappe.ValidationError as error:
 		frappe.clear_last_message()
-		raise_for_people(InvalidRequest("gateway_not_set_up", message=str(error)))
+		code = "payments_rest" if isinstance(error, home.SiteAway) else "gateway_not_set_up"
+		raise_for_people(InvalidRequest(code, message=str(error)))
 	try:
 		return call(gateway)
 	except GatewayError as error:

@@ -80,6 +80,7 @@ def refusals() -> dict[str, str]:
 		"gateway_silent": _("The payment service does not answer. Try again in a minute."),
 		"gateway_refused": _("This card cannot be used: {reason}."),
 		"gateway_not_set_up": _("Card payments are not possible yet.") + " " + ask,
+		"payments_rest": _("Payments rest for the moment. Try again later."),
 		"cards_not_set_up": _("Cards cannot be entered yet.") + " " + ask,
 		"changed_meanwhile": _("Auto-recharge was changed meanwhile, by somebody else or by itself."),
 		"charge_not_agreed": _(

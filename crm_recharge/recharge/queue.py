@@ -6,10 +6,7 @@ import frappe
 from frappe.utils.background_jobs import get_job_status
 from rq.job import JobStatus
 
-from crm_recharge import clock
-
 WAITING = (JobStatus.QUEUED, JobStatus.DEFERRED, JobStatus.SCHEDULED)
-
 
 # Job -> method, label, queue, and the method's argument that names the row.
 JOBS = {
@@ -73,13 +70,11 @@ def enqueue_again(method: str, queue: str, job_id: str, **arguments) -> bool:
 	lease lets one of the two do it.
 	"""
 	try:
-		for name in (job_id, f"{job_id}:again"):
-			state = get_job_status(name)
-			if state in WAITING:
-				return True
-			if state != JobStatus.STARTED:
-				return enqueue_once(method, queue, name, **arguments)
-		return enqueue_once(method, queue, f"{job_id}:{clock.now():%H%M}", **arguments)
+		name, number = job_id, 1
+		while (state := get_job_status(name)) == JobStatus.STARTED:
+			number += 1
+			name = f"{job_id}:{number}"
+		return state in WAITING or enqueue_once(method, queue, name, **arguments)
 	except Exception:
 		frappe.logger("crm_recharge").warning(f"{job_id} was not enqueued; the sweeper will", exc_info=True)
 		return False

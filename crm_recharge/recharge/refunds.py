@@ -105,7 +105,7 @@ def sweep() -> int:
 		" ORDER BY `creation` LIMIT %s",
 		(OPEN_REFUND, clock.latest(now), clock.latest(now), SWEEP_LIMIT),
 	)
-	due = [name for name, *times in found if all(clock.is_past(time, now) for time in times)]
+	due = clock.due(found, now)
 	for name in due:
 		try_enqueue("refund", name, again=True)
 	return len(due)

@@ -80,7 +80,7 @@ def sweep() -> int:
 		" ORDER BY COALESCE(`lease_until`, `creation`) LIMIT %s",
 		(payment.WORKABLE, clock.latest(now), clock.latest(now), SWEEP_LIMIT),
 	)
-	due = [name for name, *times in found if all(clock.is_past(time, now) for time in times)]
+	due = clock.due(found, now)
 	for name in due:
 		try_enqueue("carry_out", name, again=True)
 	_close_what_has_ended(now)
@@ -94,9 +94,8 @@ def _close_what_has_ended(now) -> None:
 		"SELECT `name`, `next_try_at` FROM `tabRecharge` WHERE `status` IN %s AND `next_try_at` <= %s LIMIT %s",
 		(ENDED, clock.latest(now), SWEEP_LIMIT),
 	)
-	for name, next_try_at in found:
-		if clock.is_past(next_try_at, now):
-			try_enqueue("close_up", name, again=True)
+	for name in clock.due(found, now):
+		try_enqueue("close_up", name, again=True)
 
 
 def _expire_actions(now) -> None:

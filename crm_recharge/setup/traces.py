@@ -24,8 +24,10 @@ def take_away() -> None:
 
 
 def forget() -> None:
-	"""Forget what was written into records that people may edit: they are gone."""
+	"""Forget what was written into records that people may edit, and what the app remembered of the site: both are gone."""
 	frappe.db.delete("DefaultValue", {"parent": written.OWNER})
+	frappe.db.delete("DefaultValue", {"parent": "__global", "defkey": ["like", f"{APP}\\_%"]})
+	frappe.clear_cache()
 
 
 def own_doctypes() -> list[str]:

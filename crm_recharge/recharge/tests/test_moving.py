@@ -104,8 +104,10 @@ class TestAway(MovingCase):
 			self.assertEqual(catch_up.follow_open_disputes(), {"away": True})
 			with self.assertRaises(home.SiteAway):
 				connect()
-			with self.assertRaises(home.SiteAway):
+			with self.assertRaises(InvalidRequestError) as refused:
 				cards.start_setup(low)
+			self.assertEqual(refused.exception.code, "payments_rest")
+			self.assertIn(frappe.local.site, str(refused.exception))
 			self.assertTrue(self.use(low, 460)["recharge_started"])
 			by_hand.start(account, 50, frappe.generate_hash())
 			frappe.db.commit()
@@ -127,7 +129,7 @@ class TestAway(MovingCase):
 			self.assertFalse(api.site()["home"])
 			with self.assertRaises(home.SiteAway) as told:
 				connect()
-			self.assertIn("Credit Manager", str(told.exception))
+			self.assertIn("CRM Recharge Settings", str(told.exception))
 			frappe.set_user("Guest")
 			with self.assertRaises(home.SiteAway) as told:
 				connect()

@@ -14,6 +14,7 @@ from frappe import _
 from frappe.utils import flt, now
 
 from crm_recharge.domain.reorder.hold_out import drawn
+from crm_recharge.recharge.queue import enqueue_again
 from crm_recharge.reorder.learning import bulk
 from crm_recharge.reorder.learning.keys import some
 from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark, is_not_learned
@@ -216,7 +217,5 @@ def sweep_soon() -> None:
 
 def _enqueue(method: str, label: str, **arguments) -> None:
 	job_id = f"reorder_{label}:" + ":".join(str(value) for value in arguments.values())
-	try:
-		frappe.enqueue(method, queue="default", job_id=job_id, deduplicate=True, **arguments)
-	except Exception:
-		frappe.logger("crm_recharge").warning(f"{job_id} was not enqueued; the sweep will", exc_info=True)
+	# One that is at work, or whose worker was killed, does not stand for what has changed since.
+	enqueue_again(method, "default", job_id, **arguments)

@@ -1,5 +1,6 @@
 """Uninstalling takes away what installing made. On a site of its own, with everything Frappe does: dev/uninstall-trial."""
 
+from pathlib import Path
 from unittest.mock import patch
 
 import frappe
@@ -7,6 +8,7 @@ from frappe.core.doctype.scheduled_job_type.scheduled_job_type import sync_jobs
 from pypika import Criterion
 
 from crm_recharge import install, uninstall
+from crm_recharge.gateway import home
 from crm_recharge.setup import roles, templates, traces, written
 from crm_recharge.setup.tests.migration import APP
 from crm_recharge.tests.compat import BenchTestCase
@@ -151,6 +153,21 @@ class TestLists(BenchTestCase):
 		traces.forget()
 		self.assertFalse(frappe.db.exists("DefaultValue", {"parent": written.OWNER}))
 		frappe.db.rollback()
+
+	def test_what_the_app_remembered_of_the_site_goes_with_it(self):
+		home.settle_in()
+		mark = frappe.get_site_path(home.MARK_FILE)
+		with open(mark) as file:
+			kept = file.read()
+		self.addCleanup(Path(mark).write_text, kept)
+		self.addCleanup(frappe.clear_cache)
+		self.addCleanup(frappe.db.rollback)
+		frappe.db.set_global("another_app_s_own", "1")
+		traces.forget()
+		home.forget()
+		self.assertIsNone(home.remembered())
+		self.assertFalse(Path(mark).exists())
+		self.assertEqual(frappe.db.get_global("another_app_s_own"), "1")
 
 
 def put_back() -> None:

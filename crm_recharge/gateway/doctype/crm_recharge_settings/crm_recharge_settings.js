@@ -13,6 +13,33 @@ frappe.ui.form.on("CRM Recharge Settings", {
 	refresh(frm) {
 		frm.add_custom_button(__("Test Connection"), () => frm.events.test_connection(frm));
 		frm.trigger("show_steps");
+		frm.trigger("show_site");
+	},
+
+	// A site that was copied or moved makes no payments before a person has said which of the two it is.
+	async show_site(frm) {
+		const { home, message } = await frappe.xcall("crm_recharge.api.settings.site");
+		frm.set_intro("");
+		if (home) return;
+		frm.set_intro(crm_recharge.desk.text(message), "red");
+		const group = __("Payments Rest");
+		frm.add_custom_button(__("This Site Has Moved"), () => frm.events.confirm_site(frm, "moved"), group);
+		frm.add_custom_button(__("This Is a Copy"), () => frm.events.confirm_site(frm, "copy"), group);
+	},
+
+	confirm_site(frm, what) {
+		const texts = {
+			moved: __(
+				"It is the same site at another place, and the one at the old place no longer runs. Payments go on from here.",
+			),
+			copy: __(
+				"The original goes on elsewhere. The payments that are open here are left to it, the saved cards must be entered again, and auto-recharge is switched off for all accounts.",
+			),
+		};
+		frappe.confirm(texts[what], async () => {
+			await frappe.xcall("crm_recharge.api.settings.confirm_site", { what });
+			frm.reload_doc();
+		});
 	},
 
 	async test_connection(frm) {

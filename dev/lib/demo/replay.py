@@ -88,22 +88,29 @@ class Replay:
 
 
 def wait_for_invoices(accounts: list[str]) -> float:
-	"""Wait until every paid recharge has its invoice and payment. Returns the seconds it took."""
+	"""Wait until every paid recharge has its invoice, payment and mail. Returns the seconds it took."""
 	started = time.monotonic()
 	while time.monotonic() - started < LONGEST_WAIT:
 		frappe.db.rollback()
-		waiting = frappe.get_all(
-			"Recharge",
-			{
-				"credit_account": ["in", accounts],
-				"settled_intent": ["is", "set"],
-				"accounting_status": ["not in", ["Done", "Not Needed"]],
-			},
-			["name", "accounting_status", "accounting_error"],
-		)
+		waiting = [row for row in _settled(accounts) if not _is_done(row)]
 		if not waiting:
 			break
 		time.sleep(0.5)
 	for row in waiting:
 		say(f"  {row.name}: accounting is {row.accounting_status}: {row.accounting_error or 'not done yet'}")
 	return time.monotonic() - started
+
+
+def _settled(accounts: list[str]) -> list[frappe._dict]:
+	return frappe.get_all(
+		"Recharge",
+		{"credit_account": ["in", accounts], "settled_intent": ["is", "set"]},
+		["name", "accounting_status", "accounting_error", "accounting_next_try_at", "invoice_mailed_at"],
+	)
+
+
+def _is_done(row) -> bool:
+	"""Accounted for, and mailed unless the settings say that invoices are not: then nothing is to be tried again."""
+	if row.accounting_status == "Not Needed":
+		return True
+	return row.accounting_status == "Done" and bool(row.invoice_mailed_at or not row.accounting_next_try_at)

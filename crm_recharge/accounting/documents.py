@@ -263,7 +263,6 @@ def make_journal_entry(books: Books, lines: Lines, on, reference: str, remark: s
 			},
 			books.dimensions,
 			books.split,
-			lines=tuple(lines.values()),
 		)
 	)
 	_must_say(books, entry, lines)

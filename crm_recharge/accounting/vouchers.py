@@ -7,7 +7,6 @@ the last digit. Whether it worked is for the general ledger to say (general_ledg
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -29,7 +28,7 @@ from crm_recharge.people import contacts
 @dataclass
 class Voucher:
 	"""What a document must say. `head` and `tables` as for frappe.get_doc; `figures` of an invoice; `base` of a
-	payment, in the company's currency; `lines` of a journal entry, one for each of its rows."""
+	payment, in the company's currency."""
 
 	doctype: str
 	head: dict
@@ -38,7 +37,6 @@ class Voucher:
 	split: Split | None = None
 	figures: Figures | None = None
 	base: Decimal = ZERO
-	lines: Iterable[Line] = ()
 
 
 def submit(voucher: Voucher):
@@ -342,8 +340,7 @@ class Journal(Ours):
 		super().set_exchange_rate()
 
 	def set_amounts_in_company_currency(self):
-		for row, line in zip(self.accounts, self.flags.voucher.lines, strict=True):
-			row.update(amounts_of(line))
+		"""They stand, in both currencies. What ERPNext does with drafts alone is done here."""
 		self.set_against_account()
 
 	def build_gl_map(self, *args, **kwargs):

@@ -211,6 +211,17 @@ class TestCurrencies(ExactCase):
 		self.changed(name, status="Lost", fees=D("4.6049"))
 		self.assertEqual(frappe.db.count("Journal Entry", {"crm_recharge_dispute": name}), before)
 
+	def test_a_won_more_that_is_no_cent_is_no_difference_either(self):
+		clearing = self.account_in("KRW", CLEARING)
+		self.settings(clearing_account=clearing)
+		recharge = self.recharged("100000", account("KRW"))
+		name = self.disputed(recharge, "100000", fees=100)
+		before = frappe.db.count("Journal Entry", {"crm_recharge_dispute": name})
+		self.changed(name, status="Lost", fees=101)
+		self.assertEqual(frappe.db.count("Journal Entry", {"crm_recharge_dispute": name}), before)
+		self.changed(name, fees=200)
+		self.assertEqual(self.moved_twice()[clearing], (D("-0.14"), D("-200")))
+
 	def test_a_dollar_account_of_a_yen_company(self):
 		self.abroad("JPY")
 		recharge = self.recharged("9.99", account("USD", company=self.company))
@@ -288,11 +299,11 @@ class TestCurrencies(ExactCase):
 		self.assertIn("smallest", fields(tiny).accounting_error)
 
 	def test_a_site_that_keeps_no_cents(self):
+		recharge = settled_recharge(account(), "20.01")
 		before = frappe.db.get_default("number_format")
 		self._set_default("number_format", "#,###")
 		self.addCleanup(self._set_default, "number_format", before)
 		self.decimals("")
-		recharge = settled_recharge(account(), "20.01")
 		self.assertEqual(posting.account_for(recharge), "Failed")
 		for word in ("$ 20.01", "0 decimals", "Currency Precision"):
 			self.assertIn(word, fields(recharge).accounting_error)

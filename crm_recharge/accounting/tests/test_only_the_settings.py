@@ -63,6 +63,8 @@ class TestForms(LifeCase):
 			write_off_outstanding_amount_automatically=1,
 			is_opening="Yes",
 			commission_rate=7,
+			po_no="4711",
+			group_same_items=1,
 		)
 		self.default(
 			"Sales Invoice Item",
@@ -75,7 +77,11 @@ class TestForms(LifeCase):
 			enable_deferred_revenue=1,
 			conversion_factor=12,
 		)
-		self.lives()
+		invoice = fields(self.lives()).sales_invoice
+		# Whatever the field is for.
+		self.assertEqual(
+			frappe.db.get_value("Sales Invoice", invoice, ["po_no", "group_same_items"]), (None, 0)
+		)
 
 	def test_defaults_of_the_forms_of_payment_and_journal(self):
 		book = self.insert(doctype="Finance Book", finance_book_name=f"Tax {frappe.generate_hash(length=5)}")
@@ -408,6 +414,9 @@ class TestRules(LifeCase):
 	def test_a_workflow_leaves_nothing_as_a_draft(self):
 		for doctype in ("Sales Invoice", "Payment Entry", "Journal Entry"):
 			self.workflow(doctype)
+		field = frappe.db.get_value("Custom Field", {"dt": "Payment Entry", "fieldname": "workflow_state"})
+		self.change("Custom Field", field, default="Approved by Two")
+		self.fresh_forms("Payment Entry")
 		recharge = self.lives()
 		row = fields(recharge)
 		for doctype, name in (("Sales Invoice", row.sales_invoice), ("Payment Entry", row.payment_entry)):

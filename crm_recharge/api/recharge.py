@@ -6,7 +6,7 @@ from frappe.rate_limiter import rate_limit
 
 from crm_recharge.credits.errors import raise_for_people
 from crm_recharge.credits.money import exact
-from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.errors import InvalidRequest, Outdated
 from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import plain
 from crm_recharge.doors import sight
@@ -299,9 +299,10 @@ def resume(account: str, charge: Amount | None = None) -> dict:
 
 
 def _refuse_untold(account: str, agreed) -> None:
-	found = charge_on_resume(account)
-	if found or agreed:
-		refuse_untold(agreed, found or {"amount": "0"})
+	if found := charge_on_resume(account):
+		refuse_untold(agreed, found)
+	elif agreed:
+		raise Outdated("nothing_to_charge", agreed=plain(agreed))
 
 
 @frappe.whitelist(methods=["POST"])

@@ -222,6 +222,9 @@ def messages() -> dict[str, str]:
 		"charge_not_agreed": _(
 			"The balance of {balance} {currency} is at or below {falls_below}: this charges {card} with {amount} {currency} at once. Open the setting, save it there and agree."
 		),
+		"nothing_to_charge": _(
+			"Nothing would be charged now; {agreed} was agreed to. Look at the balance, then resume without a charge."
+		),
 		"on_hold": _("Auto-recharge is on hold: {because}. A person with the role Credit Manager lifts it."),
 		"dispute_open": _(
 			"Dispute {dispute} is still open. Auto recharge stays on hold until the bank has decided."
@@ -240,7 +243,14 @@ def text_of(error: errors.RuleError) -> str:
 
 def _fill(code: str, shown: dict) -> str:
 	template = messages().get(code)
-	return template.format(**shown) if template else f"{code}: {shown}"
+	return template.format_map(_Figures(shown)) if template else f"{code}: {shown}"
+
+
+class _Figures(dict):
+	"""A figure that a rule has left out is no reason to say nothing."""
+
+	def __missing__(self, key: str) -> str:
+		return "—"
 
 
 def _shown(value) -> str:

@@ -3,11 +3,12 @@
 Everything is read with the rights of who asks: what a person may not list is left out.
 """
 
+from datetime import date
 from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import escape_html, format_datetime, get_url_to_form, now_datetime
+from frappe.utils import escape_html, format_datetime, get_url_to_form
 
 from crm_recharge.api.recharge import cards_of
 from crm_recharge.credits import queries
@@ -20,6 +21,7 @@ from crm_recharge.doors.sight import check, may
 from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import dashboard_address
 from crm_recharge.intake import intake
 from crm_recharge.recharge import decisions, threshold
+from crm_recharge.recharge.cards import today_of
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import NUMBERS
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import (
 	charge_on_resume as what_resuming_charges,
@@ -257,7 +259,7 @@ def add_credits_form(account: str) -> dict:
 def add_credits_form_of(account: str) -> dict:
 	"""As `add_credits_form`; the caller has checked who asks."""
 	row = queries.read_account(account)
-	limits = payment_limits(row.currency)
+	limits, today = payment_limits(row.currency), today_of(account)
 	settings = frappe.get_cached_doc("CRM Recharge Settings")
 	return {
 		"account": account,
@@ -268,18 +270,18 @@ def add_credits_form_of(account: str) -> dict:
 		"preset_amounts": [
 			plain(amount) for amount in usual_amounts(settings.presets(), row.currency, limits)
 		],
-		"cards": [card for card in cards_of(account) if usable(card)],
+		"cards": [card for card in cards_of(account) if usable(card, today)],
 		"cards_listed": frappe.db.count("Auto-Recharge Card", {"parent": f"ARS-{account}"}),
 		"open_recharge": row.open_recharge,
 	}
 
 
-def usable(card) -> bool:
-	"""Whether a card, as `cards_of` gives it, can be charged today."""
+def usable(card, today: date) -> bool:
+	"""Whether a card, as `cards_of` gives it, can be charged on the day it is where its account is."""
 	rule = Card(
 		card.name, status=card.status, kind=card.kind, exp_month=card.exp_month, exp_year=card.exp_year
 	)
-	return why_unusable(rule, now_datetime().date()) is None
+	return why_unusable(rule, today) is None
 
 
 # -- a recharge --------------------------------------------------------------------------------------------

@@ -214,13 +214,14 @@ def _as_typed(field: str, value, currency: str) -> str:
 
 
 def _cards(account: str) -> list[dict]:
+	today = card_room.today_of(account)
 	return [
 		{
 			"name": card.name,
 			"label": card.card_label,
 			"expires": f"{card.exp_month:02d}/{card.exp_year % 100:02d}" if card.exp_month else "",
 			"status": card.status,
-			"usable": desk.usable(card),
+			"usable": desk.usable(card, today),
 		}
 		for card in rest.cards_of(account)
 	]

@@ -1,8 +1,11 @@
 """Saving cards: from a Stripe payment method to a Recharge Card. No number ever comes here."""
 
+from datetime import date
+
 import frappe
 from frappe import _
 
+from crm_recharge import clock
 from crm_recharge.clock import now_datetime
 from crm_recharge.credits.errors import for_people, raise_for_people
 from crm_recharge.credits.store import lock_row
@@ -66,6 +69,11 @@ def _replace_customer(account: str, gone: str) -> str:
 	customer = stripe_customer(account, after=gone)
 	frappe.db.commit()
 	return customer
+
+
+def today_of(account: str) -> date:
+	"""The day it is where the account is: a card is good until the last day of its month there."""
+	return clock.today(frappe.db.get_value("Credit Account", account, "time_zone"))
 
 
 def mark_unusable(card: str) -> None:

@@ -20,7 +20,7 @@ from crm_recharge.domain.threshold import Decision
 from crm_recharge.recharge import notices
 from crm_recharge.recharge.reasons import held_words
 
-TELL = (rules.CAPPED, rules.PAUSED, rules.NO_USABLE_CARD, rules.ABOVE_MAXIMUM)
+TELL = (rules.CAPPED, rules.PAUSED, rules.NO_USABLE_CARD, rules.BELOW_MINIMUM, rules.ABOVE_MAXIMUM)
 """What a person has to know of at once; a failed card has a mail of its own."""
 
 
@@ -49,7 +49,7 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 			"ledger_entry": entry,
 			"figures": json.dumps(decision.figures, indent=1),
 			"frees_at": _frees_at(decision),
-			"tell": int(decision.code in TELL),
+			"tell": int(_is_told(decision)),
 		}
 	)
 	doc.set_new_name()
@@ -60,8 +60,15 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 		"UPDATE `tabCredit Account` SET `last_decision` = %s WHERE `name` = %s",
 		(account.last_decision, account.name),
 	)
-	if decision.code in TELL:
+	if _is_told(decision):
 		frappe.db.after_commit.add(lambda: try_enqueue(doc.name))
+
+
+def _is_told(decision: Decision) -> bool:
+	"""Whether auto-recharge has stopped by it; one refused usage that a small payment would let through is no such thing."""
+	return decision.code in TELL and not (
+		decision.code == rules.BELOW_MINIMUM and "refused" in decision.figures
+	)
 
 
 def _frees_at(decision: Decision):

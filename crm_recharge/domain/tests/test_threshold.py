@@ -219,3 +219,92 @@ def test_a_payment_outside_the_limits_or_finer_than_a_coin_is_refused(amount, cu
 )
 def test_a_payment_within_the_limits_is_accepted(amount, currency):
 	threshold.check_payment(Decimal(amount), currency, Limits())
+
+
+# -- what the gateway takes in each currency ---------------------------------------------------------------------
+
+GATEWAY = {
+	"USD": ("0.50", "999999.99"),
+	"JPY": ("50", "9999999999"),
+	"HUF": ("175", "99999999.99"),
+	"KWD": (None, "99999.99"),
+}
+"""Least and most of one payment."""
+
+
+def of_gateway(currency: str) -> tuple[Decimal | None, Decimal]:
+	least, most = GATEWAY[currency]
+	return least and Decimal(least), Decimal(most)
+
+
+def test_the_settings_count_within_what_the_gateway_takes():
+	assert Limits().within(*of_gateway("JPY")) == Limits(Decimal(50), Decimal(10_000))
+	assert Limits().within(*of_gateway("KWD")) == Limits()
+	wide = Limits(Decimal("0.1"), Decimal(10) ** 12)
+	assert wide.within(*of_gateway("USD")) == Limits(Decimal("0.50"), Decimal("999999.99"))
+	assert wide.within(None, None) == wide
+
+
+@given(
+	st.sampled_from(sorted(GATEWAY)),
+	st.decimals(0, 1000, places=2),
+	st.decimals(0, 20_000, places=2),
+	st.decimals("0.01", 300, places=2),
+	st.decimals(400, 20_000, places=2),
+	st.data(),
+)
+def test_a_setting_that_is_taken_never_asks_the_gateway_for_too_little(
+	currency, falls_below, up_to, minimum, maximum, data
+):
+	limits = Limits(minimum, maximum).within(*of_gateway(currency))
+	try:
+		threshold.check_setting(falls_below, up_to, currency, limits)
+	except InvalidRequest:
+		return
+	balance = data.draw(st.decimals(0, falls_below, places=9))
+	decision = decide(View(currency, balance, falls_below=falls_below, recharge_up_to=up_to, limits=limits))
+	assert decision.code == threshold.CHARGED
+	assert decision.amount >= (of_gateway(currency)[0] or 0)
+	assert decision.amount <= of_gateway(currency)[1]
+
+
+@given(
+	st.sampled_from(sorted(GATEWAY)),
+	st.decimals(0, 1000, places=2),
+	st.decimals(0, 20_000, places=2),
+	st.decimals("0.01", 300, places=2),
+	st.decimals(400, 20_000, places=2),
+)
+def test_usual_levels_are_moved_until_they_can_be_saved_and_stay_where_they_can(
+	currency, falls_below, up_to, minimum, maximum
+):
+	limits = Limits(minimum, maximum).within(*of_gateway(currency))
+	moved = threshold.fitting(falls_below, up_to, limits)
+	threshold.check_setting(*moved, currency, limits)
+	try:
+		threshold.check_setting(falls_below, up_to, currency, limits)
+	except InvalidRequest:
+		return
+	assert moved == (falls_below, up_to)
+
+
+@given(
+	st.sampled_from(sorted(GATEWAY)),
+	st.lists(st.decimals("0.001", 20_000, places=3), max_size=5),
+	st.decimals("0.01", 300, places=3),
+)
+def test_what_is_offered_can_be_paid(currency, presets, minimum):
+	limits = Limits(minimum).within(*of_gateway(currency))
+	offered = threshold.usual_amounts(presets, currency, limits)
+	assert offered and offered == sorted(offered)
+	for amount in offered:
+		threshold.check_payment(amount, currency, limits)
+	payable = [
+		a for a in presets if limits.minimum <= a <= limits.maximum and money.payable(a, currency) == a
+	]
+	assert offered == sorted(payable) or not payable
+
+
+def test_none_of_the_usual_amounts_can_be_paid_in_forints():
+	limits = Limits().within(*of_gateway("HUF"))
+	assert threshold.usual_amounts([Decimal(50), Decimal(100)], "HUF", limits) == [175, 350, 875]

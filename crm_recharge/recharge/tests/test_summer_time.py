@@ -7,6 +7,7 @@ from decimal import Decimal
 import frappe
 
 from crm_recharge import clock
+from crm_recharge.api import desk, portal
 from crm_recharge.credits import ledger, queries, store, usage
 from crm_recharge.domain import payment
 from crm_recharge.gateway import inbox
@@ -188,9 +189,16 @@ class TestSummerTime(RechargeCase):
 		with site_clock("2027-12-01 08:00"):
 			recharge = self.use(account, 460)["recharge"]
 			self.assertEqual(worker.carry_out(recharge), "Succeeded")
+			self.assertEqual(self.offered(account), [True, [card]])
 		with site_clock("2027-12-01 12:00"):
+			self.assertEqual(self.offered(account), [False, []])
 			recharge = self.use(account, 460)["recharge"]
 			self.assertEqual(worker.carry_out(recharge), "Failed")
+
+	def offered(self, account: str) -> list:
+		"""Whether the customer's page shows the account's card as good, and the cards that the dialog offers."""
+		shown = portal.overview(account)["cards"][0]["usable"]
+		return [shown, [row.name for row in desk.add_credits_form(account)["cards"]]]
 
 	def test_usage_is_kept_at_the_moment_it_happened(self):
 		account = self.account_with(GOOD, enabled=False)

@@ -9,7 +9,6 @@ from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import lock_account, lock_row
 from crm_recharge.domain import cards as card_rules
-from crm_recharge.domain import moments
 from crm_recharge.domain.caps import CapLimits, check_caps
 from crm_recharge.domain.errors import InvalidRequest, Outdated
 from crm_recharge.domain.money import parse, plain
@@ -17,6 +16,7 @@ from crm_recharge.domain.threshold import View, check_setting, fitting
 from crm_recharge.doors.guard import GuardedDocument
 from crm_recharge.recharge import takebacks
 from crm_recharge.recharge.caps import SETTING_CAPS
+from crm_recharge.recharge.cards import today_of
 from crm_recharge.recharge.decisions import cap_label
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.threshold import check_now, foresee
@@ -83,7 +83,7 @@ class AutoRechargeSetting(GuardedDocument):
 	def check_cards(self):
 		if len(self.cards) > LONGEST_CARD_LIST:
 			raise InvalidRequest("too_many_cards", most=LONGEST_CARD_LIST)
-		seen, self.flags.usable_cards, today = {}, [], self.today()
+		seen, self.flags.usable_cards, today = {}, [], today_of(self.credit_account)
 		for row in self.cards:
 			card = frappe.db.get_value(
 				"Recharge Card",
@@ -118,11 +118,6 @@ class AutoRechargeSetting(GuardedDocument):
 				self.flags.usable_cards.append(card.card_label)
 		if self.enabled and not self.flags.usable_cards:
 			raise InvalidRequest("no_usable_card")
-
-	def today(self):
-		"""The day it is where the account is: a card is good until the last day of its month there."""
-		zone = frappe.db.get_value("Credit Account", self.credit_account, "time_zone")
-		return moments.day_of(clock.read(now_datetime()), clock.zone_of(zone))
 
 	def check_card(self, row, card, seen: dict):
 		if not card:

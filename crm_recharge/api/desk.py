@@ -75,9 +75,9 @@ def account_overview(account: str) -> dict:
 
 
 def movements_of(account: str) -> list[dict]:
-	"""The last movements, newest first; the caller has checked who asks."""
+	"""The last movements, newest first; the caller has checked who asks. `occurred_at` of usage is when it happened."""
 	rows = frappe.db.sql(
-		"SELECT `name`, `posted_at`, `entry_type`, `category`, `user`, `note`, "
+		"SELECT `name`, `posted_at`, `occurred_at`, `entry_type`, `category`, `user`, `note`, "
 		f"{as_text('amount', 'balance_after')} FROM `tabCredit Ledger` WHERE `credit_account` = %s"
 		" ORDER BY `sequence` DESC LIMIT %s",
 		(account, SHOWN),

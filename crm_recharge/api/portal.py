@@ -241,8 +241,11 @@ def _add_credits(account: str, currency: str) -> dict:
 
 
 def _movement(row, currency: str) -> dict:
+	"""`occurred`: when usage happened, where that was another minute than the one it was posted in."""
+	when, occurred = format_datetime(row.posted_at), format_datetime(row.occurred_at)
 	return {
-		"when": format_datetime(row.posted_at),
+		"when": when,
+		"occurred": occurred if occurred != when else None,
 		"type": _(row.entry_type),
 		"category": row.category,
 		"amount": money(row.amount, currency),

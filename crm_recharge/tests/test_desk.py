@@ -4,9 +4,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 import frappe
-from frappe.utils import add_days, now_datetime, nowdate
+from frappe.utils import add_days, format_datetime, now_datetime, nowdate
 
-from crm_recharge.api import credits, desk, insight
+from crm_recharge.api import credits, desk, insight, portal
 from crm_recharge.api.recharge import card_form, refund
 from crm_recharge.recharge import by_hand, refunds
 from crm_recharge.tests.case import GOOD, POOR, RechargeCase
@@ -171,6 +171,29 @@ class TestRechargeStory(RechargeCase):
 		self.assertEqual(story["status"], "Charging")
 		self.assertIn("no other card is charged meanwhile", story["meaning"])
 		self.assertFalse(story["may_cancel"])
+
+
+class TestWhenUsageOccurred(RechargeCase):
+	"""Usage belongs to when it happened, the balance to when it was posted: both are shown."""
+
+	def test_movements_and_statement_tell_both(self):
+		account = self.account_with(balance=100, enabled=False)
+		yesterday = (now_datetime() - timedelta(days=1)).replace(microsecond=0)
+		credits.charge(account, amount=1, idempotency_key="late", occurred_at=str(yesterday))
+		credits.charge(account, amount=2, idempotency_key="now")
+		frappe.db.commit()
+		now, late, _opening = desk.account_overview(account)["movements"]
+		self.assertEqual(late.occurred_at, yesterday)
+		self.assertGreater(late.posted_at, yesterday)
+		self.assertLess(now.posted_at - now.occurred_at, timedelta(seconds=5))
+		shown = portal.overview(account)["movements"]
+		self.assertEqual(shown[1]["occurred"], format_datetime(yesterday))
+		statement = credits.statement(account, str(now_datetime() - timedelta(hours=1)))
+		self.assertEqual([row.occurred_at for row in statement["rows"]][1], yesterday)
+		self.assertEqual(statement["closing_balance"], "97")
+		# Posted today: no part of yesterday's balance.
+		before = credits.statement(account, to_date=str(now_datetime() - timedelta(hours=1)))
+		self.assertEqual((before["rows"], before["closing_balance"]), ([], "0"))
 
 
 class TestInsight(RechargeCase):

@@ -199,7 +199,7 @@ class AccountOverview {
 			{
 				label: __("Time"),
 				css: "text-nowrap",
-				of: (row) => desk().link("Credit Ledger", row.name, desk().time(row.posted_at)),
+				of: (row) => desk().link("Credit Ledger", row.name, desk().time(row.posted_at)) + occurred(row),
 			},
 			{ label: __("Type"), of: (row) => desk().pill("Credit Ledger", row.entry_type) },
 			{ label: __("Category or Note"), of: (row) => desk().text(row.category || row.note) },
@@ -347,6 +347,14 @@ class AccountOverview {
 	}
 }
 
+// Usage belongs to when it happened, the balance to when it was posted; both where they differ.
+const occurred = (row) => {
+	const [posted, happened] = [row.posted_at, row.occurred_at].map((time) => desk().time(time));
+	return happened && happened !== posted
+		? `<div class="small text-muted">${__("used {0}", [happened])}</div>`
+		: "";
+};
+
 class Statement {
 	constructor(data) {
 		this.account = data.account;
@@ -403,10 +411,11 @@ class Statement {
 		);
 		const columns = [
 			{
-				label: __("Time"),
+				label: __("Posted"),
 				css: "text-nowrap",
 				of: (row) => desk().link("Credit Ledger", row.name, desk().time(row.posted_at)),
 			},
+			{ label: __("Occurred"), css: "text-nowrap", of: (row) => desk().time(row.occurred_at) },
 			{ label: __("Type"), of: (row) => desk().pill("Credit Ledger", row.entry_type) },
 			{ label: __("Category or Note"), of: (row) => desk().text(row.category || row.note) },
 			{ label: __("Team"), of: (row) => desk().text(row.team) },

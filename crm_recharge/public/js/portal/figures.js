@@ -101,11 +101,13 @@
 		byId("recharges").innerHTML = table([__("When"), __("Status"), __("Amount")], rows, __("No recharge yet."));
 	}
 
+	const occurred = (row) => (row.occurred ? ` · ${__("used {0}", [text(row.occurred)])}` : "");
+
 	function show_movements() {
 		const rows = portal.data.movements.map((row) => {
 			const category = row.category ? ` · ${text(row.category)}` : "";
 			return [
-				`${when(row)}<br><small class="text-muted">${text(row.type)}${category}</small>`,
+				`${when(row)}<br><small class="text-muted">${text(row.type)}${category}${occurred(row)}</small>`,
 				text(row.amount),
 				text(row.balance_after),
 			];

@@ -75,7 +75,6 @@ EDITS = {
 	"Reorder Rule": {"lead_time": 3},
 	"Reorder Settings": {"max_items": 4},
 	"Usage Category": {"unit": "call"},
-	"Usage Category Account": {"idx": 1},
 }
 # What a new record has beside what it copies.
 FRESH = {

@@ -278,10 +278,6 @@ def shared_records(company: str, item: str) -> dict[str, str]:
 	frappe.db.set_value("Usage Category", category, "category_name", category)
 	return {
 		"Usage Category": category,
-		"Usage Category Account": raw(
-			"Usage Category Account", parent=category, parenttype="Usage Category", parentfield="accounts",
-			idx=1, company=company,
-		),
 		"CRM Recharge Company": frappe.db.get_value("CRM Recharge Company", {"company": company}),
 		"Reorder Rule": raw("Reorder Rule", applies_to="Item", item_code=item, title="Item: one", scope_key=f"Item:{item}"),
 		"Reorder Run": raw("Reorder Run", kind="Refit", status="Done", started_at=now_datetime()),

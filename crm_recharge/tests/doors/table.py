@@ -64,7 +64,6 @@ CHILDREN = {
 	"CRM Recharge Company": "CRM Recharge Settings",
 	"Reorder Consent Change": "Reorder Preference",
 	"Reorder Message Item": "Reorder Message",
-	"Usage Category Account": "Usage Category",
 }
 
 # What these rights are for is done by methods alone: no request writes such a record as a document.

@@ -64,7 +64,6 @@ CHILDREN = {
 	"CRM Recharge Company": "CRM Recharge Settings",
 	"Reorder Consent Change": "Reorder Preference",
 	"Reorder Message Item": "Reorder Message",
-	"Usage Category Account": "Usage Category",
 }
 
 # What these rights are for is done by methods alone: no request writes such a record as a document.
@@ -180,15 +179,15 @@ METHODS = {
 	"api.credits.verify": _reads(READERS),
 	"api.desk.account_overview": _reads(READERS),
 	"api.desk.add_credits_form": _reads(CHARGERS),
-	"api.desk.ask_before_saving": _writes(MANAGERS),
-	"api.desk.charge_on_resume": _writes(MANAGERS),
+	"api.desk.ask_before_saving": _reads(MANAGERS),
+	"api.desk.charge_on_resume": _reads(MANAGERS),
 	"api.desk.recharge_story": _reads(READERS),
 	"api.insight.credits_by_day": _reads(READERS, NOBODY),
 	"api.insight.prepaid_balance": _reads(READERS, NOBODY),
 	"api.portal.begin_card": _writes((*CHARGERS, OWNER)),
 	"api.portal.cancel": _writes((*CHARGERS, OWNER)),
 	"api.portal.finish_card": _writes((*CHARGERS, OWNER)),
-	"api.portal.overview": _reads((*READERS, OWNER)),
+	"api.portal.overview": _reads((*SETTING_READERS, OWNER)),
 	"api.portal.remove_card": _writes((*MANAGERS, OWNER)),
 	"api.portal.resume_auto_recharge": _writes((*MANAGERS, OWNER)),
 	"api.portal.save_auto_recharge": _writes((*MANAGERS, OWNER)),

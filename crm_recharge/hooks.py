@@ -101,7 +101,7 @@ override_whitelisted_methods = {"frappe.desk.search.get_link_title": "crm_rechar
 # What happens when something is written.
 doc_events = {
 	# Nobody writes about a record that is not shown to them.
-	("Comment", "Communication", "File", "ToDo"): {"validate": "crm_recharge.doors.beside.check"},
+	("Comment", "Communication", "File", "Tag Link", "ToDo"): {"validate": "crm_recharge.doors.beside.check"},
 	"Credit Ledger": {
 		"after_insert": "crm_recharge.recharge.threshold.on_ledger_entry",
 	},

@@ -1,4 +1,4 @@
-"""What is written beside a record: comments, likes, assignments, communications, attachments.
+"""What is written beside a record: comments, likes, assignments, communications, attachments, tags.
 
 Frappe lets everybody write them about anything, and notes them down in the record itself. About a record of the app
 they are written by who may see it.
@@ -13,6 +13,7 @@ ABOUT = {
 	"Comment": ("reference_doctype", "reference_name"),
 	"Communication": ("reference_doctype", "reference_name"),
 	"File": ("attached_to_doctype", "attached_to_name"),
+	"Tag Link": ("document_type", "document_name"),
 	"ToDo": ("reference_type", "reference_name"),
 }
 """DocType → the fields that name the record it is about."""

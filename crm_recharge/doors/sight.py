@@ -4,6 +4,8 @@ Everything here answers one question, whose records a user may deal with. Which 
 asked besides. The same rule stands behind the single record and the SQL, so that the two cannot drift apart.
 """
 
+from contextlib import contextmanager
+
 import frappe
 from frappe import _
 from frappe.model.db_query import DatabaseQuery
@@ -104,16 +106,25 @@ def is_permitted(stored, user: str) -> bool:
 
 	Frappe's own question, without what Frappe tells the user where it says no: whose record it is.
 	"""
+	with _quietly():
+		return has_user_permission(stored, user)
+
+
+@contextmanager
+def _quietly():
+	"""Drop what Frappe notes down, to be shown, of why something is not permitted."""
 	told = frappe.flags.get("has_permission_check_logs")
 	before = len(told or ())
-	permitted = has_user_permission(stored, user)
-	if told:
-		del told[before:]
-	return permitted
+	try:
+		yield
+	finally:
+		if told:
+			del told[before:]
 
 
 def _may_read(doctype: str, name: str, user: str) -> bool:
-	return bool(frappe.has_permission(doctype, "read", doc=name, user=user))
+	with _quietly():
+		return bool(frappe.has_permission(doctype, "read", doc=name, user=user))
 
 
 def _reads(doctype: str, user: str) -> bool:

@@ -142,7 +142,10 @@ class Judge:
 
 	def seen(self, sides: tuple[str, ...], answer: Answer, sent: str) -> list[str]:
 		"""Marks of records of `sides` in the answer, beside those that the request itself named."""
-		marks = [mark for side in sides for mark in self.world.sides[side].marks if mark in answer.text]
+		of = [self.world.sides[side] for side in sides]
+		marks = [mark for side in of for mark in side.words if mark in answer.text]
+		if answer.status < 400:
+			marks += [mark for side in of for mark in side.ids if mark in answer.text]
 		return [mark for mark in marks if mark not in sent]
 
 

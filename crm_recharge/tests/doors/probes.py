@@ -352,7 +352,7 @@ class Matrix:
 		methods = found.methods()
 		for name, entry in table.METHODS.items():
 			if name in methods:
-				for side in (OWN, FOREIGN) if entry.on != table.NOBODY else (OWN,):
+				for side in (OWN, FOREIGN) if entry.on not in (table.NOBODY, table.ALL) else (OWN,):
 					for person in self._one_of_each(
 						lambda person: (self._may_call(person, entry.who, side),)
 					):
@@ -370,9 +370,11 @@ class Matrix:
 		)
 
 	def _of_method(self, name: str, entry, function, person: Person, side: str) -> Probe:
-		allowed = self._may_call(person, entry.who, side) and person.reaches(
-			side, table.CONFINED_BY[entry.on]
+		confined_by = table.CONFINED_BY[entry.on]
+		reaches = (
+			person.confined not in confined_by if entry.on == table.ALL else person.reaches(side, confined_by)
 		)
+		allowed = self._may_call(person, entry.who, side) and reaches
 		by_token = table.EVERYBODY in entry.who
 		return Probe(
 			person,
@@ -420,6 +422,12 @@ class Matrix:
 			"cards": side.names["Recharge Card"][:1],
 			"setting": {"enabled": 0},
 			"events": [{"amount": "1", "idempotency_key": frappe.generate_hash(length=12)}],
+			"setting": {
+				"credit_account": side.account,
+				"falls_below": 20,
+				"recharge_up_to": 600,
+				"cards": [],
+			},
 			"rule": self.world.shared["Reorder Rule"],
 		}[parameter]
 

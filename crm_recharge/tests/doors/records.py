@@ -22,7 +22,8 @@ def raw(doctype: str, name: str | None = None, **values) -> str:
 	"""Insert a row past its controller, as the app's own workers would have written it; returns its name."""
 	doc = frappe.new_doc(doctype)
 	doc.update(values)
-	doc.name = name or frappe.generate_hash(length=12)
+	# Not of digits alone: Frappe reads a filter that is one as a number.
+	doc.name = name or f"r{frappe.generate_hash(length=12)}"
 	doc.owner = doc.modified_by = "Administrator"
 	doc.creation = doc.modified = now_datetime()
 	row = {column: value for column, value in doc.get_valid_dict().items() if value is not None}
@@ -71,10 +72,16 @@ class Side:
 		return self.names[doctype][0]
 
 	@cached_property
-	def marks(self) -> frozenset[str]:
-		"""Words that no answer to a stranger may hold."""
-		ids = {name for names in self.names.values() for name in names if len(name) > 7}
-		return frozenset({self.word, f"{self.word}c", self.last4, self.account, self.stripe_customer, *ids})
+	def words(self) -> frozenset[str]:
+		"""What no answer to a stranger may hold."""
+		return frozenset({self.word, f"{self.word}c", self.last4, self.stripe_customer})
+
+	@cached_property
+	def ids(self) -> frozenset[str]:
+		"""The names of its records: a refusal may name the record that it refuses."""
+		return (
+			frozenset(name for names in self.names.values() for name in names if len(name) > 7) - self.words
+		)
 
 
 def fill(side: Side, owner: str | None, portal: str | None) -> None:

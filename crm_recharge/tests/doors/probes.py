@@ -420,7 +420,6 @@ class Matrix:
 			"company": side.company,
 			"idempotency_key": frappe.generate_hash(length=12),
 			"cards": side.names["Recharge Card"][:1],
-			"setting": {"enabled": 0},
 			"events": [{"amount": "1", "idempotency_key": frappe.generate_hash(length=12)}],
 			"setting": {
 				"credit_account": side.account,

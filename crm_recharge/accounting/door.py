@@ -169,7 +169,8 @@ def on_customer(doc, method=None) -> None:
 
 
 def _accounts(doc) -> set:
-	return {(row.company, row.account) for row in doc.get("accounts") or ()}
+	"""What decides on a customer's receivable account: its own rows, and its group's."""
+	return {(row.company, row.account) for row in doc.get("accounts") or ()} | {doc.customer_group}
 
 
 def _held_by(customer: str) -> list:

@@ -6,6 +6,7 @@ own classes get what this app has decided again wherever something else may have
 the last digit. Whether it worked is for the general ledger to say (general_ledger.py).
 """
 
+import copyreg
 import json
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -116,7 +117,7 @@ def _dimensions() -> list[str]:
 
 @lru_cache
 def _kept(ours: type, theirs: type) -> type:
-	return type(ours.__name__, (ours, theirs), {})
+	return type(ours.__name__, (ours, theirs), {"theirs": theirs})
 
 
 def _class_of(doctype: str) -> type:
@@ -137,6 +138,14 @@ class Ours:
 				self.set(table, rows)
 		for doc, values in self.flags.ours:
 			doc.update(values)
+
+	def __reduce_ex__(self, protocol):
+		"""Put into a queue (a Webhook does that) it is ERPNext's own document: nobody else knows this class."""
+		state = self.__getstate__()
+		state["flags"] = frappe._dict(
+			{name: value for name, value in self.flags.items() if name not in ("voucher", "ours", "our_rows")}
+		)
+		return copyreg.__newobj__, (self.theirs,), state
 
 	def _set_defaults(self):
 		"""Of the defaults of forms and users only those of fields that the site demands or has made itself."""

@@ -146,7 +146,18 @@ class TestAccounts(DoorCase):
 		with self.assertRaisesRegex(AccountingError, credit_account):
 			doc.save()
 		frappe.db.rollback()
-		# By another way: the group's account, a setting, a script.
+		group = self.insert(
+			doctype="Customer Group",
+			customer_group_name=f"Abroad {frappe.generate_hash(length=5)}",
+			parent_customer_group=frappe.get_all("Customer Group", {"is_group": 1}, pluck="name")[0],
+			accounts=[{"company": COMPANY, "account": self.receivable_in("EUR")}],
+		)
+		doc = frappe.get_doc("Customer", customer)
+		doc.customer_group = group.name
+		with self.assertRaisesRegex(AccountingError, credit_account):
+			doc.save()
+		frappe.db.rollback()
+		# By another way: an import, a script.
 		frappe.get_doc(
 			{
 				"doctype": "Party Account",

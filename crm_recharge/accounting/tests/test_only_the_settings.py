@@ -1,8 +1,10 @@
 """Nothing but the settings has a say in what is booked: form defaults, masters, rules, set-off, workflows, other apps."""
 
+import pickle
 from decimal import Decimal as D
 
 import frappe
+from frappe.model.base_document import get_controller
 from frappe.utils import nowdate
 
 from crm_recharge.accounting import disputes, posting, refunds, setup
@@ -40,6 +42,17 @@ def spoil(doc, method=None):
 
 def wrong_account(doc, method=None):
 	doc.accounts[0].account = "Cash - RB"
+
+
+def queue(doc, method=None):
+	"""What a Webhook does with a document: it goes to Redis, and comes back in another process."""
+	back = pickle.loads(pickle.dumps(doc))
+	assert type(back) is get_controller(doc.doctype), type(back)
+	assert back.name == doc.name and back.get_valid_dict() == doc.get_valid_dict()
+	QUEUED.append(doc.doctype)
+
+
+QUEUED = []
 
 
 class TestForms(LifeCase):
@@ -748,6 +761,13 @@ class TestOtherApps(LifeCase):
 		path = f"{__name__}.{handler.__name__}"
 		handlers.append(path)
 		self.addCleanup(handlers.remove, path)
+
+	def test_documents_can_be_put_into_a_queue(self):
+		QUEUED.clear()
+		for doctype in ("Sales Invoice", "Payment Entry", "Journal Entry"):
+			self.hook(doctype, "on_submit", queue)
+		self.lives()
+		self.assertEqual(set(QUEUED), {"Sales Invoice", "Payment Entry", "Journal Entry"})
 
 	def test_an_invoice_that_was_changed_is_not_booked_and_the_difference_is_named(self):
 		self.hook("Sales Invoice", "before_submit", spoil)

@@ -12,7 +12,6 @@ import re
 import frappe
 import openpyxl
 from frappe import _
-from frappe.auth import UNSAFE_HTTP_METHODS
 from frappe.utils import cint, cstr
 
 from crm_recharge.domain import cells
@@ -20,8 +19,11 @@ from crm_recharge.private_pages import page_of
 
 METHOD = re.compile(r"/api/(?:v[12]/)?method/(?P<method>crm_recharge\.[\w.]+)")
 RECORD = re.compile(r"/api/(?:v[12]/)?(?:resource|document)/(?P<doctype>[^/]+)")
-# Where Frappe's own methods are told of which DocType a record is: by name, or as the whole document.
-DOCTYPES, DOCUMENTS = ("doctype", "dt", "reference_doctype"), ("doc", "docs", "document")
+LONGEST_NAME = 61
+"""Of a DocType."""
+CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+# Where Frappe's own methods are sent whole documents.
+DOCUMENTS = ("doc", "docs", "document")
 
 
 # -- before ----------------------------------------------------------------------------------------------------
@@ -32,7 +34,7 @@ def before_request() -> None:
 	request = frappe.local.request
 	if _method(request) or page_of(request.path):
 		frappe.local.flags.disable_traceback = True
-	if request.method in UNSAFE_HTTP_METHODS and _by_cookie_alone() and _changes_ours(request):
+	if request.method in CHANGING and _by_cookie_alone() and _changes_ours(request):
 		frappe.local.flags.disable_traceback = True
 		frappe.local.response["error"] = {"code": "csrf_token_missing"}
 		frappe.throw(
@@ -60,7 +62,7 @@ def _changes_ours(request) -> bool:
 		return not _is_signed(method)
 	if page := page_of(request.path):
 		return not page.token
-	return any(_is_our_doctype(doctype) for doctype in _doctypes(request))
+	return any(_names_ours(value) for value in _named(request))
 
 
 def _method(request) -> str | None:
@@ -79,9 +81,11 @@ def _is_signed(method: str) -> bool:
 		return False
 
 
-def _doctypes(request) -> list:
+def _named(request) -> list:
+	"""What the request may name a DocType or a method by: Frappe has methods of its own that write any record, and some
+	that call any method."""
 	form = frappe.local.form_dict
-	found = [form.get(name) for name in DOCTYPES]
+	found = list(form.values())
 	if record := RECORD.match(request.path):
 		found.append(record["doctype"])
 	for name in DOCUMENTS:
@@ -95,8 +99,12 @@ def _doctypes(request) -> list:
 	return found
 
 
+def _names_ours(value) -> bool:
+	return isinstance(value, str) and (value.startswith("crm_recharge.") or _is_our_doctype(value))
+
+
 def _is_our_doctype(doctype) -> bool:
-	if not isinstance(doctype, str) or not doctype.isprintable():
+	if not isinstance(doctype, str) or not doctype.isprintable() or len(doctype) > LONGEST_NAME:
 		return False
 	module = frappe.db.get_value("DocType", doctype, "module", cache=True)
 	return module in frappe.get_module_list("crm_recharge")

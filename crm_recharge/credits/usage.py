@@ -14,7 +14,7 @@ from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import BookStore, find_entries
 from crm_recharge.domain import chain, moments, usage
 from crm_recharge.domain.book import USAGE
-from crm_recharge.domain.errors import InsufficientCredits, InvalidRequest, RuleError
+from crm_recharge.domain.errors import InsufficientCredits, InvalidRequest, RuleError, shown
 from crm_recharge.domain.money import plain
 from crm_recharge.domain.usage import Price, UsageRequest
 
@@ -221,7 +221,7 @@ def _read_moment(value, field: str) -> tuple[datetime, datetime]:
 			raise ValueError(local)
 		return moment if moment.tzinfo else moment.replace(tzinfo=zone), local
 	except (ValueError, OverflowError):
-		raise InvalidRequest("bad_time", field=field, value=str(value)[:50]) from None
+		raise InvalidRequest("bad_time", field=field, value=shown(value)) from None
 
 
 def read_price(category: str) -> tuple[str, Price]:

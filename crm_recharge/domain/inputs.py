@@ -50,6 +50,9 @@ class Kind(Enum):
 	ANY = "anything"
 
 
+MAY_BE_EMPTY = (Kind.TEXT, Kind.KEY, Kind.ID, Kind.AMOUNT, Kind.TYPED)
+"""Where empty text is not the same as nothing."""
+
 # A parameter's kind, where its type alone does not say it.
 Key = Annotated[str | int, Kind.KEY]
 Id = Annotated[str, Kind.ID]
@@ -128,19 +131,21 @@ class Parameters:
 
 		Raises InvalidRequest: unknown_parameter, missing_parameter, parameter_twice, and what `read` raises.
 		"""
-		given = self._by_own_names(given)
+		given = self._by_own_names(given) if self.aliases else dict(given)
 		for name, value in zip(self.by_name, args, strict=False):
 			if name in given:
 				raise InvalidRequest("parameter_twice", parameter=name)
 			given[name] = value
-		if unknown := [name for name in given if name not in self.by_name]:
+		if not given.keys() <= self.by_name.keys():
 			raise InvalidRequest(
 				"unknown_parameter",
-				parameters=_list([shown(name) for name in unknown]),
+				parameters=_list([shown(name) for name in given if name not in self.by_name]),
 				known=_list([*self.by_name, *self.aliases]),
 			)
-		read_values = {name: read(self.by_name[name].kind, value, name) for name, value in given.items()}
-		values = {name: value for name, value in read_values.items() if value is not None}
+		values = {}
+		for name, value in given.items():
+			if (found := read(self.by_name[name].kind, value, name)) is not None:
+				values[name] = found
 		if missing := [p.name for p in self.by_name.values() if p.required and p.name not in values]:
 			raise InvalidRequest("missing_parameter", parameters=_list(missing))
 		return values
@@ -180,7 +185,7 @@ def read(kind: Kind, value, name: str):
 	"""
 	if value is None or kind is Kind.ANY:
 		return value
-	if value == "" and kind not in (Kind.TEXT, Kind.KEY, Kind.ID, Kind.AMOUNT, Kind.TYPED):
+	if value == "" and kind not in MAY_BE_EMPTY:
 		return None
 	if kind is Kind.ROWS:
 		found = _from_json(value)

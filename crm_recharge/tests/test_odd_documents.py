@@ -1,6 +1,6 @@
 """Whatever stands in a field of a document, saving it ends in a document or in a sentence that names the field.
 
-CRM_RECHARGE_ODD_SEED picks the sample, CRM_RECHARGE_ODD_SECONDS how long (25).
+CRM_RECHARGE_ODD_SEED picks the sample, CRM_RECHARGE_ODD_SECONDS how long (20).
 """
 
 import json

@@ -1,15 +1,17 @@
 """Whatever is sent to a public method, the answer is a plain refusal or a result: no 5xx, no traceback.
 
-CRM_RECHARGE_ODD_SEED picks the sample, CRM_RECHARGE_ODD_SECONDS how long the methods are tried (25).
+CRM_RECHARGE_ODD_SEED picks the sample, CRM_RECHARGE_ODD_SECONDS how long the methods are tried (20).
 """
 
 import json
 import os
 import random
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import frappe
+from frappe.utils.password import update_password
 
 from crm_recharge.recharge import by_hand
 from crm_recharge.recharge.worker import carry_out
@@ -22,7 +24,7 @@ from crm_recharge.tests.support.node import Node
 from crm_recharge.tests.support.public_methods import intake_of, methods_of_documents, public_methods
 from crm_recharge.tests.support.reorder_case import make_buyer, make_item
 
-SECONDS = float(os.environ.get("CRM_RECHARGE_ODD_SECONDS", 25))
+SECONDS = float(os.environ.get("CRM_RECHARGE_ODD_SECONDS", 20))
 SEED = int(os.environ.get("CRM_RECHARGE_ODD_SEED") or random.SystemRandom().randrange(10**6))
 CALLERS = 4
 MOST_AGAIN = 500
@@ -92,19 +94,34 @@ class TestOddInput(GatewayTestCase):
 
 	def setUp(self):
 		super().setUp()
-		self.records = self.make_records()
-		self.node = Node(**self.gateway_conf(), crm_recharge_stripe_publishable_key="pk_test_1")
-		self.addCleanup(self.node.stop)
-		self.url = self.node.start().start_web()
-		self.sessions = {who: self.session(user) for who, user in self.users.items()}
+		if not hasattr(type(self), "records"):
+			self.begin()
+		self.methods = public_methods()
 
-	def make_records(self) -> dict:
-		owner, buyer = (self.user(user_type="Website User") for _ in range(2))
+	@classmethod
+	def begin(cls):
+		"""Once for all tests, with the gateway of the first."""
+		cls.records = cls.make_records()
+		cls.node = Node(
+			crm_recharge_stripe_secret_key=cls.stripe.secret_key,
+			crm_recharge_stripe_api_base=cls.stripe.api_base,
+			crm_recharge_stripe_publishable_key="pk_test_1",
+		)
+		cls.addClassCleanup(cls.node.stop)
+		cls.url = cls.node.start().start_web()
+		cls.sessions = {who: cls.session(user) for who, user in cls.users.items()}
+
+	@classmethod
+	def make_records(cls) -> dict:
+		owner, buyer = (factories.make_user(user_type="Website User") for _ in range(2))
 		roles = ("Credit Manager", "System Manager", "Accounts Manager", "Reorder Manager", "Reorder API")
-		staff = self.user(*roles, "Sales Manager", "Credit API")
-		self.users = {STAFF: staff, OWNER: owner, BUYER: buyer, GUEST: None}
-		account = self.account("1000", account_owner=owner)
-		card = self.card(account)
+		staff = factories.make_user(*roles, "Sales Manager", "Credit API")
+		cls.users = {STAFF: staff, OWNER: owner, BUYER: buyer, GUEST: None}
+		for user in (owner, buyer, staff):
+			cls.addClassCleanup(retire, user)
+		account = factories.make_account(account_owner=owner)
+		factories.give(account, "1000")
+		card = factories.make_card(account, cls.stripe)
 		factories.make_setting(account, [card], enabled=0, falls_below=20, recharge_up_to=200)
 		recharge = by_hand.start(account, "50", "paid", card)["recharge"]
 		frappe.db.commit()
@@ -127,8 +144,9 @@ class TestOddInput(GatewayTestCase):
 			"company": frappe.get_all("Company", pluck="name", limit=1)[0],
 		}
 
-	def session(self, user: str | None):
-		session = self.node.session()
+	@classmethod
+	def session(cls, user: str | None):
+		session = cls.node.session()
 		session.headers["Accept"] = "application/json"
 		if user:
 			doc = frappe.get_doc("User", user)
@@ -187,6 +205,16 @@ class TestOddInput(GatewayTestCase):
 				for odd, value in ODD.items():
 					arguments = self.arguments(path, base) | {name: value}
 					found.append((who, path, arguments, self.way_of(path, value), f"{name}: {odd}"))
+		for path, (name, row) in NESTED.items():
+			base = [p.name for p in intake_of(self.methods[path]).parameters.by_name.values() if p.required]
+			for field in row:
+				for odd, value in ODD.items():
+					inner = row | {field: value}
+					arguments = self.arguments(path, [*base, *ALSO.get(path, ())]) | {
+						name: [inner] if name in ("events", "items") else inner
+					}
+					who = self.who(path, self.methods[path])
+					found.append((who, path, arguments, "json", f"{name}.{field}: {odd}"))
 		self.random.shuffle(found)
 		return found
 
@@ -229,7 +257,6 @@ class TestOddInput(GatewayTestCase):
 		return None
 
 	def test_every_odd_value_of_every_parameter_is_answered_plainly(self):
-		self.methods = public_methods()
 		calls, until, faults, refused = self.calls(), time.monotonic() + SECONDS, {}, []
 
 		def one(call):
@@ -267,7 +294,9 @@ class TestOddInput(GatewayTestCase):
 		return dict(frappe.db.sql(f"CHECKSUM TABLE {names}, `tabSingles`"))
 
 	def test_a_method_of_a_document_is_held_to_the_same(self):
-		preference = preferences.opt_in(self.records["contact"], self.records["customer"], "test", "I want it")
+		preference = preferences.opt_in(
+			self.records["contact"], self.records["customer"], "test", "I want it"
+		)
 		frappe.db.commit()
 		self.assertIn("ReorderPreference.record_consent", " ".join(methods_of_documents()))
 		for method in ("record_consent", "record_opt_out"):
@@ -340,6 +369,58 @@ class TestOddInput(GatewayTestCase):
 				self.assertIsNone(self.wrong(response), response.text[:300])
 				self.assertTrue(400 <= response.status_code < 500)
 
+	def test_pages_and_their_forms(self):
+		"""What a person's address or form holds: shown or refused, by a page."""
+		session = self.node.session()
+		user = self.users[BUYER]
+		password = "a-long-Passphrase-79"
+		update_password(user, password)
+		frappe.db.commit()
+		session.post(f"{self.url}/api/method/login", data={"usr": user, "pwd": password}, timeout=60)
+		page = session.get(f"{self.url}/reorders", timeout=60).text
+		token = re.search(r'csrf_token = "(\w{20,})"', page)[1]
+		calls = [
+			("GET", page, {name: value})
+			for page, names in PAGES.items()
+			for name in names
+			for value in ODD.values()
+		]
+		calls += [
+			(
+				"POST",
+				"reorders",
+				{"csrf_token": token, "act": act, "reminder": self.records["reminder"], name: value},
+			)
+			for act in ("order", "snooze", "date", "wishes", "stop", "x")
+			for name in (
+				"act",
+				"reminder",
+				"quantity",
+				"key",
+				"in",
+				"date",
+				"customer",
+				"frequency_days",
+				"snoozed_until",
+			)
+			for value in ODD.values()
+		]
+		self.random.shuffle(calls)
+		until = time.monotonic() + SECONDS / 3
+		for verb, path, values in calls:
+			if time.monotonic() > until:
+				break
+			values = {k: v if len(str(v)) < 4000 else str(v)[:4000] for k, v in _as_query(values).items()}
+			values = {k: v.encode("utf-8", "replace").decode() for k, v in values.items()}
+			with self.subTest(page=path, values=str(values)[:200], seed=SEED):
+				more = {"params": values} if verb == "GET" else {"data": values}
+				response = session.request(
+					verb, f"{self.url}/{path}", timeout=60, allow_redirects=False, **more
+				)
+				self.assertLess(response.status_code, 500)
+				self.assertNotIn("Traceback", response.text)
+				self.assertIn("no-store", response.headers["Cache-Control"])
+
 
 class TestEveryMethodHasAnIntake(BenchTestCase):
 	def test_no_public_method_reads_its_parameters_itself(self):
@@ -354,10 +435,44 @@ ALSO = {
 	"crm_recharge.api.credits.adjust": ("amount", "note", "idempotency_key"),
 	"crm_recharge.api.recharge.start": ("amount", "idempotency_key"),
 	"crm_recharge.api.recharge.refund": ("idempotency_key", "reason"),
-	"crm_recharge.api.reorder.order_again": ("reminder", "idempotency_key"),
+	"crm_recharge.api.reorder.order_again": ("idempotency_key",),
 	"crm_recharge.api.reorder.preference": ("wording",),
 	"crm_recharge.api.reorder.opt_in": ("contact",),
 	"crm_recharge.api.reorder.looked_at": ("token", "do"),
+}
+
+
+PAGES = {
+	"credits": ("account", "x"),
+	"reorders": ("customer", "done", "kind", "order"),
+	"reorder": ("do", "token", "done"),
+	"recharge-confirm": ("token", "returned"),
+}
+# Objects within parameters, each of their fields as odd as a parameter.
+NESTED = {
+	"crm_recharge.api.credits.charge_many": (
+		"events",
+		dict.fromkeys(
+			("amount", "category", "quantity", "team", "user", "note", "occurred_at", "currency", "x")
+		)
+		| {"idempotency_key": "k"},
+	),
+	"crm_recharge.api.recharge.set_auto_recharge": (
+		"caps",
+		dict.fromkeys(("cap_amount_day", "cap_amount_month", "cap_count_hour", "cap_count_day", "x")),
+	),
+	"crm_recharge.api.portal.save_auto_recharge": (
+		"limits",
+		dict.fromkeys(("cap_amount_day", "cap_count_hour", "anomaly_factor", "x")),
+	),
+	"crm_recharge.api.reorder.order_again": (
+		"items",
+		dict.fromkeys(("reminder", "item_code", "quantity", "x")),
+	),
+	"crm_recharge.api.insight.credits_by_day": (
+		"chart",
+		dict.fromkeys(("filters_json", "time_interval", "timespan", "x")),
+	),
 }
 
 

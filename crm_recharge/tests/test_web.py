@@ -117,6 +117,15 @@ class TestForgedRequests(WebCase):
 			("POST", "/api/method/frappe.desk.form.save.savedocs", {"doc": text, "action": "Save"}),
 			("POST", "/api/method/run_doc_method", {"dt": "Credit Team", "dn": team, "method": "rename"}),
 			("POST", "/", {"cmd": "frappe.client.insert", "doc": text}),
+			("POST", "/api/method/upload_file", {"method": "crm_recharge.reorder.learning.history.start"}),
+			("POST", "/api/method/ping?cmd=crm_recharge.reorder.learning.history.start", {}),
+			(
+				"POST",
+				"/api/method/frappe.desk.reportview.delete_items",
+				{"doctype": "Credit Team", "items": "[]"},
+			),
+			("POST", "/api/method/frappe.client.rename_doc", {"doctype": "Credit Team", "old_name": team}),
+			("POST", "/api/method/frappe.share.add", {"doctype": "Credit Team", "name": team}),
 		):
 			with self.subTest(address=address):
 				self.assert_forged(session.request(verb, self.web.url + address, data=values, timeout=60))

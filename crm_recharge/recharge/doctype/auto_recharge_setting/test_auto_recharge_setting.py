@@ -63,6 +63,44 @@ class TestAutoRechargeSetting(GatewayTestCase):
 		name = factories.make_setting(self.one, [self.card(self.one)], falls_below=0)
 		self.assertEqual(frappe.db.get_value("Auto-Recharge Setting", name, "falls_below"), 0)
 
+	def test_an_emptied_level_is_refused_not_taken_for_zero(self):
+		name = factories.make_setting(self.one, [self.card(self.one)])
+		frappe.db.commit()
+		for empty in (None, ""):
+			for field, label in (("falls_below", "Falls Below"), ("recharge_up_to", "Recharge Up To")):
+				with self.subTest(field=field, empty=empty):
+					doc = frappe.get_doc("Auto-Recharge Setting", name)
+					doc.set(field, empty)
+					with self.assertRaisesRegex(frappe.ValidationError, f"{label} is empty"):
+						doc.save()
+					frappe.db.rollback()
+		with self.assertRaisesRegex(frappe.ValidationError, "Falls Below is empty"):
+			client.set_value("Auto-Recharge Setting", name, "falls_below", "")
+		frappe.db.rollback()
+		self.assertEqual((self.copy()["falls_below"], self.copy()["recharge_up_to"]), ("50", "500"))
+
+	def test_a_default_of_zero_is_zero(self):
+		settings = frappe.get_doc("CRM Recharge Settings")
+		self.addCleanup(frappe.clear_document_cache, "CRM Recharge Settings", "CRM Recharge Settings")
+		self.addCleanup(frappe.db.rollback)
+		settings.default_falls_below = 0
+		settings.save()
+		name = factories.make_setting(self.one, enabled=0)
+		self.assertEqual(frappe.db.get_value("Auto-Recharge Setting", name, "falls_below"), 0)
+
+	def test_the_accounts_row_tells_that_a_failure_switched_it_off(self):
+		name = factories.make_setting(self.one, [self.card(self.one)])
+		frappe.db.commit()
+		self.assertEqual(self.copy()["switched_off"], 0)
+		switch_off(self.one, "Visa •••• 4242: the bank declined the card")
+		frappe.db.commit()
+		self.assertEqual(self.copy()["switched_off"], 1)
+		doc = frappe.get_doc("Auto-Recharge Setting", name)
+		doc.enabled = 1
+		doc.save()
+		frappe.db.commit()
+		self.assertEqual(self.copy()["switched_off"], 0)
+
 	def test_levels_that_cannot_work(self):
 		card = self.card(self.one)
 		for values, text in (

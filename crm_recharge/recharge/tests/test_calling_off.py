@@ -165,12 +165,27 @@ class TestCallingOff(TakebackCase):
 		_account, recharge, token = self.waiting(page=True)
 		self.assertEqual(
 			confirm.show(token),
-			{"status": "Action Required", "waiting": True, "paid": False, "amount": "$ 460.00"},
+			{
+				"status": "Action Required",
+				"status_shown": "waits for your confirmation",
+				"waiting": True,
+				"paid": False,
+				"amount": "$ 460.00",
+			},
 		)
 		self.stripe.control("complete_checkout", session=self.page_of(recharge), number=GOOD)
 		frappe.set_user("Guest")
 		shown = api.confirm_finish(token)
-		self.assertEqual(shown, {"status": "Succeeded", "waiting": False, "paid": True, "amount": "$ 460.00"})
+		self.assertEqual(
+			shown,
+			{
+				"status": "Succeeded",
+				"status_shown": "paid",
+				"waiting": False,
+				"paid": True,
+				"amount": "$ 460.00",
+			},
+		)
 		frappe.set_user("Administrator")
 		(page,) = self.stripe.all("checkout.session", id=self.page_of(recharge))
 		customer = self.value("Recharge", recharge, "customer")

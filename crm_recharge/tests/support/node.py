@@ -24,6 +24,7 @@ import requests
 from frappe.utils import background_jobs
 from frappe.utils.password import get_encryption_key
 
+from crm_recharge.gateway import home
 from crm_recharge.tests.support.web import die_with_parent
 
 BENCH_COMMAND = [sys.executable, "-m", "frappe.utils.bench_helper", "frappe"]
@@ -169,6 +170,8 @@ class Node:
 		site = json.loads((here / self.site / "site_config.json").read_text())
 		(there / "common_site_config.json").write_text(json.dumps(common))
 		(there / self.site / "site_config.json").write_text(json.dumps(site | self.conf | own))
+		# The nodes of a site share its folder: it is the same place, and no copy of the site.
+		(there / self.site / home.MARK_FILE).write_text(home._mark())
 
 	@property
 	def redis_url(self) -> str:

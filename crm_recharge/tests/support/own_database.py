@@ -9,6 +9,7 @@ from pathlib import Path
 
 import frappe
 
+from crm_recharge.gateway import home
 from crm_recharge.tests.support.node import LOCALHOST, CannotRun, Service, answers, free_port
 
 ROOM, PREFIX = 1 << 30, "crm-recharge-db-"
@@ -101,6 +102,8 @@ class OwnDatabase:
 		with dump.open("rb") as content:
 			self._run(*self._as_root(), name, stdin=content)
 		dump.unlink()
+		# Where the site stands now is said anew: here the server is killed, not a site copied.
+		self._sql(f"DELETE FROM `{name}`.`tabDefaultValue` WHERE `defkey` = '{home.KEY}'")
 
 	def kill(self):
 		"""SIGKILL: no shutdown, no last word."""

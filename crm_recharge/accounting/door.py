@@ -162,10 +162,20 @@ def on_customer(doc, method=None) -> None:
 	before = doc.get_doc_before_save()
 	if not before or _accounts(doc) == _accounts(before) or not _invoicing():
 		return
-	for account in _held_by(doc.name):
-		_as_settled(
-			receivable_account, doc.name, account.company, account.currency, make=False, held=account.name
-		)
+	# ERPNext reads the group from the cache, which still has the old one; and a refusal must leave no new one there.
+	doc.clear_cache()
+	try:
+		for account in _held_by(doc.name):
+			_as_settled(
+				receivable_account,
+				doc.name,
+				account.company,
+				account.currency,
+				make=False,
+				held=account.name,
+			)
+	finally:
+		doc.clear_cache()
 
 
 def _accounts(doc) -> set:

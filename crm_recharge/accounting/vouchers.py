@@ -6,7 +6,6 @@ own classes get what this app has decided again wherever something else may have
 the last digit. Whether it worked is for the general ledger to say (general_ledger.py).
 """
 
-import copyreg
 import json
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -145,7 +144,7 @@ class Ours:
 		state["flags"] = frappe._dict(
 			{name: value for name, value in self.flags.items() if name not in ("voucher", "ours", "our_rows")}
 		)
-		return copyreg.__newobj__, (self.theirs,), state
+		return _blank, (self.theirs,), state
 
 	def _set_defaults(self):
 		"""Of the defaults of forms and users only those of fields that the site demands or has made itself."""
@@ -200,6 +199,11 @@ class Ours:
 				# Not None, which a form's default would fill.
 				row[fieldname] = row.get(fieldname) or ""
 		return rows
+
+
+def _blank(theirs: type):
+	"""What a document from a queue is filled into."""
+	return theirs.__new__(theirs)
 
 
 def _demanded(df) -> bool:

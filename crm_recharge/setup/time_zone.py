@@ -44,8 +44,8 @@ def fields() -> list[tuple[str, str]]:
 
 
 def _move(doctype: str, field: str, shown: datetime, old: ZoneInfo, new: ZoneInfo) -> int:
-	rows = frappe.get_all(doctype, {field: [">", shown]}, ["name", field], order_by=None)
-	for row in rows:
-		moved = moments.moved(row[field], old, new)
-		frappe.db.set_value(doctype, row.name, field, moved, update_modified=False)
+	table = frappe.qb.DocType(doctype)
+	rows = frappe.qb.from_(table).select(table.name, table[field]).where(table[field] > shown).run()
+	for name, kept in rows:
+		frappe.db.set_value(doctype, name, field, moments.moved(kept, old, new), update_modified=False)
 	return len(rows)

@@ -79,6 +79,8 @@ READING = {
 	"credits.export",
 	"desk.account_overview",
 	"desk.add_credits_form",
+	"desk.ask_before_saving",
+	"desk.charge_on_resume",
 	"desk.recharge_story",
 	"insight.prepaid_balance",
 	"insight.credits_by_day",
@@ -91,6 +93,7 @@ READING = {
 	"recharge.saved_cards",
 	"recharge.card_form",
 	"recharge.auto_recharge",
+	"settings.site",
 	"settings.webhook",
 }
 

@@ -7,7 +7,6 @@ committed, since the probes roll back; `World.remove` takes it away again.
 from functools import cached_property
 
 import frappe
-from frappe.model.naming import make_autoname
 from frappe.utils import add_days, now_datetime, nowdate
 
 from crm_recharge.credits import ledger
@@ -45,7 +44,7 @@ class Side:
 		self.customer = make_customer(customer_name=f"{self.word}c Ltd")
 		# Past the controller: the other company has no books.
 		self.account = self.raw(
-			"Credit Account", name=make_autoname("CA-.#####"), customer=self.customer, company=company,
+			"Credit Account", name=f"CA-{frappe.generate_hash(length=10)}", customer=self.customer, company=company,
 			customer_name=f"{self.word}c Ltd", currency="USD", status="Active", status_reason=self.text("reason"),
 			time_zone="UTC",
 		)  # fmt: skip

@@ -12,6 +12,8 @@ from frappe.model.db_query import DatabaseQuery
 from frappe.permissions import get_role_permissions, get_user_permissions, has_user_permission
 
 NOTHING = "1 = 0"
+STAFF = {"Customer": "Reorder Preference", "Company": "Credit Account"}
+"""Master → DocType of the app: who may read the one works with the other without a right to read that itself."""
 
 
 # -- what roles allow ----------------------------------------------------------------------------------------
@@ -62,32 +64,39 @@ def may_see_company(company: str | None, user: str | None = None) -> bool:
 
 
 def check_account(account: str, user: str | None = None) -> str:
-	"""The account's name as it is stored. Raises frappe.PermissionError (403), also where there is none."""
-	if not may_see_account(account, user):
-		_refuse(_("You may not work with credit account {0}."), account)
+	"""The account's name as it is stored. Raises as `check_customer`."""
+	_check("Credit Account", account, may_see_account(account, user), user)
 	return frappe.db.get_value("Credit Account", account)
 
 
 def check_customer(customer: str, user: str | None = None) -> str:
-	"""The customer's name as it is stored. Raises frappe.PermissionError (403), also where there is none.
+	"""The customer's name as it is stored.
 
 	For every method that acts on a customer; the caller asks besides whether the user's roles allow the action.
+
+	Raises:
+		frappe.PermissionError (403): it is kept from the user; one that is not there, too, if any is.
+		frappe.DoesNotExistError (404): there is no such customer, for users from whom none is kept.
 	"""
-	if not may_see_customer(customer, user):
-		_refuse(_("You may not work with customer {0}."), customer)
+	_check("Customer", customer, may_see_customer(customer, user), user)
 	return frappe.db.get_value("Customer", customer)
 
 
 def check_company(company: str, user: str | None = None) -> str:
-	"""The company's name as it is stored. Raises frappe.PermissionError (403), also where there is none."""
-	if not may_see_company(company, user):
-		_refuse(_("You may not work with company {0}."), company)
+	"""The company's name as it is stored. Raises as `check_customer`."""
+	_check("Company", company, may_see_company(company, user), user)
 	return frappe.db.get_value("Company", company)
 
 
-def _refuse(text: str, name):
+def _check(doctype: str, name: str, allowed: bool, user: str | None) -> None:
+	if allowed:
+		return
+	shown = frappe.utils.escape_html(str(name or "")[:140])
+	exists = isinstance(name, str) and name and frappe.db.exists(doctype, name)
+	if not exists and not (accounts(user) if doctype == "Credit Account" else all_rows_of(doctype, user)):
+		frappe.throw(_("{0} {1} does not exist.").format(_(doctype), shown), frappe.DoesNotExistError)
 	frappe.throw(
-		text.format(frappe.utils.escape_html(str(name or "")[:140])),
+		_("You may not work with {0} {1}.").format(_(doctype), shown),
 		frappe.PermissionError,
 		title=_("Not permitted"),
 	)
@@ -98,7 +107,7 @@ def _may_deal_with(doctype: str, name: str | None, user: str) -> bool:
 		return False
 	if user == "Administrator" or _reads(doctype, user):
 		return _may_read(doctype, name, user)
-	return is_permitted(frappe.get_cached_doc(doctype, name), user)
+	return may(STAFF[doctype], "read", user) and is_permitted(frappe.get_cached_doc(doctype, name), user)
 
 
 def is_permitted(stored, user: str) -> bool:
@@ -163,10 +172,17 @@ def accounts(user: str | None = None) -> str:
 
 def customers(user: str | None = None) -> str:
 	"""SQL over `tabCustomer`: those for which `may_see_customer` holds; empty when it holds for all."""
+	return all_rows_of("Customer", user)
+
+
+def all_rows_of(doctype: str, user: str | None = None) -> str:
+	"""As `rows_of`; where the roles show no such record at all, what User Permissions alone leave."""
 	user = user or frappe.session.user
-	if user == "Administrator" or _reads("Customer", user):
-		return rows_of("Customer", user)
-	query = DatabaseQuery("Customer", user=user)
-	query.reference_doctype, query.match_filters, query.match_conditions = "Customer", [], []
+	if user == "Administrator" or _reads(doctype, user):
+		return rows_of(doctype, user)
+	if not may(STAFF[doctype], "read", user):
+		return NOTHING
+	query = DatabaseQuery(doctype, user=user)
+	query.reference_doctype, query.match_filters, query.match_conditions = doctype, [], []
 	query.add_user_permissions(get_user_permissions(user))
 	return " and ".join(f"({condition})" for condition in query.match_conditions)

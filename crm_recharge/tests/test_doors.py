@@ -455,6 +455,26 @@ class TestTheStoredAccountDecides(DoorCase):
 		]
 		answer = self.client.call("POST", "/api/method/frappe.client.bulk_update", docs=json.dumps(docs))
 		self.assertEqual(len(answer.json()["message"]["failed_docs"]), len(docs))
+		for doc in docs:
+			doctype, name = doc["doctype"], doc["docname"]
+			self.client.call(
+				"POST",
+				"/api/method/frappe.desk.doctype.bulk_update.bulk_update.submit_cancel_or_update_docs",
+				doctype=doctype,
+				docnames=json.dumps([name]),
+				action="update",
+				data=json.dumps(swapped),
+			)
+			self.refused(self.client.call("PATCH", f"/api/v2/document/{doctype}/{name}", **swapped))
+			self.refused(
+				self.client.call(
+					"POST",
+					"/api/method/frappe.desk.form.assign_to.add",
+					doctype=doctype,
+					name=name,
+					assign_to=json.dumps([self.attacker]),
+				)
+			)
 		for doctype in ("Credit Account", "Credit Team", "Auto-Recharge Setting", "Reorder Preference"):
 			name = self.theirs[doctype]
 			self.refused(
@@ -622,9 +642,21 @@ class TestLists(DoorCase):
 				frappe.set_user("Administrator")
 		self.assertTrue(sight.may_see_customer(self.my_customer, user))
 		self.assertFalse(sight.may_see_customer(self.their_customer, user))
-		free = self.user("Reorder User")
+		free, visitor = self.user("Reorder User"), self.user("Credit User")
 		self.assertTrue(sight.may_see_customer(self.their_customer, free))
 		self.assertEqual(sight.customers(free), "")
+		self.assertFalse(sight.may_see_customer(self.their_customer, visitor))
+		self.assertEqual(sight.customers(visitor), sight.NOTHING)
+		# What is not there is told to those alone from whom nothing is kept.
+		for who, name, error in (
+			(user, self.their_customer, frappe.PermissionError),
+			(user, "No such customer", frappe.PermissionError),
+			(free, "No such customer", frappe.DoesNotExistError),
+			(visitor, "No such customer", frappe.PermissionError),
+		):
+			with self.assertRaises(error):
+				sight.check_customer(name, who)
+		self.assertEqual(sight.check_customer(self.my_customer, user), self.my_customer)
 
 	def test_what_belongs_to_nobody_is_for_those_from_whom_nothing_is_kept(self):
 		orphan = frappe.new_doc("Gateway Difference")

@@ -11,9 +11,9 @@ from frappe import _
 from frappe.model.db_query import DatabaseQuery
 from frappe.permissions import get_role_permissions, get_user_permissions, has_user_permission
 
+from crm_recharge.doors import records
+
 NOTHING = "1 = 0"
-STAFF = {"Customer": "Reorder Preference", "Company": "Credit Account"}
-"""Master → DocType of the app: who may read the one works with the other without a right to read that itself."""
 
 
 # -- what roles allow ----------------------------------------------------------------------------------------
@@ -107,7 +107,15 @@ def _may_deal_with(doctype: str, name: str | None, user: str) -> bool:
 		return False
 	if user == "Administrator" or _reads(doctype, user):
 		return _may_read(doctype, name, user)
-	return may(STAFF[doctype], "read", user) and is_permitted(frappe.get_cached_doc(doctype, name), user)
+	return _works_with(doctype, user) and is_permitted(frappe.get_cached_doc(doctype, name), user)
+
+
+def _works_with(doctype: str, user: str) -> bool:
+	"""Whether the roles of `user` show any record that hangs on one of `doctype` (Customer or Company)."""
+	hanging = (
+		records.OF_A_CUSTOMER if doctype == records.CUSTOMER else (records.ACCOUNT, *records.OF_AN_ACCOUNT)
+	)
+	return any(may(one, "read", user) for one in hanging)
 
 
 def is_permitted(stored, user: str) -> bool:
@@ -180,7 +188,7 @@ def all_rows_of(doctype: str, user: str | None = None) -> str:
 	user = user or frappe.session.user
 	if user == "Administrator" or _reads(doctype, user):
 		return rows_of(doctype, user)
-	if not may(STAFF[doctype], "read", user):
+	if not _works_with(doctype, user):
 		return NOTHING
 	query = DatabaseQuery(doctype, user=user)
 	query.reference_doctype, query.match_filters, query.match_conditions = doctype, [], []

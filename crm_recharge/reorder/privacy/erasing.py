@@ -36,8 +36,7 @@ MARK_LENGTH = 8
 def erase(customer: str) -> dict:
 	"""Erase what reminders know of a customer; returns how many rows of each kind went. For Reorder Managers.
 
-	Invoices and the customer itself stay: they are ERPNext's. Raises PermissionError, also where there is no such
-	customer.
+	Invoices and the customer itself stay: they are ERPNext's. Raises as doors.sight.check_customer.
 	"""
 	frappe.only_for(ROLES)
 	return erase_customer(sight.check_customer(customer))

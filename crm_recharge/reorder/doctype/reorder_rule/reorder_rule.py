@@ -125,7 +125,7 @@ class ReorderRule(GuardedDocument):
 				self.refuse(
 					"discount_percent",
 					_("{0} % is more than the {1} % that Item {2} allows (Max Discount).").format(
-						flt(self.discount_percent), most, self.item_code
+						words.number(flt(self.discount_percent)), words.number(most), self.item_code
 					),
 				)
 

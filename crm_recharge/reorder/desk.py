@@ -92,7 +92,8 @@ def order_now(reminder: str, quantity: Amount, idempotency_key: Key) -> dict:
 	amount = exact(quantity)
 	if amount <= 0:
 		frappe.throw(_("Enter a quantity above zero."))
-	line = Line(row.item_code, amount)
+	# Without a unit ERPNext would take the one for selling, a box perhaps.
+	line = Line(row.item_code, amount, frappe.get_cached_value("Item", row.item_code, "stock_uom"))
 	wish = Wish(
 		customer=row.customer,
 		company=company,

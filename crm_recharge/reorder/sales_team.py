@@ -15,7 +15,8 @@ def person_for(customer: str) -> str | None:
 	"""Who looks after `customer`: the account manager, else Reorder Settings' stand-in, if they may log in."""
 	manager = frappe.db.get_value("Customer", customer, "account_manager")
 	for user in (manager, frappe.get_cached_doc("Reorder Settings").fallback_user):
-		if user and frappe.db.get_value("User", {"name": user, "enabled": 1}):
+		# Who has no desk sees no task.
+		if user and frappe.db.get_value("User", {"name": user, "enabled": 1, "user_type": "System User"}):
 			return user
 	return None
 
@@ -194,7 +195,14 @@ def _of_item(row) -> str:
 def _orders(customer: str) -> str:
 	found = frappe.get_all(
 		"Sales Invoice",
-		{"customer": customer, "docstatus": 1, "is_return": 0, "is_consolidated": 0},
+		{
+			"customer": customer,
+			"docstatus": 1,
+			"is_return": 0,
+			"is_consolidated": 0,
+			"is_debit_note": 0,
+			"is_opening": ["!=", "Yes"],
+		},
 		["name", "posting_date", "grand_total", "currency"],
 		order_by="posting_date desc, creation desc",
 		limit=LAST_ORDERS,

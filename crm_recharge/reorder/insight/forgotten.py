@@ -8,6 +8,7 @@ from frappe.utils import add_days, flt, getdate, nowdate
 from crm_recharge.domain.reorder.purchases import LOG_UNIT
 from crm_recharge.reorder.insight.cycles import items_of
 from crm_recharge.reorder.insight.scope import company_of, seen_by_reader, under
+from crm_recharge.reorder.learning.documents import COUNTS, GIFT, INVOICES
 
 PRICE_DAYS = 365
 
@@ -132,22 +133,21 @@ def _lost(filters: dict, key: str, pairs: str, values: dict) -> tuple[dict[str, 
 
 
 def mean_prices(items: list[str], company: str | None) -> dict[str, Decimal]:
-	"""Net revenue per stock unit of the last 365 days in the company's currency; items not sold are left out."""
+	"""Net revenue per stock unit of the last 365 days in the company's currency, of what counts as a purchase; items not
+	sold are left out."""
 	if not items or not company:
 		return {}
 	since = add_days(nowdate(), -PRICE_DAYS)
 	sums: dict[str, list[Decimal]] = {}
-	for invoice, row, only in (
-		# A consolidated invoice repeats what its POS invoices say.
-		("Sales Invoice", "Sales Invoice Item", " AND `i`.`is_consolidated` = 0"),
-		("POS Invoice", "POS Invoice Item", ""),
-	):
+	for doctype in INVOICES:
 		found = frappe.db.sql(
-			f"""SELECT `r`.`item_code`, CAST(SUM(`r`.`base_net_amount`) AS CHAR), CAST(SUM(`r`.`stock_qty`) AS CHAR)
-			FROM `tab{invoice}` `i` JOIN `tab{row}` `r` ON `r`.`parent` = `i`.`name`
-			WHERE `i`.`docstatus` = 1 AND `i`.`company` = %(company)s AND `i`.`posting_date` >= %(since)s
-				AND `i`.`is_return` = 0{only} AND `r`.`item_code` IN %(items)s AND `r`.`stock_qty` > 0
-			GROUP BY `r`.`item_code`""",
+			f"""SELECT row_.`item_code`, CAST(SUM(row_.`base_net_amount`) AS CHAR), CAST(SUM(row_.`stock_qty`) AS CHAR)
+			FROM `tab{doctype}` inv JOIN `tab{doctype} Item` row_ ON row_.`parent` = inv.`name`
+			JOIN `tabCustomer` customer ON customer.`name` = inv.`customer`
+			WHERE inv.`docstatus` = 1 AND inv.`company` = %(company)s AND inv.`posting_date` >= %(since)s
+				AND inv.`is_return` = 0 AND row_.`item_code` IN %(items)s AND row_.`stock_qty` > 0
+				{COUNTS[doctype]} AND NOT {GIFT}
+			GROUP BY row_.`item_code`""",
 			{"company": company, "since": since, "items": items},
 		)
 		for item, amount, quantity in found:

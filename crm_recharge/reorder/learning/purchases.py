@@ -179,6 +179,13 @@ def on_bundle_update(bundle, method=None) -> None:
 	"""A bundle holds other things now, or is one no longer: who bought it is learned anew."""
 	from crm_recharge.reorder.learning import customers
 
+	before = bundle.get_doc_before_save() if method != "on_trash" else None
+	if before and _contents(before) == _contents(bundle):
+		return
 	customers.mark_buyers_stale(
 		bundle.new_item_code, _("Product Bundle {0} was changed.").format(bundle.name)
 	)
+
+
+def _contents(bundle) -> tuple:
+	return bundle.disabled, sorted((row.item_code, row.qty) for row in bundle.items)

@@ -88,6 +88,15 @@ class TestButtons(DeskCase):
 		with self.assertRaises(frappe.ValidationError):
 			desk.order_now(self.name, "0", "key-2")
 
+	def test_what_is_ordered_is_in_the_stock_unit_whatever_the_unit_for_selling(self):
+		item = frappe.get_doc("Item", self.item)
+		item.append("uoms", {"uom": "Box", "conversion_factor": 6})
+		item.sales_uom = "Box"
+		item.save()
+		placed = desk.order_now(self.name, "3", "key-3")
+		row = frappe.get_doc(placed["order_type"], placed["order"]).items[0]
+		self.assertEqual((row.uom, row.stock_qty), ("Nos", 3))
+
 	def test_remind_now_says_what_was_held_back(self):
 		frappe.db.set_single_value("Reorder Settings", {"enabled": 1, "without_rule": 1, "hold_out_share": 0})
 		frappe.clear_document_cache("Reorder Settings", "Reorder Settings")

@@ -162,3 +162,30 @@ def test_lists_show_states_and_ranges(manager, customer):
 		page = manager.open(path)
 		if text:
 			expect(page.locator(".frappe-list:visible")).to_contain_text(text)
+
+
+def test_the_list_comes_by_the_day_that_is_due_and_shows_it(site, manager, customer):
+	rows = frappe.get_all("Reorder Reminder", {"customer": customer}, pluck="name", order_by="name")
+	frappe.db.sql("UPDATE `tabReorder Reminder` SET `remind_on` = NULL")
+	for name, ago in zip(rows, (-40, 3), strict=True):
+		frappe.db.set_value("Reorder Reminder", name, "remind_on", made.day(ago))
+	frappe.db.commit()
+	page = manager.open("/app/reorder-reminder")
+	days = page.locator(".frappe-list:visible .list-row [data-filter^='remind_on']")
+	expect(days).to_have_text([frappe.utils.formatdate(made.day(3)), frappe.utils.formatdate(made.day(-40))])
+	manager.picture("reorder-list")
+
+
+def test_what_the_model_keeps_is_told_in_words_by_whoever_asks(site, manager, customer):
+	name = frappe.db.get_value("Reorder Reminder", {"customer": customer, "status": "Due"})
+	page = manager.open(f"/app/reorder-reminder/{name}")
+	form = manager.form("Reorder Reminder")
+	section = form.locator(".form-section", has_text="How This Was Worked Out")
+	expect(section.locator(".section-body")).to_be_hidden()
+	section.locator(".section-head").click()
+	expect(section).to_contain_text("Bought on 7 days, first on")
+	expect(section).to_contain_text("Usually 30 days lie between two purchases.")
+	for internal in ("Sum", "Square", "Cross", "Irregular", "Relearn", "P50"):
+		expect(form).not_to_contain_text(internal)
+	page.wait_for_timeout(300)
+	manager.picture("reorder-reminder-in-words")

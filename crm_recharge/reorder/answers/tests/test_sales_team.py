@@ -31,6 +31,15 @@ class TestTask(RemindedCase):
 			order_by="creation",
 		)
 
+	def test_only_who_has_a_desk_is_asked(self):
+		message = self.managed()
+		for values in ({"enabled": 0}, {"user_type": "Website User"}):
+			self.assertEqual(sales_team.person_for(message.customer), self.manager)
+			before = frappe.db.get_value("User", self.manager, list(values), as_dict=True)
+			frappe.db.set_value("User", self.manager, values)
+			self.assertEqual(sales_team.person_for(message.customer), self.stand_in, values)
+			frappe.db.set_value("User", self.manager, dict(before))
+
 	def test_the_account_manager_gets_the_facts(self):
 		message = self.managed(2)
 		invoice = make_invoice(message.customer, [message.items[0].item_code], on=30)

@@ -32,6 +32,7 @@ class ReorderRule(GuardedDocument):
 		self.validate_timing()
 		self.validate_offer()
 		self.validate_message()
+		self.validate_warehouse()
 		self.warn_about_lead_time()
 
 	def validate_scope(self):
@@ -124,7 +125,7 @@ class ReorderRule(GuardedDocument):
 				self.refuse(
 					"discount_percent",
 					_("{0} % is more than the {1} % that Item {2} allows (Max Discount).").format(
-						flt(self.discount_percent), most, self.item_code
+						words.number(flt(self.discount_percent)), words.number(most), self.item_code
 					),
 				)
 
@@ -135,6 +136,22 @@ class ReorderRule(GuardedDocument):
 			self.refuse(
 				"email_account",
 				_("{0} does not send: enable outgoing mail there.").format(self.email_account),
+			)
+
+	def validate_warehouse(self):
+		"""What can never be sold from there would never be in stock."""
+		if not self.warehouse:
+			return
+		found = frappe.db.get_value("Warehouse", self.warehouse, ["disabled", "company"], as_dict=True)
+		company = frappe.db.get_single_value("Reorder Settings", "company")
+		if found and found.disabled:
+			self.refuse("warehouse", _("{0} is disabled.").format(self.warehouse))
+		if found and company and found.company != company:
+			self.refuse(
+				"warehouse",
+				_("{0} belongs to {1}, not to {2} of Reorder Settings.").format(
+					self.warehouse, found.company, company
+				),
 			)
 
 	def warn_about_lead_time(self):

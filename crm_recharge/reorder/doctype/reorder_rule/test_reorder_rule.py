@@ -39,6 +39,20 @@ class TestReorderRule(ReorderCase):
 		self.addCleanup(enqueue.stop)
 		self.addCleanup(frappe.db.rollback)
 
+	def test_a_warehouse_that_nothing_is_sold_from_is_refused(self):
+		company = frappe.get_all("Company", pluck="name", order_by="creation", limit=1)[0]
+		warehouse = frappe.get_all("Warehouse", {"company": company, "is_group": 0}, pluck="name", limit=1)[0]
+		frappe.db.set_single_value("Reorder Settings", "company", company)
+		rule = frappe.get_doc({"doctype": "Reorder Rule", "applies_to": "All Items", "warehouse": warehouse})
+		name = rule.insert().name
+		for values, words in (({"disabled": 1}, "is disabled"), ({"company": "Another Company"}, "belongs to")):
+			before = frappe.db.get_value("Warehouse", warehouse, list(values), as_dict=True)
+			frappe.db.set_value("Warehouse", warehouse, values)
+			with self.assertRaisesRegex(frappe.ValidationError, f"Warehouse.*{words}"):
+				frappe.get_doc("Reorder Rule", name).save()
+			frappe.db.set_value("Warehouse", warehouse, dict(before))
+		frappe.get_doc("Reorder Rule", name).save()
+
 	def test_what_makes_no_sense_is_refused_with_the_field_and_the_remedy(self):
 		item = make_item(max_discount=10)
 		for values, words in (
@@ -51,7 +65,7 @@ class TestReorderRule(ReorderCase):
 			({"discount_percent": 101}, "Discount.*from 0 to 100"),
 			({"discount_percent": -1}, "Discount.*from 0 to 100"),
 			({"discount_percent": 5, "offer_days": 0}, "Offer ends.*needed"),
-			({"applies_to": "Item", "item_code": item, "discount_percent": 20}, "10.0 % that Item"),
+			({"applies_to": "Item", "item_code": item, "discount_percent": 20}, "20 % is more than the 10 % that Item"),
 			({"applies_to": "Item"}, "Item"),
 			({"applies_to": "Brand"}, "Brand"),
 			({"applies_to": "Planet"}, "Applies To"),

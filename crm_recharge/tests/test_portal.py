@@ -8,7 +8,7 @@ from frappe.utils import get_url
 from frappe.www.printview import validate_print_permission
 
 from crm_recharge.accounting import posting
-from crm_recharge.api import desk, portal
+from crm_recharge.api import desk, portal, portal_view
 from crm_recharge.api import recharge as rest
 from crm_recharge.credits import ledger
 from crm_recharge.credits.errors import OutdatedError
@@ -387,7 +387,7 @@ class TestTypedAmounts(PortalCase):
 					shown["typed"]["falls_below"],
 					shown["typed"]["recharge_up_to"],
 					cards,
-					{field: shown["typed"][field] for field in portal.LIMITS},
+					{field: shown["typed"][field] for field in portal_view.LIMITS},
 				)["auto_recharge"]
 				self.assertEqual(again["typed"], shown["typed"])
 				self.assertEqual((again["falls_below"], again["recharge_up_to"]), ("1234.5", "5000"))

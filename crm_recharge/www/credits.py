@@ -6,7 +6,7 @@ from frappe import _
 from frappe.translate import extract_messages_from_javascript_code
 
 from crm_recharge import private_pages
-from crm_recharge.api import portal
+from crm_recharge.api import portal, portal_view
 
 no_cache = 1
 # In this order: each uses what stands before it.
@@ -45,8 +45,8 @@ def get_context(context):
 			frappe.clear_messages()
 			context.problem = _("{0} is not one of your credit accounts.").format(account)
 			context.http_status_code = 403
-	context.labels, context.limits = portal.labels(), list(portal.LIMITS)
-	context.money_fields = portal.MONEY_FIELDS
+	context.labels, context.limits = portal_view.labels(), list(portal_view.LIMITS)
+	context.money_fields = portal_view.MONEY_FIELDS
 	context.words = _words() if frappe.local.lang != "en" else {}
 	context.scripts = [private_pages.script(name) for name in SCRIPTS]
 	context.sheet = private_pages.style("credits.css")

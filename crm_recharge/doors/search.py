@@ -8,10 +8,14 @@ which Frappe asks instead, the second by `override_whitelisted_methods`.
 import frappe
 from frappe.desk import search
 
-from crm_recharge.domain.inputs import Anything, Flag, Whole
+from crm_recharge.domain.errors import InvalidRequest, shown
+from crm_recharge.domain.inputs import Flag, Whole, text
 from crm_recharge.doors import records, sight
 from crm_recharge.intake import intake
 
+MOST_FOUND = 500
+STANDARD = ("name", "owner", "creation", "modified", "docstatus")
+OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "like", "not like", "in", "not in", "is", "between")
 SEARCHED = ("Data", "Text", "Small Text", "Long Text", "Link", "Select")
 
 
@@ -23,7 +27,7 @@ def records_of(
 	searchfield: str = "name",
 	start: Whole = 0,
 	page_len: Whole = 20,
-	filters: Anything = None,
+	filters: dict | list | str | None = None,
 	as_dict: Flag = False,
 	reference_doctype: str | None = None,
 	ignore_user_permissions: Flag = False,
@@ -35,7 +39,9 @@ def records_of(
 	if doctype not in records.declared() or not sight.may(doctype):
 		return []
 	meta = frappe.get_meta(doctype)
-	columns = search.get_std_fields_list(meta, searchfield)
+	if searchfield not in ("", "name") and not meta.has_field(searchfield):
+		raise InvalidRequest("unknown_field", fields=shown(searchfield), known="name")
+	columns = search.get_std_fields_list(meta, searchfield or "name")
 	like = [[doctype, column, "like", f"%{txt}%"] for column in columns if _is_searched(meta, column)]
 	chosen = [f"`tab{doctype}`.`{column}`" for column in columns]
 	if meta.show_title_field_in_link and meta.title_field:
@@ -43,19 +49,19 @@ def records_of(
 	return frappe.get_list(
 		doctype,
 		fields=chosen,
-		filters=[*_conditions(doctype, filters), *_in_use(meta)],
+		filters=[*_conditions(meta, filters or []), *_in_use(meta)],
 		or_filters=like if txt else None,
-		limit_start=start or 0,
-		limit_page_length=page_len or 20,
+		limit_start=max(start, 0),
+		limit_page_length=min(max(page_len, 1), MOST_FOUND),
 		as_list=not as_dict,
 	)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @intake
-def link_title(doctype: Anything, docname: Anything):
+def link_title(doctype: str, docname: str):
 	"""The title of a record, to be shown in a link to it; the name where the caller may not see the record of the app."""
-	if isinstance(doctype, str) and doctype in records.declared():
+	if doctype in records.declared():
 		if not frappe.has_permission(doctype, "read", doc=docname):
 			return docname
 	return search.get_link_title(doctype, docname)
@@ -66,14 +72,32 @@ def _is_searched(meta, column: str) -> bool:
 	return column == "name" or bool(field and field.fieldtype in SEARCHED)
 
 
-def _conditions(doctype: str, filters) -> list:
-	filters = frappe.parse_json(filters) or []
+def _conditions(meta, filters: dict | list) -> list:
+	"""Frappe's filters, by name or as a list, each checked: what is none of them is refused."""
 	if isinstance(filters, dict):
-		return [
-			[doctype, column, *value] if isinstance(value, list | tuple) else [doctype, column, "=", value]
+		found = [
+			[column, *(value if isinstance(value, list) else ("=", value))]
 			for column, value in filters.items()
 		]
-	return filters
+	else:
+		found = [row[1:] if isinstance(row, list) and len(row) == 4 else row for row in filters]
+	for row in found:
+		if not isinstance(row, list) or len(row) != 3:
+			raise InvalidRequest("not_a_list", field="filters", value=shown(row))
+		_check_condition(meta, *row)
+	return [[meta.name, *row] for row in found]
+
+
+def _check_condition(meta, column, operator, value) -> None:
+	if not isinstance(column, str) or not (column in STANDARD or meta.has_field(column)):
+		raise InvalidRequest("unknown_field", fields=shown(column), known=", ".join(STANDARD))
+	if not isinstance(operator, str) or operator.lower() not in OPERATORS:
+		raise InvalidRequest("not_one_of", field=column, value=shown(operator), known=", ".join(OPERATORS))
+	for part in value if isinstance(value, list) else [value]:
+		if part is not None and (not isinstance(part, str | int | float) or part != part):
+			raise InvalidRequest("not_text", field=column, value=shown(part))
+		if isinstance(part, str):
+			text(part, column)
 
 
 def _in_use(meta) -> list:

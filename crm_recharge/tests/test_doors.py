@@ -9,7 +9,7 @@ import frappe
 from frappe.model.base_document import get_controller
 from frappe.permissions import add_user_permission
 
-from crm_recharge.api import insight, portal
+from crm_recharge.api import credits, insight, portal
 from crm_recharge.doors import guard, records, sight
 from crm_recharge.tests.compat import BenchTestCase
 from crm_recharge.tests.factories import give, make_account, make_user
@@ -689,6 +689,17 @@ class TestShares(DoorCase):
 		# The account, and nothing that the user's roles do not show.
 		with self.assertRaises(frappe.PermissionError):
 			portal.overview(account)
+		frappe.set_user("Administrator")
+
+	def test_sums_over_time_cover_what_may_be_seen(self):
+		for account in (self.mine["Credit Account"], self.theirs["Credit Account"]):
+			give(account, "50")
+		credits.charge(self.mine["Credit Account"], amount="2.5", idempotency_key=frappe.generate_hash())
+		credits.charge(self.theirs["Credit Account"], amount="40", idempotency_key=frappe.generate_hash())
+		frappe.db.commit()
+		frappe.set_user(self.user("Credit User", Customer=self.my_customer))
+		used = insight.credits_by_day(time_interval="Daily", timespan="Last Week", refresh=1)
+		self.assertEqual(sum(used["datasets"][0]["values"]), 2.5)
 		frappe.set_user("Administrator")
 
 	def test_a_shared_setting_is_no_right_to_the_others(self):

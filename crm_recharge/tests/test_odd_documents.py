@@ -29,7 +29,7 @@ class TestOddDocuments(GatewayTestCase):
 	def setUp(self):
 		super().setUp()
 		self.random = random.Random(SEED)
-		user = self.user(
+		self.sender = user = self.user(
 			"System Manager", "Credit Manager", "Reorder Manager", "Accounts Manager", "Sales Manager"
 		)
 		account = self.account("100")
@@ -76,15 +76,31 @@ class TestOddDocuments(GatewayTestCase):
 		doc.save(ignore_permissions=True)
 		frappe.db.commit()
 
-	def kept(self, single: str) -> list:
-		return frappe.db.sql("SELECT `field`, `value` FROM `tabSingles` WHERE `doctype` = %s", single)
+	def kept(self, single: str) -> tuple[list, dict]:
+		"""The values of a single, and the rows of its tables."""
+		values = frappe.db.sql("SELECT `field`, `value` FROM `tabSingles` WHERE `doctype` = %s", single)
+		tables = [field.options for field in frappe.get_meta(single).get_table_fields()]
+		rows = {table: frappe.db.sql(f"SELECT * FROM `tab{table}`", as_dict=True) for table in tables}
+		return values, rows
 
 	def put_back(self):
+		"""What was taken of all this is not for the tests that follow: rules and settings hold for everybody."""
 		frappe.db.rollback()
-		for single, rows in self.before.items():
+		for doctype in self.of_new:
+			made = frappe.get_all(doctype, {"owner": self.sender}, pluck="name")
+			for field in frappe.get_meta(doctype).get_table_fields():
+				frappe.db.delete(field.options, {"parent": ["in", made], "parenttype": doctype})
+			frappe.db.delete(doctype, {"name": ["in", made]})
+		for single, (values, tables) in self.before.items():
 			frappe.db.delete("Singles", {"doctype": single})
-			for field, value in rows:
+			for field, value in values:
 				frappe.db.sql("INSERT INTO `tabSingles` VALUES (%s, %s, %s)", (single, field, value))
+			for table, rows in tables.items():
+				frappe.db.delete(table)
+				for row in rows:
+					names = ", ".join(f"`{name}`" for name in row)
+					marks = ", ".join(["%s"] * len(row))
+					frappe.db.sql(f"INSERT INTO `tab{table}` ({names}) VALUES ({marks})", [*row.values()])
 			frappe.clear_document_cache(single, single)
 		frappe.db.commit()
 

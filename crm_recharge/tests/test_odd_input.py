@@ -180,6 +180,8 @@ class TestOddInput(GatewayTestCase):
 			"name": "x",
 			"how": "by phone",
 			"chart_name": "Credits Used and Recharged",
+			"doctype": "Credit Account",
+			"docname": self.records["account"],
 		}
 		return values.get(parameter, "x")
 
@@ -234,7 +236,7 @@ class TestOddInput(GatewayTestCase):
 
 	def way_of(self, path: str, value) -> str:
 		"""How an odd value is sent: as it is in JSON, or as the text that a form or an address has for it."""
-		if isinstance(value, str) and (len(value) > 4000 or not value.isprintable()):
+		if isinstance(value, str) and (len(value) > 1000 or not value.isprintable()):
 			return "json"
 		readable = "GET" in frappe.allowed_http_methods_for_whitelisted_func[self.methods[path]]
 		return self.random.choice(["json", "json", "form", "get" if readable else "form"])
@@ -410,7 +412,8 @@ class TestOddInput(GatewayTestCase):
 		for verb, path, values in calls:
 			if time.monotonic() > until:
 				break
-			values = {k: v if len(str(v)) < 4000 else str(v)[:4000] for k, v in _as_query(values).items()}
+			# A web server takes addresses of some thousand signs.
+			values = {k: str(v)[:1000] for k, v in _as_query(values).items()}
 			values = {k: v.encode("utf-8", "replace").decode() for k, v in values.items()}
 			with self.subTest(page=path, values=str(values)[:200], seed=SEED):
 				more = {"params": values} if verb == "GET" else {"data": values}

@@ -92,9 +92,9 @@ class TestForms(LifeCase):
 		)
 		invoice = fields(self.lives()).sales_invoice
 		# Whatever the field is for.
-		self.assertEqual(
-			frappe.db.get_value("Sales Invoice", invoice, ["po_no", "group_same_items"]), (None, 0)
-		)
+		number, grouped = frappe.db.get_value("Sales Invoice", invoice, ["po_no", "group_same_items"])
+		self.assertFalse(number)
+		self.assertEqual(grouped, 0)
 
 	def test_defaults_of_the_forms_of_payment_and_journal(self):
 		book = self.insert(doctype="Finance Book", finance_book_name=f"Tax {frappe.generate_hash(length=5)}")

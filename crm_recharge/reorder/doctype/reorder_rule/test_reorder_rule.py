@@ -45,7 +45,10 @@ class TestReorderRule(ReorderCase):
 		frappe.db.set_single_value("Reorder Settings", "company", company)
 		rule = frappe.get_doc({"doctype": "Reorder Rule", "applies_to": "All Items", "warehouse": warehouse})
 		name = rule.insert().name
-		for values, words in (({"disabled": 1}, "is disabled"), ({"company": "Another Company"}, "belongs to")):
+		for values, words in (
+			({"disabled": 1}, "is disabled"),
+			({"company": "Another Company"}, "belongs to"),
+		):
 			before = frappe.db.get_value("Warehouse", warehouse, list(values), as_dict=True)
 			frappe.db.set_value("Warehouse", warehouse, values)
 			with self.assertRaisesRegex(frappe.ValidationError, f"Warehouse.*{words}"):
@@ -65,7 +68,10 @@ class TestReorderRule(ReorderCase):
 			({"discount_percent": 101}, "Discount.*from 0 to 100"),
 			({"discount_percent": -1}, "Discount.*from 0 to 100"),
 			({"discount_percent": 5, "offer_days": 0}, "Offer ends.*needed"),
-			({"applies_to": "Item", "item_code": item, "discount_percent": 20}, "20 % is more than the 10 % that Item"),
+			(
+				{"applies_to": "Item", "item_code": item, "discount_percent": 20},
+				"20 % is more than the 10 % that Item",
+			),
 			({"applies_to": "Item"}, "Item"),
 			({"applies_to": "Brand"}, "Brand"),
 			({"applies_to": "Planet"}, "Applies To"),

@@ -271,7 +271,7 @@ def threshold_to_credit(count: int) -> list[float]:
 	with stand_in() as stripe:
 		account = make_account("threshold")
 		credits.adjust(account, "-899999500", note="Benchmark", idempotency_key="down")
-		card = cards.save(account, stripe.make_card(cards.stripe_customer(account)))
+		card = cards.save(account, stripe.make_card(cards.gateway_customer(account)))
 		caps = {"cap_count_hour": 0, "cap_count_day": 0}
 		recharge.set_auto_recharge(
 			account, enabled=1, falls_below=50, recharge_up_to=500, cards=[card], caps=caps

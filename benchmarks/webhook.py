@@ -85,10 +85,10 @@ class Http:
 	def webhook(self, count: int) -> float:
 		events = [event() for _ in range(count)]
 		self.last = events[-1]
-		return self._time("crm_recharge.api.stripe.webhook", [(each, signed(each)) for each in events])
+		return self._time("crm_recharge.api.gateway.webhook", [(each, signed(each)) for each in events])
 
 	def webhook_again(self, count: int) -> float:
-		return self._time("crm_recharge.api.stripe.webhook", [(self.last, signed(self.last))] * count)
+		return self._time("crm_recharge.api.gateway.webhook", [(self.last, signed(self.last))] * count)
 
 	def _time(self, method: str, sent: list) -> float:
 		started = time.perf_counter()
@@ -109,7 +109,7 @@ def signed(payload: bytes) -> dict:
 def kept() -> int:
 	"""How many events of this benchmark the inbox holds."""
 	frappe.db.rollback()
-	return frappe.db.count("Stripe Event", {"object_id": PAYMENT["id"]})
+	return frappe.db.count("Gateway Event", {"object_id": PAYMENT["id"]})
 
 
 def main():

@@ -35,7 +35,7 @@ doctype_js = {
 	"CRM Recharge Settings": _SHARED,
 	"Recharge Dispute": _SHARED,
 	"Recharge Refund": _SHARED,
-	"Stripe Event": _SHARED,
+	"Gateway Event": _SHARED,
 	"Ledger Checkpoint": _SHARED,
 	"Usage Category": _SHARED,
 	"Customer": [*_REORDER, "public/js/reorder_on_customer.js"],
@@ -66,7 +66,7 @@ doctype_list_js = {
 			"Recharge Decision",
 			"Recharge Dispute",
 			"Recharge Refund",
-			"Stripe Event",
+			"Gateway Event",
 			"Usage Category",
 		)
 	},
@@ -197,6 +197,9 @@ setup_wizard_complete = "crm_recharge.accounting.setup.setup_all_companies"
 # What print formats and Email Templates can call.
 jinja = {"methods": ["crm_recharge.credits.money.crm_recharge_money"]}
 
+# The payment gateways that there are to choose from: name → adapter (gateway/port.py). Other apps may bring more.
+crm_recharge_gateways = {"Stripe": "crm_recharge.gateway.stripe.adapter.StripeAdapter"}
+
 # What this app itself announces: usage that was refused for lack of credits (account, amount).
 usage_refused = ["crm_recharge.recharge.threshold.on_refused_usage"]
 
@@ -262,7 +265,7 @@ standard_portal_menu_items = [
 ]
 
 # Days after which Frappe's log settings clear what is done with.
-default_log_clearing_doctypes = {"Stripe Event": 90, "Reorder Run": 180, "Reorder Forecast": 400}
+default_log_clearing_doctypes = {"Gateway Event": 90, "Reorder Run": 180, "Reorder Forecast": 400}
 
 # Where Frappe's requests for personal data look for an address. What is kept by customer is added by the hooks of
 # those requests above, which also erase before Frappe redacts.

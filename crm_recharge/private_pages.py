@@ -12,18 +12,9 @@ from urllib.parse import urlsplit
 
 import frappe
 
-STRIPE = {
-	"script-src": ("https://js.stripe.com", "https://*.js.stripe.com"),
-	"frame-src": ("https://js.stripe.com", "https://*.js.stripe.com", "https://hooks.stripe.com"),
-	"connect-src": ("https://api.stripe.com",),
-	"img-src": ("https://*.stripe.com",),
-}
-"""What Stripe's own form of a card loads, by Stripe's word (https://docs.stripe.com/security/guide)."""
-
-
 @dataclass(frozen=True)
 class Page:
-	"""A page: `cards` says that it shows Stripe's form, `token` that a signed token in its address acts, whoever is
+	"""A page: `cards` says that it shows the gateway's form of a card, `token` that a signed token in its address acts, whoever is
 	logged in."""
 
 	cards: bool = False
@@ -50,7 +41,7 @@ HEADERS = {
 POLICY = {
 	"default-src": ("'self'",),
 	"script-src": ("'self'",),
-	# Frappe and Stripe write styles into the page.
+	# Frappe and the gateway write styles into the page.
 	"style-src": ("'self'", "'unsafe-inline'"),
 	"img-src": ("'self'", "data:"),
 	"font-src": ("'self'", "data:"),
@@ -117,12 +108,11 @@ def policy(page: Page, hashes: list[str]) -> str:
 
 
 def _of_cards() -> dict[str, tuple]:
-	"""Stripe, or the address that stands in for it."""
-	from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import custom_address
+	"""What the gateway's own form of a card loads."""
+	from crm_recharge.gateway import registry
 
-	if not (address := custom_address()):
-		return STRIPE
-	return dict.fromkeys(STRIPE, (origin_of(address),))
+	sources = registry.adapter().page_sources()
+	return {name: tuple(filter(None, map(origin_of, found))) for name, found in sources.items()}
 
 
 def _admitted() -> list[str]:

@@ -18,7 +18,7 @@ from crm_recharge.domain.cards import Card, why_unusable
 from crm_recharge.domain.money import plain
 from crm_recharge.domain.threshold import usual_amounts
 from crm_recharge.doors.sight import check, may
-from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import dashboard_address
+from crm_recharge.gateway import registry
 from crm_recharge.intake import intake
 from crm_recharge.recharge import decisions, threshold
 from crm_recharge.recharge.cards import today_of
@@ -300,7 +300,7 @@ def recharge_story(recharge: str) -> dict:
 		"meaning": _meaning(doc, attempts),
 		"started_because": _started_because(doc),
 		"may_cancel": doc.may_cancel(),
-		"payment_address": dashboard_address(doc.settled_intent),
+		"payment_address": registry.payment_address(doc.credit_account, doc.settled_intent),
 		"unused": plain(_unused(recharge)),
 		"may_refund": doc.status in REFUNDABLE and bool(MANAGERS & set(frappe.get_roles())),
 		"refunds": _money_back("Recharge Refund", recharge, "reason"),

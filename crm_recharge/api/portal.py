@@ -15,7 +15,7 @@ from crm_recharge.domain.errors import InvalidRequest, Outdated
 from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Names, Typed, fields
 from crm_recharge.domain.money import plain
 from crm_recharge.doors.sight import may
-from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
+from crm_recharge.gateway import registry
 from crm_recharge.intake import intake
 from crm_recharge.people import named
 from crm_recharge.people.named import owns
@@ -233,7 +233,7 @@ def resume_auto_recharge(account: str, charge: Amount | None = None) -> dict:
 @intake
 @for_customers
 def begin_card(account: str) -> dict:
-	"""What a browser needs for Stripe's own card form, and a SetupIntent for it: no number comes here.
+	"""What a browser needs for the gateway's own card form, and a set-up for it: no number comes here.
 
 	Returns publishable_key, script, custom_address, name, setup_intent, client_secret. Errors: 403, 422, 429.
 	"""
@@ -268,10 +268,10 @@ def finish_card(account: str, setup_intent: Id) -> dict:
 @intake
 @for_customers
 def save_card(account: str, payment_method: Id) -> dict:
-	"""Save a payment method by its id, only where another address stands in for Stripe (tests). Errors: 403."""
+	"""Save a payment method by its id, only where another address stands in for the gateway (tests). Errors: 403."""
 	account = _owned(account, "Recharge Card", "create")
-	if not settings.custom_address():
-		frappe.throw(_("Enter the card in Stripe's form."), frappe.PermissionError)
+	if not registry.adapter(registry.of_account(account)).for_browser()["custom_address"]:
+		frappe.throw(_("Enter the card in the form."), frappe.PermissionError)
 	return {"card": card_room.save(account, payment_method)}
 
 
@@ -279,7 +279,7 @@ def save_card(account: str, payment_method: Id) -> dict:
 @intake
 @for_customers
 def remove_card(card: str) -> dict:
-	"""Take a card out of use, here and at Stripe. Errors: 403; 417 for the last card of an enabled setting."""
+	"""Take a card out of use, here and at the gateway. Errors: 403; 417 for the last card of an enabled setting."""
 	card = _owned_part("Recharge Card", card, "write")
 	card_room.remove(card)
 	return {"card": card, "status": "Removed"}

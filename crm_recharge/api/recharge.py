@@ -10,7 +10,7 @@ from crm_recharge.domain.errors import InvalidRequest, Outdated
 from crm_recharge.domain.inputs import Amount, Flag, Id, Key, Kind, Names, fields
 from crm_recharge.domain.money import plain
 from crm_recharge.doors import sight
-from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
+from crm_recharge.gateway import registry
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.intake import intake
 from crm_recharge.recharge import by_hand, calling_off, cards, confirm, differences, refunds, threshold
@@ -132,21 +132,19 @@ def cards_of(account: str) -> list[dict]:
 @frappe.whitelist(methods=["GET", "POST"])
 @intake
 def card_form(account: str) -> dict:
-	"""What a browser needs to show Stripe's own card form: publishable_key, script (where Stripe.js is), and
-	custom_address when another address stands in for Stripe. Errors: 422 when no publishable key is set."""
+	"""What a browser needs to show the gateway's own card form: publishable_key, script, and
+	custom_address when another address stands in for the gateway. Errors: 422 when no publishable key is set."""
 	_check(account, "Recharge Card", "create")
 	return card_form_of(account)
 
 
 def card_form_of(account: str) -> dict:
 	"""As `card_form`; the caller has checked who asks."""
-	key = settings.publishable_key()
-	if not key:
+	form = registry.adapter(registry.of_account(account)).for_browser()
+	if not form["publishable_key"]:
 		raise_for_people(InvalidRequest("cards_not_set_up"))
 	return {
-		"publishable_key": key,
-		"script": settings.script_address(),
-		"custom_address": settings.custom_address(),
+		**form,
 		"name": frappe.db.get_value("Credit Account", account, "customer_name"),
 	}
 
@@ -154,7 +152,7 @@ def card_form_of(account: str) -> dict:
 @frappe.whitelist(methods=["POST"])
 @intake
 def start_card_setup(account: str) -> dict:
-	"""Begin saving a card: a SetupIntent's client secret for Stripe's own form. No number comes here."""
+	"""Begin saving a card: a client secret for the gateway's own form. No number comes here."""
 	_check(account, "Recharge Card", "create")
 	return cards.start_setup(account)
 
@@ -170,7 +168,7 @@ def finish_card_setup(account: str, setup_intent: Id) -> dict:
 @frappe.whitelist(methods=["POST"])
 @intake
 def save_card(account: str, payment_method: Id) -> dict:
-	"""Save a Stripe PaymentMethod (pm_…) that belongs to the account's customer. Returns its Recharge Card."""
+	"""Save a payment method of the gateway (such as pm_…) that belongs to the account's customer. Returns its Recharge Card."""
 	_check(account, "Recharge Card", "create")
 	return {"card": cards.save(account, payment_method)}
 
@@ -178,7 +176,7 @@ def save_card(account: str, payment_method: Id) -> dict:
 @frappe.whitelist(methods=["POST"])
 @intake
 def remove_card(card: str) -> dict:
-	"""Take a card out of use, here and at Stripe."""
+	"""Take a card out of use, here and at the gateway."""
 	doc = frappe.get_doc("Recharge Card", card)
 	doc.check_permission("write")
 	cards.remove(card)

@@ -2,20 +2,19 @@
 
 import time
 from datetime import datetime, timedelta, timezone
+from urllib.parse import quote
 
 import frappe
 from frappe import _
 from frappe.utils import get_url
 
 from crm_recharge.domain.errors import InvalidRequest, shown
-from crm_recharge.gateway import home, stripe_gateway
-from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import custom_address
+from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.intake import intake
 from crm_recharge.recharge import moving
-from crm_recharge.recharge.events import HANDLERS
 
-WEBHOOK = "crm_recharge.api.stripe.webhook"
+WEBHOOK = "crm_recharge.api.gateway.webhook"
 
 
 def _check() -> None:
@@ -30,7 +29,8 @@ def test_connection() -> dict:
 	Moves no money. A gateway that refuses or does not answer is `ok: false` with the reason, not an error.
 	"""
 	_check()
-	gateway = stripe_gateway.connect()
+	name = registry.chosen()
+	gateway = registry.connect(name)
 	started = time.monotonic()
 	try:
 		next(gateway.intents_since(datetime.now(timezone.utc) - timedelta(hours=1)), None)
@@ -39,27 +39,34 @@ def test_connection() -> dict:
 		ok, message = False, error.message
 	answer = {
 		"ok": ok,
-		"live": gateway.livemode,
-		"address": custom_address(),
+		"live": gateway.live,
+		"address": registry.adapter(name).for_browser()["custom_address"],
 		"milliseconds": round((time.monotonic() - started) * 1000),
 	}
-	return answer | {"message": message or _in_words(answer)}
+	return answer | {"message": message or _in_words(name, answer)}
 
 
-def _in_words(answer: dict) -> str:
+def _in_words(name: str, answer: dict) -> str:
 	if answer["address"]:
-		return _("{0} answers in Stripe's place. No real money is moved.").format(answer["address"])
+		return _("{0} answers in the place of {1}. No real money is moved.").format(answer["address"], name)
 	if answer["live"]:
-		return _("Stripe answers, in live mode: cards are really charged.")
-	return _("Stripe answers, in test mode: no real money is moved.")
+		return _("{0} answers, in live mode: cards are really charged.").format(name)
+	return _("{0} answers, in test mode: no real money is moved.").format(name)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @intake
 def webhook() -> dict:
-	"""What to enter as an endpoint in Stripe's dashboard: its address, and the events it wants."""
+	"""What to enter as an endpoint in the gateway's dashboard: its address, and the events it wants; and which gateways
+	there are to choose from."""
 	_check()
-	return {"address": get_url(f"/api/method/{WEBHOOK}"), "events": sorted(HANDLERS)}
+	name = registry.chosen()
+	return {
+		"gateway": name,
+		"gateways": registry.names(),
+		"address": get_url(f"/api/method/{WEBHOOK}?gateway={quote(name)}"),
+		"events": registry.adapter(name).wanted_events(),
+	}
 
 
 @frappe.whitelist(methods=["GET", "POST"])

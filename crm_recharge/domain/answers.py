@@ -1,6 +1,6 @@
 """What a payment gateway answered, in the app's own words.
 
-The gateway room translates Stripe into these; the payment machine and the simulator know nothing else.
+An adapter of the gateway layer translates into these; the payment machine and the simulator know nothing else.
 """
 
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class Answer:
 
 	`amount` is in major units of `currency` (an ISO 4217 code in capitals): what was captured, of a capture.
 	`customer` is the gateway's. `milliseconds` is how long the call took. `intent_open` says that the intent could still capture later, so it must be cancelled before
-	another card is charged. `code` is the machine-readable reason (Stripe's decline or error code). `created`
+	another card is charged. `code` is the machine-readable reason (the gateway's decline or error code). `created`
 	is when the intent was made, in Unix seconds.
 	"""
 
@@ -157,3 +157,47 @@ class DisputeAnswer:
 	def warning(self) -> bool:
 		"""An inquiry: a question of the bank that has moved no money (yet)."""
 		return self.status.startswith("warning_")
+
+
+@dataclass(frozen=True, slots=True)
+class CardSetup:
+	"""How far saving a card has come. `payment_method` is there once `succeeded`."""
+
+	setup_intent: str
+	succeeded: bool
+	status: str
+	customer: str | None = None
+	payment_method: str | None = None
+	code: str | None = None
+	message: str = ""
+	metadata: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentPage:
+	"""A page of the gateway's where a customer pays. `amount` is in major units of `currency`.
+
+	`status` is open, complete or expired; a page can be complete with the payment still under way
+	(`paid` False), as bank transfers are.
+	"""
+
+	session: str
+	status: str
+	paid: bool
+	url: str | None = None
+	intent: str | None = None
+	customer: str | None = None
+	amount: Decimal | None = None
+	currency: str | None = None
+	metadata: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FraudWarning:
+	"""A card network's report that a payment is likely fraud. `actionable`: a refund may still avert a dispute."""
+
+	warning: str
+	charge: str | None
+	intent: str | None
+	fraud_type: str
+	actionable: bool

@@ -706,7 +706,7 @@ def settle(view: RechargeView | None, answer: Answer, now: datetime) -> Machine:
 			"charge": answer.charge,
 			"captured_amount": answer.amount,
 			"captured_currency": answer.currency,
-			"stripe_customer": answer.customer,
+			"gateway_customer": answer.customer,
 			"risk_level": answer.risk_level,
 			"settled_at": now,
 			"ended_at": now,

@@ -42,8 +42,8 @@ OF_ALL = {
 }
 """DocType → whose it tells of, all at once: seen by those alone from whom none of these is kept."""
 
-BY_PAYLOAD = ("Stripe Event",)
-"""What tells of an account by the gateway's own name for it, inside a text (see `visibility`)."""
+BY_GATEWAY_CUSTOMER = ("Gateway Event",)
+"""What tells of an account by the gateway's own name for its customer (see `visibility`)."""
 
 BY_ROLE = ("CRM Recharge Settings", ACCOUNT, "Reorder Rule", "Reorder Settings", "Usage Category")
 """What belongs to nobody, and the account itself: roles and Frappe's User Permissions decide."""
@@ -73,7 +73,7 @@ MADE_BY_THE_APP = {
 	"Reorder Purchase Day",
 	"Reorder Reminder",
 	"Reorder Run",
-	"Stripe Event",
+	"Gateway Event",
 }
 """What no form, request or import makes."""
 
@@ -103,12 +103,12 @@ APP = Path(__file__).parents[1]
 
 def declared() -> set[str]:
 	"""Every DocType named above."""
-	return {*OF_AN_ACCOUNT, *OF_A_CUSTOMER, *OF_ALL, *BY_PAYLOAD, *BY_ROLE, *ROWS}
+	return {*OF_AN_ACCOUNT, *OF_A_CUSTOMER, *OF_ALL, *BY_GATEWAY_CUSTOMER, *BY_ROLE, *ROWS}
 
 
 def confined() -> list[str]:
 	"""The DocTypes whose lists and records more than roles and User Permissions confine."""
-	return sorted({*OF_AN_ACCOUNT, *OF_A_CUSTOMER, *OF_ALL, *BY_PAYLOAD, *ROWS, ACCOUNT})
+	return sorted({*OF_AN_ACCOUNT, *OF_A_CUSTOMER, *OF_ALL, *BY_GATEWAY_CUSTOMER, *ROWS, ACCOUNT})
 
 
 def searched() -> list[str]:

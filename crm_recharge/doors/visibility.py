@@ -1,13 +1,11 @@
 """Whose records a user sees: the hooks for lists and for single records, both from `records` and `sight`."""
 
-import json
 
 import frappe
 from frappe.permissions import get_user_permissions
 
 from crm_recharge.doors import records, sight
 
-EVENTS_CUSTOMER = "$.data.object.customer"
 """Where an event of the gateway names its customer."""
 
 
@@ -27,11 +25,11 @@ def list_conditions(user: str | None = None, doctype: str | None = None) -> str:
 		)
 	if doctype in records.OF_ALL:
 		return sight.NOTHING if sight.customers(user) else ""
-	if doctype in records.BY_PAYLOAD:
+	if doctype in records.BY_GATEWAY_CUSTOMER:
 		match = sight.accounts(user)
 		return match and (
-			f"JSON_VALUE(`tab{doctype}`.`payload`, '{EVENTS_CUSTOMER}') IN"
-			f" (SELECT `stripe_customer` FROM `tabCredit Account` WHERE {match})"
+			f"`tab{doctype}`.`gateway_customer` IN"
+			f" (SELECT `gateway_customer` FROM `tabCredit Account` WHERE {match})"
 		)
 	anchor, field = records.anchor(doctype) or (None, None)
 	if not anchor:
@@ -52,7 +50,7 @@ def has_permission(doc, ptype: str | None = None, user: str | None = None, **kwa
 		return False
 	if doc.doctype in records.OF_ALL:
 		return not sight.customers(user)
-	if doc.doctype in records.BY_PAYLOAD:
+	if doc.doctype in records.BY_GATEWAY_CUSTOMER:
 		return _may_see_event(doc, user)
 	anchor = records.anchor(doc.doctype)
 	return _may_see_anchor(doc, *anchor, user) if anchor else True
@@ -83,15 +81,8 @@ def _may_see_anchor(doc, anchor: str, field: str, user: str) -> bool:
 
 
 def _may_see_event(event, user: str) -> bool:
-	match = sight.accounts(user)
-	if not match:
+	if not sight.accounts(user):
 		return True
-	payload = frappe.db.get_value(event.doctype, event.name, "payload")
-	try:
-		customer = json.loads(payload or "{}")["data"]["object"]["customer"]
-	except (KeyError, TypeError, ValueError):
-		return False
-	account = isinstance(customer, str) and frappe.db.get_value(
-		"Credit Account", {"stripe_customer": customer}
-	)
+	customer = frappe.db.get_value(event.doctype, event.name, "gateway_customer")
+	account = customer and frappe.db.get_value("Credit Account", {"gateway_customer": customer})
 	return bool(account) and sight.may_see_account(account, user)

@@ -1,51 +1,66 @@
-"""The webhook inbox: what Stripe tells is kept first and worked on later."""
+"""The webhook inbox: what a gateway tells is kept first and worked on later."""
 
 import json
-from datetime import datetime, timezone
+from collections.abc import Mapping
 
 import frappe
 
 from crm_recharge import clock
-from crm_recharge.gateway import webhooks
+from crm_recharge.gateway import registry
+from crm_recharge.gateway.errors import UnreadablePayload
 from crm_recharge.gateway.masking import mask
-from crm_recharge.gateway.stripe_gateway import webhook_secret
+from crm_recharge.gateway.port import GatewayEvent
 
+DOCTYPE = "Gateway Event"
 RECEIVED, PROCESSED, IGNORED, FAILED = "Received", "Processed", "Ignored", "Failed"
 SECRETS = ("client_secret", "ephemeral_key", "secret")
 KEEP_DAYS = 90
 
 
-def receive(payload: bytes, signature: str | None) -> tuple[str, bool]:
+def receive(payload: bytes, headers: Mapping[str, str], gateway: str | None = None) -> tuple[str, bool]:
 	"""Keep one delivery under the event's id. Returns the id and whether it is new; the caller commits.
 
-	Raises a webhooks.WebhookError when it is not Stripe's.
+	`gateway` names whose it is said to be; without it, the site's own. Raises errors.WebhookError when it is not
+	that gateway's.
 	"""
-	event = webhooks.verify(payload, signature, webhook_secret())
+	adapter = registry.adapter(gateway)
+	event = adapter.read_event(payload, headers)
 	try:
-		payload = json.dumps(without_secrets(event), indent=1)
+		content = json.dumps(without_secrets(event.content), indent=1)
 	except RecursionError:
-		raise webhooks.UnreadablePayload("The body is nested too deeply") from None
+		raise UnreadablePayload("The body is nested too deeply") from None
+	return event.id, _insert(adapter.name, event, content)
+
+
+def _insert(gateway: str, event: GatewayEvent, content: str) -> bool:
+	"""Write the event down; False for one that has come before."""
 	now = clock.now_datetime()
-	obj = event["data"]["object"]
+	values = {
+		"name": event.id,
+		"creation": now,
+		"modified": now,
+		"owner": "Administrator",
+		"modified_by": "Administrator",
+		"gateway": gateway,
+		"event_type": event.type[:140],
+		"kind": event.kind.value if event.kind else None,
+		"status": RECEIVED,
+		"livemode": int(event.live),
+		"api_version": event.version,
+		"object_type": event.object_type,
+		"object_id": event.subject,
+		"payment": event.payment,
+		"gateway_customer": event.customer,
+		"reason": event.reason,
+		"event_created": clock.stored(event.created) if event.created else None,
+		"tries": 0,
+		"payload": content,
+	}
+	columns, marks = ", ".join(f"`{name}`" for name in values), ", ".join(["%s"] * len(values))
 	frappe.db.sql(
-		"INSERT IGNORE INTO `tabStripe Event` (`name`, `creation`, `modified`, `owner`, `modified_by`, `event_type`,"
-		" `status`, `livemode`, `api_version`, `object_type`, `object_id`, `event_created`, `tries`, `payload`)"
-		" VALUES (%s, %s, %s, 'Administrator', 'Administrator', %s, %s, %s, %s, %s, %s, %s, 0, %s)",
-		(
-			event["id"],
-			now,
-			now,
-			event["type"][:140],
-			RECEIVED,
-			int(bool(event.get("livemode"))),
-			_word(event.get("api_version")),
-			_word(obj.get("object")),
-			obj.get("id") or "",
-			_system_time(event.get("created")),
-			payload,
-		),
+		f"INSERT IGNORE INTO `tabGateway Event` ({columns}) VALUES ({marks})", tuple(values.values())
 	)
-	return event["id"], bool(frappe.db._cursor.rowcount)
+	return bool(frappe.db._cursor.rowcount)
 
 
 def without_secrets(value):
@@ -55,24 +70,3 @@ def without_secrets(value):
 	if isinstance(value, list):
 		return [without_secrets(item) for item in value]
 	return mask(value) if isinstance(value, str) else value
-
-
-def _word(value) -> str:
-	"""A word of Stripe's for a column; whatever else stands there is none."""
-	return value if webhooks.is_identifier(value) else ""
-
-
-def _system_time(seconds) -> datetime | None:
-	if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-		return None
-	try:
-		return clock.stored(datetime.fromtimestamp(seconds, timezone.utc))
-	except (OverflowError, ValueError, OSError):
-		return None
-
-
-def reference(payload: dict, field: str) -> str | None:
-	"""The id that an event's object has in `field`, which may be expanded; None where there is none."""
-	value = payload["data"]["object"].get(field)
-	value = value.get("id") if isinstance(value, dict) else value
-	return value if webhooks.is_identifier(value) else None

@@ -78,9 +78,9 @@ ROWS_A_READ = 5000
 # What was captured stands with the recharge since it was settled; whoever writes credits past that is found here.
 CREDITED = """
 	SELECT r.`name`, r.`credit_account`, r.`currency`, CAST(r.`amount` AS CHAR) AS `amount`, r.`settled_intent`,
-		CAST(NULLIF(r.`captured_amount`, 0) AS CHAR) AS `captured_amount`, r.`captured_currency`, r.`stripe_customer`,
+		CAST(NULLIF(r.`captured_amount`, 0) AS CHAR) AS `captured_amount`, r.`captured_currency`, r.`gateway_customer`,
 		a.`currency` AS `account_currency`, CAST(l.`amount` AS CHAR) AS `credited`, l.`credit_account` AS `credited_to`,
-		CONCAT_WS(' ', a.`stripe_customer`, (SELECT GROUP_CONCAT(DISTINCT t.`stripe_customer` SEPARATOR ' ')
+		CONCAT_WS(' ', a.`gateway_customer`, (SELECT GROUP_CONCAT(DISTINCT t.`gateway_customer` SEPARATOR ' ')
 			FROM `tabRecharge Attempt` t WHERE t.`recharge` = r.`name`)) AS `customers`
 	FROM `tabRecharge` r JOIN `tabCredit Account` a ON a.`name` = r.`credit_account`
 		LEFT JOIN `tabCredit Ledger` l ON l.`gateway_reference` = r.`settled_intent` AND l.`entry_type` = 'Recharge'
@@ -120,7 +120,7 @@ def _misfits() -> list[dict]:
 				intent=row.settled_intent,
 				amount=None if row.captured_amount is None else exact(row.captured_amount),
 				currency=row.captured_currency,
-				customer=row.stripe_customer,
+				customer=row.gateway_customer,
 				metadata={"recharge": row.name},
 			)
 			wrong = in_words(fit.misfits(due, answer))

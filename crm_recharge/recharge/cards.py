@@ -17,18 +17,20 @@ from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway import home
 from crm_recharge.gateway.errors import CustomerGone, GatewayError
-from crm_recharge.gateway.stripe_gateway import connect
+from crm_recharge.gateway.registry import chosen, connect, of_account
 
 
-def stripe_customer(account: str, after: str = "") -> str:
+def gateway_customer(account: str, after: str = "") -> str:
 	"""The account's customer at Stripe; made there when there is none yet. Raises frappe.ValidationError.
 
 	`after` is one that is gone: Stripe would give it again for the request that made it.
 	"""
 	doc = frappe.get_doc("Credit Account", account)
-	if doc.stripe_customer:
-		return doc.stripe_customer
+	if doc.gateway_customer:
+		return doc.gateway_customer
+	name = of_account(account)
 	created = _ask(
+		name,
 		lambda gateway: gateway.create_customer(
 			key="-".join(filter(None, ("customer", home.site().id, account, str(doc.creation), after))),
 			name=doc.customer_name or doc.customer,
@@ -36,7 +38,8 @@ def stripe_customer(account: str, after: str = "") -> str:
 			metadata={"account": account, **home.marks()},
 		)
 	)
-	frappe.db.set_value("Credit Account", account, "stripe_customer", created, update_modified=False)
+	values = {"gateway": name, "gateway_customer": created}
+	frappe.db.set_value("Credit Account", account, values, update_modified=False)
 	return created
 
 
@@ -46,27 +49,27 @@ def with_customer(account: str, call):
 	One that Stripe does not have, because it was deleted there or made under other keys, is replaced: what is saved
 	under it can be charged no more. Commits then. Raises frappe.ValidationError.
 	"""
-	customer = stripe_customer(account)
+	customer = gateway_customer(account)
 	try:
-		return _ask(lambda gateway: call(gateway, customer), let_through=CustomerGone)
+		return _ask(of_account(account), lambda gateway: call(gateway, customer), let_through=CustomerGone)
 	except CustomerGone:
 		customer = _replace_customer(account, customer)
-	return _ask(lambda gateway: call(gateway, customer))
+	return _ask(of_account(account), lambda gateway: call(gateway, customer))
 
 
 def _replace_customer(account: str, gone: str) -> str:
 	current = frappe.db.sql(
-		"SELECT `stripe_customer` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account
+		"SELECT `gateway_customer` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account
 	)[0][0]
 	if current == gone:
-		frappe.db.set_value("Credit Account", account, "stripe_customer", None, update_modified=False)
+		frappe.db.set_value("Credit Account", account, "gateway_customer", None, update_modified=False)
 		for card in frappe.get_all(
 			"Recharge Card", {"credit_account": account, "status": ["!=", REMOVED]}, pluck="name"
 		):
 			mark_unusable(card)
 	# Stripe is not asked while rows are locked.
 	frappe.db.commit()
-	customer = stripe_customer(account, after=gone)
+	customer = gateway_customer(account, after=gone)
 	frappe.db.commit()
 	return customer
 
@@ -104,8 +107,8 @@ def finish_setup(account: str, setup_intent: str) -> str:
 
 	Raises frappe.ValidationError when it is not completed, PermissionError when it is another customer's.
 	"""
-	answer = _ask(lambda gateway: gateway.retrieve_setup_intent(setup_intent))
-	if not answer.customer or answer.customer != stripe_customer(account):
+	answer = _ask(of_account(account), lambda gateway: gateway.retrieve_setup_intent(setup_intent))
+	if not answer.customer or answer.customer != gateway_customer(account):
 		_refuse_strange()
 	if not answer.succeeded or not answer.payment_method:
 		raise InvalidRequest("card_not_confirmed", status=answer.status)
@@ -114,7 +117,7 @@ def finish_setup(account: str, setup_intent: str) -> str:
 
 def _of_setup(account: str, payment_method: str) -> str:
 	"""Save the card that a SetupIntent has attached; asked again, it may be a spare that was detached since."""
-	card = _ask(lambda gateway: gateway.retrieve_card(payment_method))
+	card = _ask(of_account(account), lambda gateway: gateway.retrieve_card(payment_method))
 	same = None if card.customer else _same_card(account, card)
 	return same.name if same else save(account, payment_method)
 
@@ -130,10 +133,10 @@ def save(account: str, payment_method: str) -> str:
 	known = _known(account, payment_method)
 	if known and frappe.db.get_value("Recharge Card", known, "status") != UNUSABLE:
 		return known
-	card = _ask(lambda gateway: gateway.retrieve_card(payment_method))
+	card = _ask(of_account(account), lambda gateway: gateway.retrieve_card(payment_method))
 	if card.kind != "card":
 		raise InvalidRequest("not_a_card", kind=card.kind)
-	if card.customer and card.customer != stripe_customer(account):
+	if card.customer and card.customer != gateway_customer(account):
 		_refuse_strange()
 	if not card.customer:
 		card = with_customer(account, lambda gateway, customer: gateway.attach(payment_method, customer))
@@ -162,7 +165,7 @@ def _keep(account: str, card: SavedCard) -> str:
 		_renew(same, card)
 	# Stripe is not asked while rows are locked; should it not answer, the spare stays there, out of use here.
 	frappe.db.commit()
-	_detach_spare(spare, same.name)
+	_detach_spare(of_account(account), spare, same.name)
 	return same.name
 
 
@@ -194,9 +197,9 @@ def _renew(kept: dict, card: SavedCard) -> None:
 	frappe.db.set_value("Auto-Recharge Card", {"card": kept.name}, "card_status", ACTIVE)
 
 
-def _detach_spare(payment_method: str, card: str) -> None:
+def _detach_spare(gateway: str, payment_method: str, card: str) -> None:
 	try:
-		connect().detach(payment_method)
+		connect(gateway).detach(payment_method)
 	except (GatewayError, frappe.ValidationError):
 		frappe.clear_messages()
 		frappe.log_error(
@@ -276,18 +279,18 @@ def remove(card: str) -> None:
 	# Stripe is not asked while rows are locked, and what it answers takes nothing of this back.
 	frappe.db.commit()
 	if is_ours:
-		_ask(lambda gateway: gateway.detach(doc.payment_method))
+		_ask(of_account(doc.credit_account), lambda gateway: gateway.detach(doc.payment_method))
 
 
-def follow_setup(setup_intent: str) -> str:
+def follow_setup(setup_intent: str, gateway: str | None = None) -> str:
 	"""A SetupIntent succeeded at Stripe: save its card, should the page that asked for it have died.
 
 	Returns a word for the event's outcome.
 	"""
-	answer = connect().retrieve_setup_intent(setup_intent)
+	answer = connect(gateway).retrieve_setup_intent(setup_intent)
 	if fit.names_another(answer.metadata, home.site()):
 		return "of another site"
-	account = frappe.db.get_value("Credit Account", {"stripe_customer": answer.customer or "-"})
+	account = frappe.db.get_value("Credit Account", {"gateway_customer": answer.customer or "-", "gateway": gateway or chosen()})
 	if not account:
 		return "not ours"
 	if not answer.succeeded or not answer.payment_method:
@@ -297,13 +300,13 @@ def follow_setup(setup_intent: str) -> str:
 	return _of_setup(account, answer.payment_method)
 
 
-def follow_card(payment_method: str) -> str:
+def follow_card(payment_method: str, gateway: str | None = None) -> str:
 	"""A saved card changed at Stripe (new expiry, new number) or was detached: take over what it is now."""
 	name = frappe.db.get_value("Recharge Card", {"payment_method": payment_method})
 	if not name:
 		return "not ours"
 	try:
-		card = connect().retrieve_card(payment_method)
+		card = connect(gateway).retrieve_card(payment_method)
 	except GatewayError as error:
 		if error.retryable:
 			raise
@@ -330,11 +333,11 @@ def _detached(name: str) -> str:
 	return "removed"
 
 
-def _ask(call, let_through: type[GatewayError] | tuple = ()):
-	"""What the gateway answers. Raises InvalidRequestError: gateway_silent, gateway_refused, gateway_not_set_up,
+def _ask(name: str, call, let_through: type[GatewayError] | tuple = ()):
+	"""What the gateway of that name answers. Raises InvalidRequestError: gateway_silent, gateway_refused, gateway_not_set_up,
 	payments_rest."""
 	try:
-		gateway = connect()
+		gateway = connect(name)
 	except frappe.ValidationError as error:
 		frappe.clear_last_message()
 		code = "payments_rest" if isinstance(error, home.SiteAway) else "gateway_not_set_up"

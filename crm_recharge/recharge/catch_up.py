@@ -9,9 +9,8 @@ from datetime import datetime, timedelta, timezone
 import frappe
 
 from crm_recharge.domain.takeback import INQUIRY, OPEN
-from crm_recharge.gateway import home
+from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
-from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import disputes, refunds
 
 WINDOW = timedelta(days=4)
@@ -28,9 +27,14 @@ def catch_up(window: timedelta = WINDOW) -> dict:
 	if not home.is_home():
 		return {"away": True}
 	counts = {"refunds": 0, "disputes": 0, "failed": 0}
-	since = datetime.now(timezone.utc) - window
+	for name in registry.in_use():
+		_catch_up_with(name, datetime.now(timezone.utc) - window, counts)
+	return counts
+
+
+def _catch_up_with(name: str, since: datetime, counts: dict) -> None:
 	try:
-		gateway = connect()
+		gateway = registry.connect(name)
 		frappe.db.rollback()
 		intents = {a.intent for a in gateway.refunds_since(since) if a.intent and not _is_known_refund(a)}
 		opened = {a.dispute for a in gateway.disputes_since(since) if not _is_known_dispute(a)}
@@ -40,12 +44,12 @@ def catch_up(window: timedelta = WINDOW) -> dict:
 			title="Refunds and disputes could not be compared with the gateway", message=error.message
 		)
 		frappe.db.commit()
-		return counts | {"incomplete": True}
+		counts["incomplete"] = True
+		return
 	for intent in sorted(intents):
-		_follow(refunds.follow, intent, counts, "refunds")
+		_follow(refunds.follow, intent, name, counts, "refunds")
 	for dispute in sorted(opened):
-		_follow(disputes.follow, dispute, counts, "disputes")
-	return counts
+		_follow(disputes.follow, dispute, name, counts, "disputes")
 
 
 def follow_open_disputes() -> dict:
@@ -54,11 +58,14 @@ def follow_open_disputes() -> dict:
 	if not home.is_home():
 		return {"away": True}
 	counts = {"refunds": 0, "disputes": 0, "failed": 0}
-	names = frappe.get_all(
-		"Recharge Dispute", {"status": ["in", (OPEN, INQUIRY)]}, pluck="name", order_by="creation"
+	found = frappe.get_all(
+		"Recharge Dispute",
+		{"status": ["in", (OPEN, INQUIRY)]},
+		["name", "credit_account"],
+		order_by="creation",
 	)
-	for name in names:
-		_follow(disputes.follow, name, counts, "disputes")
+	for row in found:
+		_follow(disputes.follow, row.name, registry.of_account(row.credit_account), counts, "disputes")
 	return counts
 
 
@@ -87,10 +94,10 @@ def _is_ours(intent: str) -> bool:
 	)
 
 
-def _follow(follow, name: str, counts: dict, kind: str) -> None:
+def _follow(follow, name: str, gateway: str, counts: dict, kind: str) -> None:
 	"""One that cannot be worked on never stops the rest."""
 	try:
-		follow(name)
+		follow(name, gateway)
 		counts[kind] += 1
 	except Exception:
 		frappe.db.rollback()

@@ -16,9 +16,8 @@ from crm_recharge.credits.money import exact, money
 from crm_recharge.domain import payment
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.doors.guard import by_machine
-from crm_recharge.gateway import home
+from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
-from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import cards, links, payments
 from crm_recharge.recharge.performer import customer_of
 from crm_recharge.recharge.reasons import status_words
@@ -48,7 +47,7 @@ def start(token: str) -> str:
 	frappe.db.commit()
 	try:
 		if session:
-			page = connect().retrieve_checkout(session)
+			page = registry.connect(registry.of_recharge(name)).retrieve_checkout(session)
 			if page.url and page.status == "open":
 				return page.url
 			attempt = _next_attempt(name)
@@ -87,7 +86,7 @@ def _next_attempt(recharge: str) -> str:
 			"status": payment.CREATED,
 			"amount": row.amount,
 			"currency": row.currency,
-			"stripe_customer": customer_of(recharge),
+			"gateway_customer": customer_of(recharge),
 			"created_at": now_datetime(),
 		}
 	)
@@ -108,7 +107,7 @@ def _open_page(recharge: str, attempt: str, token: str) -> str:
 	here = get_url(f"{links.CONFIRM_PAGE}?token={quote(token)}")
 
 	def open_page(gateway, customer):
-		frappe.db.set_value("Recharge Attempt", attempt, "stripe_customer", customer)
+		frappe.db.set_value("Recharge Attempt", attempt, "gateway_customer", customer)
 		frappe.db.commit()
 		return gateway.create_checkout(
 			key=attempt,
@@ -135,11 +134,12 @@ def finish(token: str) -> dict:
 	sessions = frappe.get_all(
 		"Recharge Attempt", {"recharge": name, "checkout_session": ["is", "set"]}, pluck="checkout_session"
 	)
+	gateway = registry.of_recharge(name)
 	for session in sessions:
 		try:
-			page = connect().retrieve_checkout(session)
+			page = registry.connect(gateway).retrieve_checkout(session)
 			if page.intent:
-				payments.hear_about(connect().retrieve(page.intent))
+				payments.hear_about(registry.connect(gateway).retrieve(page.intent))
 		except GatewayError:
 			# The webhook and the reconciler will hear of it.
 			frappe.log_error(title=f"Return of {name}: the gateway did not answer")

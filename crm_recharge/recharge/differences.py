@@ -14,8 +14,8 @@ from crm_recharge.credits.errors import for_people
 from crm_recharge.domain import dispute, effects, fit, held, payment, reconcile, refund
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.errors import InvalidRequest, shown
+from crm_recharge.gateway import registry
 from crm_recharge.gateway.errors import GatewayUnavailable
-from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import notices
 
 DOCTYPE = "Gateway Difference"
@@ -129,7 +129,7 @@ def tell_of(names: list[str]) -> None:
 	if len(rows) > MOST_TOLD:
 		lines.append(_("… and {0} more: see the list of Gateway Differences.").format(len(rows) - MOST_TOLD))
 	notices.alert(
-		_("Stripe and the credit accounts differ"), "\n\n".join(lines), about=(DOCTYPE, rows[0].name)
+		_("The payment gateway and the credit accounts differ"), "\n\n".join(lines), about=(DOCTYPE, rows[0].name)
 	)
 
 
@@ -152,7 +152,7 @@ def text_of(kind: str, recharge: str | None, wrong: tuple[fit.Misfit, ...]) -> s
 def _sentence(misfit: fit.Misfit) -> str:
 	text = {
 		fit.RECHARGE: _("It names recharge {0} instead of {1}."),
-		fit.CUSTOMER: _("It was made by Stripe's customer {0} instead of {1}."),
+		fit.CUSTOMER: _("It was made by customer {0} of the gateway instead of {1}."),
 		fit.CURRENCY: _("Its currency is {0} instead of {1}."),
 		fit.AMOUNT: _("Its amount is {0} instead of {1}."),
 	}[misfit.what]
@@ -239,7 +239,7 @@ def _is_credited(row) -> bool:
 def _as_it_is_now(row, decision: str) -> Answer:
 	"""The payment as the gateway has it. What is only dismissed need not be there any more."""
 	frappe.db.rollback()
-	answer = connect().retrieve(row.intent)
+	answer = registry.connect(registry.of_account(row.credit_account)).retrieve(row.intent)
 	if decision == held.DISMISS and answer.intent is None:
 		return Answer(Outcome.CANCELLED, intent=row.intent)
 	if answer.outcome is Outcome.UNKNOWN and answer.intent is None:

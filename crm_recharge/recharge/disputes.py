@@ -7,15 +7,15 @@ import frappe
 
 from crm_recharge.domain import dispute
 from crm_recharge.gateway.errors import GatewayUnavailable
-from crm_recharge.gateway.stripe_gateway import connect
+from crm_recharge.gateway.registry import connect
 from crm_recharge.recharge.payments import NOT_OURS, owner_of
 from crm_recharge.recharge.performer import perform
 
 TRIES = 10
 
 
-def follow(name: str) -> str:
-	"""Bring a dispute in line with what the gateway has of it now. Returns its status here, or "not ours".
+def follow(name: str, gateway: str | None = None) -> str:
+	"""Bring a dispute in line with what its gateway (the site's own unless named) has of it now. Returns its status here, or "not ours".
 
 	The payment is settled first if it was not yet. Raises GatewayError when the gateway cannot be asked. Owns
 	its transactions.
@@ -24,8 +24,8 @@ def follow(name: str) -> str:
 		frappe.db.rollback()
 		heard = frappe.db.get_value("Recharge Dispute", name, "heard") or 0
 		frappe.db.rollback()
-		answer = connect().retrieve_dispute(name)
-		owner = owner_of(answer.intent)
+		answer = connect(gateway).retrieve_dispute(name)
+		owner = owner_of(answer.intent, gateway)
 		if isinstance(owner, str):
 			return owner
 		if not owner.recharge:
@@ -36,15 +36,17 @@ def follow(name: str) -> str:
 	raise GatewayUnavailable("busy", f"{name} was heard of too often at once")
 
 
-def warn(warning: str, intent: str | None = None, reason: str | None = None) -> str:
+def warn(
+	warning: str, intent: str | None = None, reason: str | None = None, gateway: str | None = None
+) -> str:
 	"""An early fraud warning about a payment: flag the account for review and hold its auto-recharge, once.
 
 	Returns a word. Raises GatewayError when the gateway must be asked and cannot be.
 	"""
 	if not intent:
-		found = connect().retrieve_fraud_warning(warning)
+		found = connect(gateway).retrieve_fraud_warning(warning)
 		intent, reason = found.intent, reason or found.fraud_type
-	owner = owner_of(intent)
+	owner = owner_of(intent, gateway)
 	if isinstance(owner, str):
 		return owner
 	if not owner.recharge:

@@ -7,7 +7,8 @@ import frappe
 from crm_recharge import clock
 from crm_recharge.domain.answers import Outcome
 from crm_recharge.gateway import home, inbox
-from crm_recharge.gateway.stripe_gateway import connect
+from crm_recharge.gateway.port import EventKind
+from crm_recharge.gateway.registry import connect
 from crm_recharge.recharge import cards, disputes, refunds
 from crm_recharge.recharge.payments import NOT_WORKED_ON, hear_about
 from crm_recharge.recharge.queue import enqueue_again, enqueue_once
@@ -15,6 +16,7 @@ from crm_recharge.recharge.queue import enqueue_again, enqueue_once
 TRIES = 12
 SWEEP_LIMIT = 500
 FRESH = timedelta(seconds=20)
+FIELDS = ["name", "gateway", "kind", "object_id", "payment", "reason", "status", "tries"]
 
 
 class NotYet(Exception):
@@ -24,7 +26,7 @@ class NotYet(Exception):
 def try_enqueue(event: str, again: bool = False) -> bool:
 	"""Enqueue `event`; False when Redis is away, for then the sweeper finds the row."""
 	enqueue = enqueue_again if again else enqueue_once
-	return enqueue("crm_recharge.recharge.events.process", "short", f"stripe_event:{event}", name=event)
+	return enqueue("crm_recharge.recharge.events.process", "short", f"gateway_event:{event}", name=event)
 
 
 def process(name: str) -> str:
@@ -34,18 +36,16 @@ def process(name: str) -> str:
 	"""
 	frappe.set_user("Administrator")
 	frappe.db.rollback()
-	row = frappe.db.get_value(
-		"Stripe Event", name, ["event_type", "object_id", "status", "tries"], as_dict=True
-	)
+	row = frappe.db.get_value("Gateway Event", name, FIELDS, as_dict=True)
 	if not row or row.status in (inbox.PROCESSED, inbox.IGNORED):
 		return row.status if row else "missing"
 	if not home.is_home():
 		return row.status
-	handler = HANDLERS.get(row.event_type)
+	handler = HANDLERS.get(row.kind)
 	if handler is None:
 		return _end(name, inbox.IGNORED, "no handler for this type")
 	try:
-		outcome = handler(row.object_id, name)
+		outcome = handler(row)
 	except Exception as error:
 		frappe.db.rollback()
 		return _fail(name, row.tries + 1, error)
@@ -55,7 +55,7 @@ def process(name: str) -> str:
 def reset(event: str) -> None:
 	"""Make an event due again, whatever became of it."""
 	frappe.db.set_value(
-		"Stripe Event", event, {"status": inbox.RECEIVED, "tries": 0, "next_try_at": None, "error": None}
+		"Gateway Event", event, {"status": inbox.RECEIVED, "tries": 0, "next_try_at": None, "error": None}
 	)
 
 
@@ -67,7 +67,7 @@ def sweep() -> int:
 	# One that has just come has a job of its own.
 	old = now - FRESH
 	found = frappe.db.sql(
-		"SELECT `name`, `next_try_at`, `creation` FROM `tabStripe Event`"
+		"SELECT `name`, `next_try_at`, `creation` FROM `tabGateway Event`"
 		" WHERE (`status` = 'Received' AND `creation` <= %s) OR (`status` = 'Failed' AND `next_try_at` <= %s)"
 		" ORDER BY `creation` LIMIT %s",
 		(clock.latest(old), clock.latest(now), SWEEP_LIMIT),
@@ -80,7 +80,7 @@ def sweep() -> int:
 
 def _end(event: str, status: str, outcome: str | None) -> str:
 	frappe.db.set_value(
-		"Stripe Event",
+		"Gateway Event",
 		event,
 		{
 			"status": status,
@@ -99,7 +99,7 @@ def _fail(event: str, tries: int, error: Exception) -> str:
 
 	wait = min(30 * 2 ** (tries - 1), 6 * 3600)
 	frappe.db.set_value(
-		"Stripe Event",
+		"Gateway Event",
 		event,
 		{
 			"status": inbox.FAILED,
@@ -111,90 +111,53 @@ def _fail(event: str, tries: int, error: Exception) -> str:
 	)
 	if tries == TRIES:
 		frappe.log_error(
-			title=f"Stripe event {event} failed {TRIES} times",
-			reference_doctype="Stripe Event",
+			title=f"Event {event} of the gateway failed {TRIES} times",
+			reference_doctype="Gateway Event",
 			reference_name=event,
 		)
 	frappe.db.commit()
 	return inbox.FAILED
 
 
-# -- handlers: object id, event -> a word for the outcome -----------------------------------------------------
+# -- handlers: the event's row -> a word for the outcome ------------------------------------------------------
 
 
-def payment_intent(intent: str, event: str) -> str:
+def payment(event) -> str:
 	"""The payment as it stands now: settle it, or wake who waits for it."""
-	answer = connect().retrieve(intent)
-	if answer.outcome is Outcome.UNKNOWN and answer.code != "processing":
-		raise NotYet(f"{intent}: {answer.code or answer.message}")
+	if not event.payment:
+		return "no payment yet"
+	answer = connect(event.gateway).retrieve(event.payment)
+	if answer.outcome is Outcome.UNKNOWN:
+		raise NotYet(f"{event.payment}: {answer.code or answer.message}")
 	return hear_about(answer)
 
 
-def charge_refunded(charge: str, event: str) -> str:
-	return refunds.follow(inbox.reference(_payload(event), "payment_intent"))
+def refund(event) -> str:
+	return refunds.follow(event.payment, event.gateway)
 
 
-def refund_changed(refund: str, event: str) -> str:
-	return refunds.follow(inbox.reference(_payload(event), "payment_intent"))
+def dispute(event) -> str:
+	return disputes.follow(event.object_id, event.gateway)
 
 
-def _payload(event: str) -> dict:
-	return frappe.parse_json(frappe.db.get_value("Stripe Event", event, "payload"))
+def fraud_warning(event) -> str:
+	return disputes.warn(event.object_id, event.payment, event.reason, event.gateway)
 
 
-def dispute_changed(dispute: str, event: str) -> str:
-	return disputes.follow(dispute)
+def card_setup(event) -> str:
+	return cards.follow_setup(event.object_id, event.gateway)
 
 
-def fraud_warning(warning: str, event: str) -> str:
-	payload = _payload(event)
-	fraud_type = payload["data"]["object"].get("fraud_type")
-	reason = fraud_type[:140] if isinstance(fraud_type, str) else None
-	return disputes.warn(warning, inbox.reference(payload, "payment_intent"), reason)
-
-
-def setup_intent(intent: str, event: str) -> str:
-	return cards.follow_setup(intent)
-
-
-def payment_method(method: str, event: str) -> str:
-	return cards.follow_card(method)
-
-
-def checkout_session(session: str, event: str) -> str:
-	intent = inbox.reference(_payload(event), "payment_intent")
-	return payment_intent(intent, event) if intent else "no payment yet"
+def saved_card(event) -> str:
+	return cards.follow_card(event.object_id, event.gateway)
 
 
 HANDLERS = {
-	**dict.fromkeys(
-		[
-			f"payment_intent.{x}"
-			for x in ("succeeded", "payment_failed", "canceled", "requires_action", "processing")
-		],
-		payment_intent,
-	),
-	"charge.refunded": charge_refunded,
-	"refund.created": refund_changed,
-	"refund.updated": refund_changed,
-	"refund.failed": refund_changed,
-	"charge.refund.updated": refund_changed,
-	**dict.fromkeys(
-		[
-			f"charge.dispute.{x}"
-			for x in ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")
-		],
-		dispute_changed,
-	),
-	"radar.early_fraud_warning.created": fraud_warning,
-	"setup_intent.succeeded": setup_intent,
-	"payment_method.automatically_updated": payment_method,
-	"payment_method.detached": payment_method,
-	**dict.fromkeys(
-		[
-			f"checkout.session.{x}"
-			for x in ("completed", "async_payment_succeeded", "async_payment_failed", "expired")
-		],
-		checkout_session,
-	),
+	EventKind.PAYMENT: payment,
+	EventKind.PAYMENT_PAGE: payment,
+	EventKind.REFUND: refund,
+	EventKind.DISPUTE: dispute,
+	EventKind.FRAUD_WARNING: fraud_warning,
+	EventKind.CARD_SETUP: card_setup,
+	EventKind.SAVED_CARD: saved_card,
 }

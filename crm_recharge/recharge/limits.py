@@ -6,7 +6,7 @@ import frappe
 
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.threshold import Limits
-from crm_recharge.gateway import minor_units
+from crm_recharge.gateway import registry
 
 
 def payment_limits(currency: str | None = None) -> Limits:
@@ -22,8 +22,4 @@ def payment_limits(currency: str | None = None) -> Limits:
 
 def gateway_limits(currency: str) -> tuple[Decimal | None, Decimal | None]:
 	"""The least and the most the gateway charges at once in `currency`; None where nothing is known."""
-	try:
-		return minor_units.minimum_charge(currency), minor_units.maximum_charge(currency)
-	except ValueError:
-		# No ISO 4217 code, such as a currency of one's own.
-		return None, None
+	return registry.adapter().limits(currency)

@@ -98,9 +98,9 @@ def _set_aside_refunds() -> int:
 
 def _set_aside_events() -> int:
 	waiting = {"status": ["in", (inbox.RECEIVED, inbox.FAILED)]}
-	count = frappe.db.count("Stripe Event", waiting)
+	count = frappe.db.count("Gateway Event", waiting)
 	frappe.db.set_value(
-		"Stripe Event", waiting, {"status": inbox.IGNORED, "outcome": "received by the original site"}
+		"Gateway Event", waiting, {"status": inbox.IGNORED, "outcome": "received by the original site"}
 	)
 	return count
 
@@ -111,7 +111,7 @@ def _forget_cards() -> int:
 	reason = _("It is saved for the original site. Enter it again.")
 	frappe.db.set_value("Recharge Card", usable, {"status": cards.UNUSABLE, "status_reason": reason})
 	frappe.db.sql("UPDATE `tabAuto-Recharge Card` SET `card_status` = %s", cards.UNUSABLE)
-	frappe.db.sql("UPDATE `tabCredit Account` SET `stripe_customer` = NULL")
+	frappe.db.sql("UPDATE `tabCredit Account` SET `gateway_customer` = NULL")
 	return count
 
 

@@ -9,7 +9,7 @@ from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.hearing import hear
 from crm_recharge.gateway import home
 from crm_recharge.gateway.errors import GatewayUnavailable
-from crm_recharge.gateway.stripe_gateway import connect
+from crm_recharge.gateway.registry import connect
 from crm_recharge.recharge import differences
 from crm_recharge.recharge.performer import due_of, perform
 
@@ -28,17 +28,17 @@ class Owner:
 	recharge: str | None
 
 
-def owner_of(intent: str | None) -> Owner | str:
+def owner_of(intent: str | None, gateway: str | None = None) -> Owner | str:
 	"""The owner of a captured payment; one that is not settled here yet is settled first. Else a word: whose it is,
 	or that it does not fit the recharge that it is said to have paid (then that is listed).
 
-	The payment is read at the gateway: whose it is, it says itself, and a copy of this site's database holds the
+	The payment is read at its gateway (the site's own unless named): whose it is, it says itself, and a copy of this site's database holds the
 	original's payments. Raises GatewayUnavailable when the gateway does not answer. Owns its transactions.
 	"""
 	if not intent:
 		return NOT_OURS
 	frappe.db.rollback()
-	answer = connect().retrieve(intent)
+	answer = connect(gateway).retrieve(intent)
 	if answer.outcome is Outcome.UNKNOWN:
 		raise GatewayUnavailable(answer.code or "unknown", answer.message, answer.retry_after)
 	if answer.outcome is not Outcome.SUCCEEDED:

@@ -14,8 +14,9 @@ from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import NETWORK_WINDOW, REMOVED, UNUSABLE, Card
 from crm_recharge.domain.payment import AttemptView, RechargeView
 from crm_recharge.doors.guard import by_machine
-from crm_recharge.gateway import home, stripe_gateway
+from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.gateway.port import MISSING
 from crm_recharge.recharge import cards, differences, notices, takeback_notices, takebacks
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import switch_off
 from crm_recharge.recharge.queue import enqueue_after_commit
@@ -112,7 +113,7 @@ class Performer:
 		)
 		attempt = frappe.new_doc("Recharge Attempt")
 		# Whatever becomes of the account's customer: this try is asked, and looked for, under the one of now.
-		attempt.stripe_customer = customer_of(effect.recharge)
+		attempt.gateway_customer = customer_of(effect.recharge)
 		attempt.update({"recharge": effect.recharge, "number": effect.number, "card": effect.card})
 		attempt.update(card or {})
 		attempt.update({key: _plain(value) for key, value in clock.in_columns(effect.values).items()})
@@ -171,13 +172,14 @@ class Performer:
 		recharge = frappe.db.get_value(
 			"Recharge", effect.recharge, ["credit_account", "customer"], as_dict=True
 		)
-		customer = frappe.db.get_value("Recharge Attempt", effect.key, "stripe_customer")
+		customer = frappe.db.get_value("Recharge Attempt", effect.key, "gateway_customer")
 		own = {"name": effect.card, "credit_account": recharge.credit_account}
 		method = frappe.db.get_value("Recharge Card", own, "payment_method")
 		if not method:
 			frappe.db.rollback()
 			return Answer(Outcome.ERROR, code="card_of_another_account", message="No card of this account.")
 		return self._ask(
+			effect.recharge,
 			lambda gateway: gateway.charge(
 				key=effect.key,
 				amount=effect.amount,
@@ -196,35 +198,40 @@ class Performer:
 		)
 
 	def cancel(self, effect: effects.Cancel) -> Answer:
-		return self._ask(lambda gateway: gateway.cancel(effect.intent, key=effect.key))
+		recharge = frappe.db.get_value("Recharge Attempt", {"intent": effect.intent}, "recharge")
+		return self._ask(recharge, lambda gateway: gateway.cancel(effect.intent, key=effect.key))
 
 	def look_up(self, effect: effects.LookUp) -> Answer | None:
-		customer = frappe.db.get_value("Recharge Attempt", effect.key, "stripe_customer")
+		customer = frappe.db.get_value("Recharge Attempt", effect.key, "gateway_customer")
 		customer = customer or customer_of(effect.recharge)
 
 		def find(gateway):
 			if effect.intent:
 				answer = gateway.retrieve(effect.intent)
-				if answer.code != stripe_gateway.MISSING:
+				if answer.code != MISSING:
 					return answer
 			return gateway.find_by_attempt(effect.key, customer, effect.since)
 
-		return self._ask(find)
+		return self._ask(effect.recharge, find)
 
 	def search(self, effect: effects.Search) -> tuple[Answer, ...] | Answer:
 		customers = customers_of(effect.recharge)
-		return self._ask(lambda gateway: gateway.find_by_recharge(effect.recharge, customers, effect.since))
+		return self._ask(
+			effect.recharge,
+			lambda gateway: gateway.find_by_recharge(effect.recharge, customers, effect.since),
+		)
 
 	def close_page(self, effect: effects.ClosePage) -> Answer | None:
-		return self._ask(lambda gateway: _close_page(gateway, effect.page))
+		recharge = frappe.db.get_value("Recharge Attempt", {"checkout_session": effect.page}, "recharge")
+		return self._ask(recharge, lambda gateway: _close_page(gateway, effect.page))
 
-	def _ask(self, call) -> Answer | None:
-		"""Call the gateway with the transaction that read the parameters ended: it may take seconds.
+	def _ask(self, recharge: str | None, call) -> Answer | None:
+		"""Call the recharge's gateway with the transaction that read the parameters ended: it may take seconds.
 
 		A gateway that is not set up, or a request that cannot be made, is an answer too: nothing was asked.
 		"""
 		try:
-			gateway = stripe_gateway.connect()
+			gateway = registry.connect(registry.of_recharge(recharge))
 		except frappe.ValidationError as error:
 			return Answer(Outcome.ERROR, code="gateway_not_set_up", message=str(error))
 		finally:
@@ -239,7 +246,7 @@ def _close_page(gateway, page: str) -> Answer | None:
 	try:
 		closed = gateway.expire_checkout(page)
 	except GatewayError as error:
-		if error.code == stripe_gateway.MISSING:
+		if error.code == MISSING:
 			return None
 		outcome = Outcome.UNKNOWN if error.retryable else Outcome.ERROR
 		return Answer(outcome, code=error.code, message=error.message, retry_after=error.retry_after)
@@ -249,12 +256,12 @@ def _close_page(gateway, page: str) -> Answer | None:
 def customer_of(recharge: str) -> str | None:
 	"""The gateway's customer of the recharge's account, as it is now."""
 	account = frappe.db.get_value("Recharge", recharge, "credit_account")
-	return frappe.db.get_value("Credit Account", account, "stripe_customer")
+	return frappe.db.get_value("Credit Account", account, "gateway_customer")
 
 
 def customers_of(recharge: str) -> tuple[str, ...]:
 	"""Whom a payment for the recharge may be of: the account's customer now, and those its attempts were asked with."""
-	asked = frappe.get_all("Recharge Attempt", {"recharge": recharge}, pluck="stripe_customer")
+	asked = frappe.get_all("Recharge Attempt", {"recharge": recharge}, pluck="gateway_customer")
 	return tuple(dict.fromkeys(filter(None, (customer_of(recharge), *asked))))
 
 
@@ -275,7 +282,7 @@ def view_of(row) -> RechargeView:
 	"""A locked Recharge row with its attempts and cards, as the machine sees it."""
 	attempts = frappe.db.sql(
 		"SELECT `name`, `number`, `card`, `status`, `created_at` AS `created`, `intent`, `intent_open`, `asks`,"
-		" `next_ask_at`, `code`, `checkout_session` AS `page`, `stripe_customer` FROM `tabRecharge Attempt`"
+		" `next_ask_at`, `code`, `checkout_session` AS `page`, `gateway_customer` FROM `tabRecharge Attempt`"
 		" WHERE `recharge` = %s ORDER BY `number`",
 		row.name,
 		as_dict=True,
@@ -283,10 +290,10 @@ def view_of(row) -> RechargeView:
 	account = frappe.db.get_value(
 		"Credit Account",
 		row.credit_account,
-		["held_because", "status", "time_zone", "currency", "stripe_customer"],
+		["held_because", "status", "time_zone", "currency", "gateway_customer"],
 		as_dict=True,
 	)
-	customers = (account.stripe_customer, *(attempt.pop("stripe_customer") for attempt in attempts))
+	customers = (account.gateway_customer, *(attempt.pop("gateway_customer") for attempt in attempts))
 	clock.out_of_columns(row, "lease_until", "next_try_at")
 	return RechargeView(
 		name=row.name,

@@ -3,13 +3,13 @@
 from frappe import _
 
 from crm_recharge.domain import cards
-from crm_recharge.gateway.declines import for_customer
+from crm_recharge.gateway import registry
 
 OPEN = ("Created", "Unknown", "Refused")
 
 
 def texts() -> dict[str, str]:
-	"""Sentence by code: Stripe's decline and error codes, and this app's own reasons for passing a card over."""
+	"""Sentence by code: the gateway's decline and error codes, and this app's own reasons for passing a card over."""
 	return {
 		cards.PAST_EXPIRY: _("the card has expired"),
 		cards.NOT_ACTIVE: _("the card can no longer be used"),
@@ -44,7 +44,7 @@ def sentence(attempt) -> str:
 	if attempt.status == "Needs Authentication":
 		return texts()["authentication_required"]
 	known = texts()
-	code = attempt.code if attempt.code in known else for_customer(attempt.code)
+	code = attempt.code if attempt.code in known else registry.adapter().for_customer(attempt.code)
 	return known.get(code, _("the bank declined the card"))
 
 

@@ -13,9 +13,8 @@ from crm_recharge.credits.money import exact
 from crm_recharge.domain import reconcile
 from crm_recharge.domain.answers import Answer
 from crm_recharge.domain.reconcile import Known, Verdict
-from crm_recharge.gateway import home
+from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
-from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import differences, payments, refunds
 from crm_recharge.recharge.performer import due_of
 
@@ -49,12 +48,13 @@ def reconcile_period(start: datetime, end: datetime | None = None, act: bool = T
 		return {"away": True}
 	run = _Run(act, tell, datetime.now(timezone.utc))
 	try:
-		run.gateway = connect()
-		frappe.db.rollback()
-		for answer in run.gateway.intents_since(start, end):
-			run.payment(answer)
+		for name in registry.in_use():
+			run.use(name)
+			for answer in run.gateway.intents_since(start, end):
+				run.payment(answer)
 		for row in _credits_since(start, end):
 			if row.settled_intent not in run.seen:
+				run.use(registry.of_account(row.credit_account))
 				run.credit(row)
 	except GatewayError as error:
 		frappe.db.rollback()
@@ -71,10 +71,16 @@ class _Run:
 
 	def __init__(self, act: bool, tell, now: datetime):
 		self.act, self.tell, self.now = act, tell, now
-		self.gateway = None
+		self.gateway, self.name = None, None
 		self.seen: set[str] = set()
 		self.counts: dict[str, int] = {}
 		self.found: list[str] = []
+
+	def use(self, name: str) -> None:
+		"""Ask the gateway of that name from here on. Raises frappe.ValidationError when it is not set up."""
+		if name != self.name:
+			self.gateway, self.name = registry.connect(name), name
+		frappe.db.rollback()
 
 	def payment(self, answer: Answer) -> None:
 		"""Judge one payment and act on it; one that cannot be worked on never stops the rest."""
@@ -100,7 +106,7 @@ class _Run:
 			self.tell(verdict)
 		try:
 			if self.act:
-				self.found += filter(None, [_act(self.gateway, verdict, answer, known)])
+				self.found += filter(None, [_act(self, verdict, answer, known)])
 		except Exception:
 			frappe.db.rollback()
 			frappe.log_error(title=f"Reconciliation of {verdict.intent} failed")
@@ -109,7 +115,7 @@ class _Run:
 		self.counts[kind] = self.counts.get(kind, 0) + 1
 
 
-def _act(gateway, verdict: Verdict, answer: Answer, known: Known | None) -> str | None:
+def _act(run: _Run, verdict: Verdict, answer: Answer, known: Known | None) -> str | None:
 	"""Do what the verdict calls for. Returns the difference that people have to be told of, if it is new."""
 	match verdict.kind:
 		case reconcile.SETTLE | reconcile.DUPLICATE:
@@ -119,10 +125,10 @@ def _act(gateway, verdict: Verdict, answer: Answer, known: Known | None) -> str 
 			# Held, and written down, as by whoever else hears of it.
 			payments.hear_about(answer)
 		case reconcile.ORPHAN:
-			refunds.orphan(answer)
+			refunds.orphan(answer, run.name)
 			_note(verdict, answer, resolved=True)
 		case reconcile.CLOSE:
-			gateway.cancel(answer.intent)
+			run.gateway.cancel(answer.intent)
 			_note(verdict, answer, resolved=True)
 		case kind if kind in reconcile.LISTED:
 			return _note(verdict, answer, recharge=known.recharge if known else None)
@@ -158,9 +164,9 @@ def _payers(answer: Answer) -> tuple[str, ...]:
 	account = answer.metadata.get("account")
 	if not account or not frappe.db.exists("Credit Account", account):
 		return ()
-	customer = frappe.db.get_value("Credit Account", account, "stripe_customer")
+	customer = frappe.db.get_value("Credit Account", account, "gateway_customer")
 	asked = frappe.get_all(
-		"Recharge Attempt", {"credit_account": account}, pluck="stripe_customer", distinct=True
+		"Recharge Attempt", {"credit_account": account}, pluck="gateway_customer", distinct=True
 	)
 	return tuple(dict.fromkeys(filter(None, (customer, *asked))))
 
@@ -173,7 +179,7 @@ def _credits_since(start: datetime, end: datetime | None) -> list:
 			"between",
 			[clock.earliest(start), clock.latest(end + LONGEST_WAIT)],
 		]
-	found = frappe.get_all("Recharge", settled, ["name", "settled_intent"], order_by="settled_at, name")
+	found = frappe.get_all("Recharge", settled, ["name", "settled_intent", "credit_account"], order_by="settled_at, name")
 	# What has been written down need not be asked about each hour.
 	listed = set(
 		frappe.get_all("Gateway Difference", {"kind": ["in", reconcile.CREDITED_WRONGLY]}, pluck="intent")

@@ -15,7 +15,7 @@ from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.domain.takeback import DUPLICATE, OPEN_REFUND, ORPHAN
 from crm_recharge.domain.usage import read_key
 from crm_recharge.gateway import home
-from crm_recharge.gateway.stripe_gateway import connect
+from crm_recharge.gateway.registry import connect
 from crm_recharge.recharge import takebacks
 from crm_recharge.recharge.payments import owner_of
 from crm_recharge.recharge.performer import perform
@@ -114,19 +114,20 @@ def sweep() -> int:
 # -- hearing of them -----------------------------------------------------------------------------------------
 
 
-def follow(intent: str | None) -> str:
+def follow(intent: str | None, gateway: str | None = None) -> str:
 	"""Bring all refunds of a payment in line with what the gateway has of them now. Returns a word.
 
-	A payment that is not settled here yet is settled first. Raises GatewayError when the gateway cannot be
+	`gateway` names the one that has it; without it, the site's own. A payment that is not settled here yet is settled
+	first. Raises GatewayError when the gateway cannot be
 	asked. Owns its transactions.
 	"""
 	if not intent:
 		return "no payment"
-	owner = owner_of(intent)
+	owner = owner_of(intent, gateway)
 	if isinstance(owner, str):
 		return owner
 	frappe.db.rollback()
-	answers = connect().list_refunds(intent)
+	answers = connect(gateway).list_refunds(intent)
 	words = [perform(refund.hear(owner.account, owner.recharge, a, _name_of(a))) for a in reversed(answers)]
 	return ", ".join(words) or "no refunds"
 
@@ -154,7 +155,7 @@ def _name_of(answer: RefundAnswer) -> str | None:
 # -- captures that bought nothing (second ones are written down where they are settled: takebacks.duplicate) --
 
 
-def orphan(answer: Answer) -> str | None:
+def orphan(answer: Answer, gateway: str | None = None) -> str | None:
 	"""Write down that a capture without a recharge is refunded, and commit.
 
 	Returns the refund's name, None when it was known.
@@ -162,6 +163,6 @@ def orphan(answer: Answer) -> str | None:
 	account = answer.metadata.get("account")
 	if not (account and frappe.db.exists("Credit Account", account)):
 		account = None
-	name = takebacks.write_down(ORPHAN, answer, None, account)
+	name = takebacks.write_down(ORPHAN, answer, None, account, gateway=gateway)
 	frappe.db.commit()
 	return name

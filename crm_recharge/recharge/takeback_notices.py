@@ -7,7 +7,7 @@ from frappe import _
 from frappe.utils import get_url_to_form
 
 from crm_recharge.credits.money import money
-from crm_recharge.gateway.doctype.crm_recharge_settings.crm_recharge_settings import dashboard_address
+from crm_recharge.gateway import registry
 from crm_recharge.recharge import notices
 
 
@@ -79,7 +79,7 @@ def context_of(doc) -> dict:
 		"reason": (doc.reason or "–").replace("_", " "),
 		"link": notices.fix_link(account) if account else get_url_to_form(doc.doctype, doc.name),
 		"desk_link": get_url_to_form(doc.doctype, doc.name),
-		"payment_page": dashboard_address(doc.intent),
+		"payment_page": registry.payment_address(doc.credit_account, doc.intent),
 	}
 
 

@@ -22,8 +22,9 @@ from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import ZERO, stored
 from crm_recharge.domain.takeback import DUPLICATE, HELD, OPEN, ORPHAN, DisputeView, PaymentView, RefundView
 from crm_recharge.doors.guard import by_machine
-from crm_recharge.gateway import home, stripe_gateway
+from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.gateway.port import MISSING
 from crm_recharge.recharge import notices, takeback_notices
 from crm_recharge.recharge.queue import enqueue_after_commit
 
@@ -52,7 +53,7 @@ DISPUTE_COLUMNS = "`name`, `status`, `currency`, `intent`, `moves`, `heard`, " +
 )
 MONEY = ("amount", "taken", "withdrawn", "fees")
 TIMES = ("asked_at", "next_ask_at", "lease_until")
-STRIPE_REASON = {DUPLICATE: "duplicate", ORPHAN: "duplicate"}
+REASONS = {DUPLICATE: "duplicate", ORPHAN: "duplicate"}
 
 
 def handlers() -> dict:
@@ -70,8 +71,12 @@ def handlers() -> dict:
 		effects.HoldAutoRecharge: lambda e: hold(e.account, e.mark),
 		effects.FlagAccount: flag_account,
 		effects.AskRefund: ask_refund,
-		effects.LookUpRefund: lambda e: ask(lambda gateway: look_up(gateway, e.key, e.intent)),
-		effects.CheckRefund: lambda e: ask(lambda gateway: gateway.retrieve_refund(e.gateway_refund)),
+		effects.LookUpRefund: lambda e: ask(
+			gateway_of(e.key), lambda gateway: look_up(gateway, e.key, e.intent)
+		),
+		effects.CheckRefund: lambda e: ask(
+			gateway_of_refund(e.gateway_refund), lambda gateway: gateway.retrieve_refund(e.gateway_refund)
+		),
 	}
 
 
@@ -323,7 +328,12 @@ def duplicate(recharge: str, answer, held: bool = False) -> str | None:
 
 
 def write_down(
-	kind: str, answer, recharge: str | None, account: str | None, decided: bool = False
+	kind: str,
+	answer,
+	recharge: str | None,
+	account: str | None,
+	decided: bool = False,
+	gateway: str | None = None,
 ) -> str | None:
 	"""A refund of a capture that bought nothing, once for each payment. Returns its name, None when known.
 
@@ -345,6 +355,7 @@ def write_down(
 			"charge": answer.charge,
 			"recharge": recharge,
 			"account": account,
+			"gateway": gateway or registry.of_account(account),
 			"reason": _why_refunded(kind, answer, decided),
 			"accounting_status": takeback.NOT_NEEDED,
 		}
@@ -368,6 +379,17 @@ def _why_refunded(kind: str, answer, decided: bool) -> str:
 # -- the gateway: never inside a transaction -----------------------------------------------------------------
 
 
+def gateway_of(refund: str) -> str:
+	"""The gateway that a refund's payment is at."""
+	row = frappe.db.get_value("Recharge Refund", refund, ["gateway", "credit_account"], as_dict=True)
+	return row.gateway or registry.of_account(row.credit_account)
+
+
+def gateway_of_refund(gateway_refund: str) -> str:
+	"""As `gateway_of`, for the gateway's own id of it."""
+	return gateway_of(frappe.db.get_value("Recharge Refund", {"gateway_refund": gateway_refund}))
+
+
 def ask_refund(effect: effects.AskRefund) -> RefundAnswer:
 	if effect.until and clock.is_past(effect.until):
 		return RefundAnswer(
@@ -375,12 +397,13 @@ def ask_refund(effect: effects.AskRefund) -> RefundAnswer:
 		)
 	row = frappe.db.get_value("Recharge Refund", effect.key, ["recharge", "credit_account"], as_dict=True)
 	return ask(
+		gateway_of(effect.key),
 		lambda gateway: gateway.refund(
 			key=effect.key,
 			intent=effect.intent,
 			amount=effect.amount,
 			currency=effect.currency,
-			reason=STRIPE_REASON.get(effect.kind, "requested_by_customer"),
+			reason=REASONS.get(effect.kind, "requested_by_customer"),
 			metadata={
 				"refund": effect.key,
 				"recharge": row.recharge or "",
@@ -396,7 +419,7 @@ def look_up(gateway, key: str, intent: str) -> RefundAnswer | None:
 	try:
 		refunds = gateway.list_refunds(intent)
 	except GatewayError as error:
-		if error.code == stripe_gateway.MISSING:
+		if error.code == MISSING:
 			# A payment that the gateway does not have has no refunds.
 			return None
 		outcome = RefundOutcome.UNKNOWN if error.retryable else RefundOutcome.REFUSED
@@ -404,10 +427,10 @@ def look_up(gateway, key: str, intent: str) -> RefundAnswer | None:
 	return next((r for r in refunds if key in (r.metadata.get("refund"), r.metadata.get("attempt"))), None)
 
 
-def ask(call) -> RefundAnswer | None:
-	"""Call the gateway with the transaction that read the parameters ended: it may take seconds."""
+def ask(name: str, call) -> RefundAnswer | None:
+	"""Call the gateway of that name with the transaction that read the parameters ended: it may take seconds."""
 	try:
-		gateway = stripe_gateway.connect()
+		gateway = registry.connect(name)
 	except frappe.ValidationError as error:
 		frappe.clear_messages()
 		return RefundAnswer(RefundOutcome.UNKNOWN, code="gateway_not_set_up", message=str(error))

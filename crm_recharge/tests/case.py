@@ -52,7 +52,7 @@ class RechargeCase(BenchTestCase):
 	def account_with(self, *numbers: str, balance=500, enabled: bool = True, **setting) -> str:
 		"""An account with `balance`, a card for each number, and auto-recharge 50 → 500 over them, in order."""
 		account = make_account()
-		customer = cards.stripe_customer(account)
+		customer = cards.gateway_customer(account)
 		names = [self.save_card(account, customer, number) for number in numbers]
 		if balance:
 			ledger.grant(account, balance, "opening", note="test")
@@ -91,7 +91,7 @@ class RechargeCase(BenchTestCase):
 		return frappe.db.get_value(doctype, name, field)
 
 	def captured(self, account: str):
-		return self.stripe.captured_total(self.value("Credit Account", account, "stripe_customer"))
+		return self.stripe.captured_total(self.value("Credit Account", account, "gateway_customer"))
 
 	def assert_books(self, account: str):
 		"""Rule 1, and the chain."""

@@ -88,7 +88,7 @@ def make_card(account: str, stand_in, number: str = "4242424242424242", **more) 
 	"""A card of `account` saved through the gateway, which must be the stand-in; returns the Recharge Card."""
 	from crm_recharge.recharge import cards
 
-	method = stand_in.make_card(cards.stripe_customer(account), number, **more)
+	method = stand_in.make_card(cards.gateway_customer(account), number, **more)
 	return cards.save(account, method)
 
 

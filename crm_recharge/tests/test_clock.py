@@ -5,7 +5,7 @@ from datetime import timedelta
 import frappe
 from frappe.utils import add_to_date, now_datetime
 
-from crm_recharge.gateway.doctype.stripe_event.stripe_event import StripeEvent
+from crm_recharge.gateway.doctype.gateway_event.gateway_event import GatewayEvent
 from crm_recharge.reorder.doctype.reorder_run.reorder_run import ReorderRun
 from crm_recharge.reorder.learning import runs
 from crm_recharge.reorder.sending import run as sending
@@ -51,7 +51,7 @@ class TestClock(BenchTestCase):
 	def test_logs_are_cleared_by_the_sites_clock(self):
 		"""Not by the database's, which shows another hour."""
 		for controller, doctype, values in (
-			(StripeEvent, "Stripe Event", {"status": "Processed"}),
+			(GatewayEvent, "Gateway Event", {"status": "Processed"}),
 			(ReorderRun, "Reorder Run", {"status": "Done", "kind": "Sending"}),
 		):
 			with self.subTest(doctype=doctype):

@@ -589,7 +589,7 @@ class TestRows(DoorCase):
 				self.assertEqual(self.stored(doctype, name), before)
 
 	def test_lists_of_rows_and_events_show_what_their_documents_do(self):
-		for doctype, parent in (*records.ROWS.items(), ("Stripe Event", None)):
+		for doctype, parent in (*records.ROWS.items(), ("Gateway Event", None)):
 			mine, theirs = self.mine.get(doctype), self.theirs.get(doctype)
 			if not mine or parent == "Usage Category":
 				continue

@@ -151,7 +151,7 @@ class TestQueueLost(FaultCase):
 
 	def being_charged(self, account: str) -> str:
 		"""A recharge whose capture has happened, while the worker still waits for the gateway's answer."""
-		customer = self.value("Credit Account", account, "stripe_customer")
+		customer = self.value("Credit Account", account, "gateway_customer")
 		self.stripe.faults.slow_after(seconds=2.5, where={"customer": customer})
 		recharge = self.low_on_node(account)
 		wait_until(lambda: self.stripe.intents(customer, "succeeded"), 30, "the capture")
@@ -372,7 +372,7 @@ class TestDatabaseLost(FaultCase):
 
 	def test_a_payment_outlives_the_server_killed_during_each_call_to_the_gateway(self):
 		account = self.recharged
-		customer = self.value("Credit Account", account, "stripe_customer")
+		customer = self.value("Credit Account", account, "gateway_customer")
 		recharge = self.node.call(charge, account, 460, "down")["recharge"]
 
 		def states():
@@ -516,7 +516,7 @@ class TestWebhooksForReal(FaultCase):
 	def setUpClass(cls):
 		super().setUpClass()
 		cls.node = cls.start_node()
-		cls.url = f"{cls.node.start_web()}/api/method/crm_recharge.api.stripe.webhook"
+		cls.url = f"{cls.node.start_web()}/api/method/crm_recharge.api.gateway.webhook"
 		cls.node.start_worker()
 		cls.node.start_worker()
 
@@ -533,7 +533,7 @@ class TestWebhooksForReal(FaultCase):
 		ours = [i["id"] for i in self.stripe.intents() if i["metadata"].get("recharge") == recharge]
 		frappe.db.rollback()
 		return frappe.get_all(
-			"Stripe Event", {"object_id": ["in", ours]}, ["name", "event_type", "status", "outcome"]
+			"Gateway Event", {"object_id": ["in", ours]}, ["name", "event_type", "status", "outcome"]
 		)
 
 	def test_events_settle_what_the_worker_did_not_hear(self):
@@ -541,7 +541,7 @@ class TestWebhooksForReal(FaultCase):
 		for mode in ("twice", "late", "out_of_order"):
 			with self.subTest(mode=mode):
 				account = self.account_with(FAILS, GOOD)
-				customer = self.value("Credit Account", account, "stripe_customer")
+				customer = self.value("Credit Account", account, "gateway_customer")
 				where = {"url": self.url, "secret": WEBHOOK_SECRET, "host": self.node.site}
 				self.stripe.webhooks.to(**where, mode=mode, seconds=0.5, events=list(events.HANDLERS))
 				self.stripe.faults.lost_after(skip=1, where={"customer": customer})
@@ -575,7 +575,7 @@ class TestWebhooksForReal(FaultCase):
 			self.assertEqual(list(threads.map(self.post, [payload] * 10)), [200] * 10)
 		(row,) = self.events_about(recharge)
 		wait_until(
-			lambda: self.value("Stripe Event", row.name, "status") == "Processed", 30, "the event's end"
+			lambda: self.value("Gateway Event", row.name, "status") == "Processed", 30, "the event's end"
 		)
 		self.assert_paid_once(account, recharge)
 		with ThreadPoolExecutor(10) as threads:
@@ -599,14 +599,14 @@ class TestWebhooksForReal(FaultCase):
 		self.node.start_worker()
 		self.assertEqual(self.node.call(sweep_event, row.name), 1)
 		wait_until(
-			lambda: self.value("Stripe Event", row.name, "status") == "Processed", 30, "the event's end"
+			lambda: self.value("Gateway Event", row.name, "status") == "Processed", 30, "the event's end"
 		)
 		self.assert_paid_once(account, recharge)
 
 	def captured_unheard(self) -> tuple[str, str, dict]:
 		"""A payment that was captured, and whose answer was lost. Returns account, recharge, intent."""
 		account, recharge = self.low_account(GOOD)
-		customer = self.value("Credit Account", account, "stripe_customer")
+		customer = self.value("Credit Account", account, "gateway_customer")
 		self.stripe.faults.lost_after(where={"customer": customer})
 		self.assertEqual(self.work(recharge), "waiting")
 		(intent,) = self.stripe.intents(customer, "succeeded")
@@ -637,7 +637,7 @@ class TestWebhooksForReal(FaultCase):
 			)
 			self.assertEqual(self.recover(recharge), "Succeeded")
 			self.assert_paid_once(account, recharge)
-			self.assertEqual({self.value("Stripe Event", name, "status") for name in names}, {"Processed"})
+			self.assertEqual({self.value("Gateway Event", name, "status") for name in names}, {"Processed"})
 
 	def test_the_return_page_and_everybody_else_settle_once(self):
 		for number in range(max(2, ROUNDS // 10)):
@@ -649,7 +649,7 @@ class TestWebhooksForReal(FaultCase):
 				"Recharge Attempt", {"recharge": recharge, "card": ["is", "not set"]}, "checkout_session"
 			)
 			self.stripe.control("complete_checkout", session=session, number=GOOD)
-			customer = self.value("Credit Account", account, "stripe_customer")
+			customer = self.value("Credit Account", account, "gateway_customer")
 			(intent,) = self.stripe.intents(customer, "succeeded")
 			names = [
 				self.kept("payment_intent.succeeded", intent),
@@ -684,7 +684,7 @@ class TestWebhooksForReal(FaultCase):
 def sweep_event(name: str) -> int:
 	"""In a child: the sweeper of events a minute later, with this event alone. Returns how many it took up."""
 	frappe.db.sql(
-		"UPDATE `tabStripe Event` SET `creation` = `creation` - INTERVAL 1 MINUTE WHERE `name` = %s", name
+		"UPDATE `tabGateway Event` SET `creation` = `creation` - INTERVAL 1 MINUTE WHERE `name` = %s", name
 	)
 	frappe.db.commit()
 	taken, enqueue = [], events.try_enqueue
@@ -766,7 +766,7 @@ class TestCrossTraffic(FaultCase):
 
 	def assert_gateway_agrees(self, account: str):
 		"""Captured less refunded there is what the ledger says here."""
-		customer = self.value("Credit Account", account, "stripe_customer")
+		customer = self.value("Credit Account", account, "gateway_customer")
 		intents = {intent["id"] for intent in self.stripe.intents(customer, "succeeded")}
 		back = sum(r["amount"] for r in self.stripe.all("refund") if r["payment_intent"] in intents)
 		moved = frappe.db.sql(

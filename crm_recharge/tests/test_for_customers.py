@@ -205,7 +205,7 @@ class TestRefusalsOnThePage(CustomerCase):
 		):
 			with self.subTest(code):
 				self.assertIn(words, self.refused(code, call))
-		bank = self.stripe.make_bank_account(cards.stripe_customer(account))
+		bank = self.stripe.make_bank_account(cards.gateway_customer(account))
 		self.assertIn("Enter a card", self.refused("not_a_card", lambda: portal.save_card(account, bank)))
 		self.stripe.faults.error_before("GET /v1/payment_methods/*")
 		self.assertIn(

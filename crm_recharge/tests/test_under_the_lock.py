@@ -209,7 +209,7 @@ class TestUnderTheLock(GatewayTestCase):
 			frappe.db.commit()
 			api.save_card(
 				self.one,
-				self.stripe.make_card(frappe.db.get_value("Credit Account", self.one, "stripe_customer")),
+				self.stripe.make_card(frappe.db.get_value("Credit Account", self.one, "gateway_customer")),
 			)
 			frappe.db.commit()
 			api.remove_card(first)

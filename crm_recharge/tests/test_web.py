@@ -170,7 +170,7 @@ class TestForgedRequests(WebCase):
 		for path, values in (
 			("crm_recharge.api.reorder.unsubscribe", {"token": "x"}),
 			("crm_recharge.api.recharge.confirm_start", {"token": "x"}),
-			("crm_recharge.api.stripe.webhook", {}),
+			("crm_recharge.api.gateway.webhook", {}),
 		):
 			for caller in (session, requests):
 				answer = caller.post(self.method(path), data=values, timeout=60)
@@ -183,7 +183,7 @@ class TestForgedRequests(WebCase):
 		self.assertEqual(
 			open_ones,
 			{
-				"crm_recharge.api.stripe.webhook",
+				"crm_recharge.api.gateway.webhook",
 				"crm_recharge.api.recharge.confirm_start",
 				"crm_recharge.api.recharge.confirm_finish",
 				"crm_recharge.api.reorder.unsubscribe",

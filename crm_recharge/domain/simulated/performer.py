@@ -164,7 +164,7 @@ class Performer:
 			settled_intent=row.settled_intent,
 			zone=account.zone,
 			created=row.created_at,
-			customers=(account.stripe_customer,),
+			customers=(account.gateway_customer,),
 			account_currency=account.currency,
 		)
 

@@ -29,7 +29,7 @@ class CreditAccount:
 	zone: tzinfo = timezone.utc
 
 	@property
-	def stripe_customer(self) -> str:
+	def gateway_customer(self) -> str:
 		"""Who the account is at the gateway."""
 		return customer_of(self.name)
 
@@ -107,7 +107,7 @@ class Recharge:
 	settled_intent: str | None = None
 	captured_amount: Decimal | None = None
 	captured_currency: str | None = None
-	stripe_customer: str | None = None
+	gateway_customer: str | None = None
 	charge: str | None = None
 	risk_level: str | None = None
 	settled_at: datetime | None = None

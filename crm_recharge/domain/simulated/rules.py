@@ -66,7 +66,7 @@ def check_credits(world: World, gateway: Gateway, name: str) -> None:
 		recharge = world.get(rows.Recharge, row.entry.reference_name)
 		must(
 			(intent.recharge, intent.customer, intent.currency, intent.amount)
-			== (recharge.name, account.stripe_customer, account.currency, recharge.amount),
+			== (recharge.name, account.gateway_customer, account.currency, recharge.amount),
 			"no credit for what does not fit",
 			f"{name}: {recharge.name} of {recharge.amount} is credited with {intent.amount} {intent.currency} of"
 			f" {intent.customer} for {intent.recharge}",

@@ -152,7 +152,7 @@ def test_payable_by_currency(currency, charged):
 
 
 def test_whatever_is_payable_can_be_charged_at_the_gateway():
-	minor_units = pytest.importorskip("crm_recharge.gateway.minor_units")
+	minor_units = pytest.importorskip("crm_recharge.gateway.stripe.minor_units")
 	known = {*money.EXPONENTS, *minor_units.ZERO_DECIMAL, *minor_units.THREE_DECIMAL, "USD", "EUR"}
 	for currency in sorted(known | minor_units.WHOLE_SENT_AS_HUNDREDTHS):
 		amount = money.payable(Decimal("100.123456789"), currency)

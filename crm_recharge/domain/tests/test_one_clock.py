@@ -11,7 +11,7 @@ OTHER_CLOCKS = re.compile(
 )
 # Moments, compared with moments or with nothing.
 ALLOWED = {
-	"gateway/webhooks.py": "the age of a signature, which tells a moment",
+	"gateway/stripe/webhooks.py": "the age of a signature, which tells a moment",
 	"reorder/learning/bulk.py": "the beginning of names that sort by when they were made",
 }
 

@@ -769,7 +769,7 @@ def test_what_was_captured_is_kept_with_the_recharge():
 	hand = Hand(payment.settle(QUEUED, PAID, NOW))
 	hand.does(effects.ClearOpenRecharge)
 	values = hand.does(effects.UpdateRecharge).values
-	assert [values[k] for k in ("captured_amount", "captured_currency", "stripe_customer")] == [
+	assert [values[k] for k in ("captured_amount", "captured_currency", "gateway_customer")] == [
 		450,
 		"USD",
 		"cus_1",

@@ -62,7 +62,7 @@ frappe.provide("crm_recharge.desk");
 		"Recharge Refund": { Held: "blue", Asked: "blue", Succeeded: "green", Failed: "red" },
 		"Recharge Dispute": { Warning: "orange", Inquiry: "orange", Open: "red", Won: "green", Lost: "gray" },
 		"Gateway Difference": { Open: "red", Resolved: "green" },
-		"Stripe Event": { Received: "blue", Processed: "green", Ignored: "gray", Failed: "red" },
+		"Gateway Event": { Received: "blue", Processed: "green", Ignored: "gray", Failed: "red" },
 	};
 
 	desk.colour = (doctype, value) => desk.COLOURS[doctype]?.[value] || "gray";

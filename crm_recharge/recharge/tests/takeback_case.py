@@ -130,7 +130,7 @@ class TakebackCase(RechargeCase):
 		}
 		frappe.get_doc(
 			{
-				"doctype": "Stripe Event",
+				"doctype": "Gateway Event",
 				"name": name,
 				"event_type": kind,
 				"status": "Received",
@@ -141,7 +141,7 @@ class TakebackCase(RechargeCase):
 		).db_insert()
 		frappe.db.commit()
 		events.process(name)
-		row = self.row("Stripe Event", name)
+		row = self.row("Gateway Event", name)
 		self.assertIn(row.status, ("Processed", "Ignored"), row.error)
 		return row.outcome
 

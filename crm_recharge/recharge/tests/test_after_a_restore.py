@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from crm_recharge import clock, commands
 from crm_recharge.domain import payment
-from crm_recharge.gateway import stripe_gateway
+from crm_recharge.gateway.stripe import gateway as stripe_gateway
 from crm_recharge.recharge import reconcile, worker
 from crm_recharge.recharge.tests.takeback_case import TakebackCase
 from crm_recharge.tests.case import FAILS, GOOD
@@ -139,7 +139,7 @@ class TestAnyPeriod(RestoreCase):
 		account = self.account_with(FAILS)
 		recharge = self.use(account, 460)["recharge"]
 		self.work(recharge)
-		customer = self.value("Credit Account", account, "stripe_customer")
+		customer = self.value("Credit Account", account, "gateway_customer")
 		from decimal import Decimal
 
 		from crm_recharge.gateway import home

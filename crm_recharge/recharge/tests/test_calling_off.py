@@ -39,7 +39,7 @@ class TestCallingOff(TakebackCase):
 
 	def test_the_owner_cancels_and_can_pay_otherwise_at_once(self):
 		account, recharge, token = self.waiting(page=True)
-		card = self.save_card(account, self.value("Credit Account", account, "stripe_customer"), GOOD)
+		card = self.save_card(account, self.value("Credit Account", account, "gateway_customer"), GOOD)
 		frappe.db.commit()
 		frappe.set_user(self.owner)
 		with self.assertRaises(frappe.ValidationError):

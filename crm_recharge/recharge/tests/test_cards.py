@@ -15,7 +15,7 @@ class TestCardsEnteredAgain(GatewayTestCase):
 	def setUp(self):
 		super().setUp()
 		self.one = self.account("1000")
-		self.customer = cards.stripe_customer(self.one)
+		self.customer = cards.gateway_customer(self.one)
 
 	def method(self, number=VISA, **more) -> str:
 		return self.stripe.make_card(self.customer, number, **more)
@@ -75,7 +75,7 @@ class TestCardsEnteredAgain(GatewayTestCase):
 		other = cards.save(self.one, self.method(MASTERCARD))
 		self.assertNotEqual(first, other)
 		two = self.account()
-		theirs = cards.save(two, self.stripe.make_card(cards.stripe_customer(two), VISA))
+		theirs = cards.save(two, self.stripe.make_card(cards.gateway_customer(two), VISA))
 		self.assertNotIn(theirs, (first, other))
 		cards.remove(first)
 		again = cards.save(self.one, self.method())

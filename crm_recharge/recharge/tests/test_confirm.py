@@ -32,7 +32,7 @@ class TestConfirm(RechargeCase):
 		self.assertEqual(
 			[
 				i["status"]
-				for i in self.stripe.intents(self.value("Credit Account", account, "stripe_customer"))
+				for i in self.stripe.intents(self.value("Credit Account", account, "gateway_customer"))
 			],
 			["canceled"],
 		)

@@ -178,7 +178,7 @@ class TestDisputes(TakebackCase):
 		recharge = self.use(account, 460)["recharge"]
 		self.stripe.faults.lost_after("POST /v1/payment_intents")
 		self.assertEqual(self.work(recharge), "waiting")
-		(intent,) = self.stripe.intents(self.value("Credit Account", account, "stripe_customer"), "succeeded")
+		(intent,) = self.stripe.intents(self.value("Credit Account", account, "gateway_customer"), "succeeded")
 		dispute = self.stripe.control("dispute", intent=intent["id"])
 		self.assertEqual(self.deliver("charge.dispute.created", dispute), "Open")
 		self.assertEqual((self.balance(account), self.row("Recharge", recharge).status), (D(40), "Disputed"))
@@ -264,7 +264,7 @@ class TestDisputes(TakebackCase):
 	def test_the_next_card_is_not_asked_once_a_dispute_is_open(self):
 		account, recharge = self.paid("100")
 		setting = frappe.get_doc("Auto-Recharge Setting", {"credit_account": account})
-		second = self.save_card(account, self.value("Credit Account", account, "stripe_customer"), GOOD_TOO)
+		second = self.save_card(account, self.value("Credit Account", account, "gateway_customer"), GOOD_TOO)
 		setting.append("cards", {"card": second})
 		setting.save()
 		self.switch_on(account)

@@ -10,7 +10,7 @@ import frappe
 from frappe.utils import add_days, now_datetime
 
 from crm_recharge.gateway import inbox
-from crm_recharge.gateway.webhooks import WebhookError
+from crm_recharge.gateway.stripe.webhooks import WebhookError
 from crm_recharge.recharge import events, reconcile
 from crm_recharge.tests.case import FAILS, GOOD, GOOD_TOO, WEBHOOK_SECRET, RechargeCase
 
@@ -43,7 +43,7 @@ class TestEvents(RechargeCase):
 		name, _ = self.receive(self.event(kind, obj))
 		events.process(name)
 		return frappe.db.get_value(
-			"Stripe Event", name, ["status", "outcome", "tries", "error"], as_dict=True
+			"Gateway Event", name, ["status", "outcome", "tries", "error"], as_dict=True
 		)
 
 	def lost_payment(self) -> tuple[str, str, dict]:
@@ -52,7 +52,7 @@ class TestEvents(RechargeCase):
 		recharge = self.use(account, 460)["recharge"]
 		self.stripe.faults.lost_after("POST /v1/payment_intents")
 		self.assertEqual(self.work(recharge), "waiting")
-		(intent,) = self.stripe.intents(self.value("Credit Account", account, "stripe_customer"), "succeeded")
+		(intent,) = self.stripe.intents(self.value("Credit Account", account, "gateway_customer"), "succeeded")
 		self.assertEqual(self.value("Recharge", recharge, "status"), "Charging")
 		return account, recharge, intent
 
@@ -73,7 +73,7 @@ class TestEvents(RechargeCase):
 		account = self.account_with(FAILS)
 		recharge = self.use(account, 460)["recharge"]
 		self.work(recharge)
-		(intent,) = self.stripe.intents(self.value("Credit Account", account, "stripe_customer"))
+		(intent,) = self.stripe.intents(self.value("Credit Account", account, "gateway_customer"))
 		self.deliver("payment_intent.succeeded", intent | {"status": "succeeded", "amount_received": 46000})
 		self.assertEqual(self.value("Recharge", recharge, "status"), "Failed")
 		self.assertEqual(self.value("Credit Account", account, "balance"), 40)
@@ -116,18 +116,18 @@ class TestEvents(RechargeCase):
 		name, _ = self.receive(self.event("payment_intent.succeeded", intent))
 		events.process(name)
 		row = frappe.db.get_value(
-			"Stripe Event", name, ["status", "tries", "error", "next_try_at"], as_dict=True
+			"Gateway Event", name, ["status", "tries", "error", "next_try_at"], as_dict=True
 		)
 		self.assertEqual((row.status, row.tries), ("Failed", 1))
 		self.assertIn("NotYet", row.error)
 		self.assertIsNotNone(row.next_try_at)
 		events.process(name)
-		self.assertEqual(self.value("Stripe Event", name, "status"), "Processed")
+		self.assertEqual(self.value("Gateway Event", name, "status"), "Processed")
 		self.assertEqual(self.value("Recharge", recharge, "status"), "Succeeded")
 
 	def test_signature(self):
 		payload = self.event("payment_intent.succeeded", {"id": "pi_1", "object": "payment_intent"})
-		before = frappe.db.count("Stripe Event")
+		before = frappe.db.count("Gateway Event")
 		for signature in (
 			None,
 			"",
@@ -138,10 +138,10 @@ class TestEvents(RechargeCase):
 		):
 			with self.assertRaises(WebhookError):
 				inbox.receive(payload, signature)
-		self.assertEqual(frappe.db.count("Stripe Event"), before)
+		self.assertEqual(frappe.db.count("Gateway Event"), before)
 
 	def test_a_body_of_odd_kinds_is_refused_or_kept_and_never_an_error(self):
-		from crm_recharge.gateway.webhooks import UnreadablePayload
+		from crm_recharge.gateway.stripe.webhooks import UnreadablePayload
 
 		deep = {}
 		for _ in range(600):
@@ -160,7 +160,7 @@ class TestEvents(RechargeCase):
 				self.receive(bad)
 			except UnreadablePayload:
 				frappe.db.rollback()
-		self.assertFalse(frappe.db.exists("Stripe Event", {"name": ["like", "evt\x00%"]}))
+		self.assertFalse(frappe.db.exists("Gateway Event", {"name": ["like", "evt\x00%"]}))
 
 	def test_secrets_are_not_kept(self):
 		obj = {
@@ -170,7 +170,7 @@ class TestEvents(RechargeCase):
 			"note": "4242424242424242",
 		}
 		name, _ = self.receive(self.event("payment_intent.processing", obj))
-		payload = frappe.db.get_value("Stripe Event", name, "payload")
+		payload = frappe.db.get_value("Gateway Event", name, "payload")
 		self.assertNotIn("secret_abc", payload)
 		self.assertNotIn("4242424242424242", payload)
 
@@ -199,7 +199,7 @@ class TestEvents(RechargeCase):
 
 	def test_sweep_finds_what_no_job_took(self):
 		name, _ = self.receive(self.event("invoice.created", {"id": "in_2", "object": "invoice"}))
-		frappe.db.set_value("Stripe Event", name, "creation", "2026-01-01", update_modified=False)
+		frappe.db.set_value("Gateway Event", name, "creation", "2026-01-01", update_modified=False)
 		frappe.db.commit()
 		taken = []
 		original, events.try_enqueue = events.try_enqueue, lambda event, again=False: taken.append(event)
@@ -245,7 +245,7 @@ class TestReconcile(RechargeCase):
 
 class TestClearing(RechargeCase):
 	def test_old_events_that_are_done_with_are_cleared_and_no_others(self):
-		from crm_recharge.gateway.doctype.stripe_event.stripe_event import StripeEvent
+		from crm_recharge.gateway.doctype.gateway_event.gateway_event import GatewayEvent
 
 		names = {}
 		for status, days in (
@@ -257,11 +257,11 @@ class TestClearing(RechargeCase):
 		):
 			name = f"evt_{frappe.generate_hash(length=16)}"
 			frappe.db.sql(
-				"INSERT INTO `tabStripe Event` (`name`, `creation`, `modified`, `status`) VALUES (%s, %s, NOW(), %s)",
+				"INSERT INTO `tabGateway Event` (`name`, `creation`, `modified`, `status`) VALUES (%s, %s, NOW(), %s)",
 				(name, add_days(now_datetime(), -days), status),
 			)
 			names[status, days] = name
-		StripeEvent.clear_old_logs(days=90)
-		left = {key for key, name in names.items() if frappe.db.exists("Stripe Event", name)}
+		GatewayEvent.clear_old_logs(days=90)
+		left = {key for key, name in names.items() if frappe.db.exists("Gateway Event", name)}
 		self.assertEqual(left, {("Failed", 100), ("Received", 100), ("Processed", 10)})
-		self.assertEqual(frappe.get_hooks("default_log_clearing_doctypes")["Stripe Event"], [90])
+		self.assertEqual(frappe.get_hooks("default_log_clearing_doctypes")["Gateway Event"], [90])

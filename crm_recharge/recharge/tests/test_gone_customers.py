@@ -24,7 +24,7 @@ class GoneCase(TakebackCase):
 		self.now_at = live
 
 	def customer_of(self, account: str) -> str:
-		return self.value("Credit Account", account, "stripe_customer")
+		return self.value("Credit Account", account, "gateway_customer")
 
 	def setUp(self):
 		super().setUp()
@@ -102,7 +102,7 @@ class EachWay:
 			"*",
 			as_dict=True,
 		)
-		self.assertEqual(page.stripe_customer, self.customer_of(account))
+		self.assertEqual(page.gateway_customer, self.customer_of(account))
 		self.now_at.control("complete_checkout", session=page.checkout_session, number=GOOD)
 		self.assertTrue(confirm.finish(token)["paid"])
 		self.assertEqual(self.balance(account), 500)

@@ -30,7 +30,7 @@ class HeldCase(TakebackCase):
 	def captured_for(self, recharge: str, amount="460", currency="USD", customer=None, **metadata) -> str:
 		"""Somebody captures a payment that names `recharge`. Returns its id."""
 		account = self.value("Recharge", recharge, "credit_account")
-		customer = customer or self.value("Credit Account", account, "stripe_customer")
+		customer = customer or self.value("Credit Account", account, "gateway_customer")
 		answer = self.stripe.gateway().charge(
 			key=frappe.generate_hash(),
 			amount=Decimal(amount),
@@ -156,7 +156,7 @@ class TestWhatDoesNotFit(HeldCase):
 		account = self.account_with(GOOD)
 		other = self.stripe.make_customer()
 		found = {}
-		for customer in (self.value("Credit Account", account, "stripe_customer"), other):
+		for customer in (self.value("Credit Account", account, "gateway_customer"), other):
 			answer = self.stripe.gateway().charge(
 				key=frappe.generate_hash(),
 				amount=Decimal(7),
@@ -203,7 +203,7 @@ class TestHeldRecharge(HeldCase):
 		worker.sweep()
 		self.assertFalse(self.use(account, 1)["recharge_started"])
 		self.assertEqual(
-			len(self.stripe.intents(self.value("Credit Account", account, "stripe_customer"))), 1
+			len(self.stripe.intents(self.value("Credit Account", account, "gateway_customer"))), 1
 		)
 		self.assertEqual(self.value("Credit Account", account, "open_recharge"), recharge)
 		self.assertEqual(
@@ -296,7 +296,7 @@ class TestPlanted(HeldCase):
 			("captured_amount", 0),
 			("captured_currency", "JPY"),
 			("captured_currency", None),
-			("stripe_customer", "cus_stranger"),
+			("gateway_customer", "cus_stranger"),
 			("currency", "EUR"),
 			("amount", 9000),
 		):
@@ -409,7 +409,7 @@ class TestSiblings(HeldCase):
 		for strange in (setup, nobodys.id):
 			with self.assertRaises(frappe.PermissionError):
 				cards.finish_setup(account, strange)
-		theirs = self.stripe.make_card(self.value("Credit Account", other, "stripe_customer"))
+		theirs = self.stripe.make_card(self.value("Credit Account", other, "gateway_customer"))
 		with self.assertRaises(frappe.PermissionError):
 			cards.save(account, theirs)
 		self.assertEqual(frappe.db.count("Recharge Card", {"credit_account": account}), before)

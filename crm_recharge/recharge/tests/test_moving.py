@@ -10,7 +10,7 @@ import frappe
 from crm_recharge.api import settings as api
 from crm_recharge.credits.errors import InvalidRequestError
 from crm_recharge.gateway import home
-from crm_recharge.gateway.stripe_gateway import connect
+from crm_recharge.gateway.stripe.gateway import connect
 from crm_recharge.recharge import (
 	by_hand,
 	cards,
@@ -83,7 +83,7 @@ class TestAway(MovingCase):
 		event = f"evt_{frappe.generate_hash(length=16)}"
 		frappe.get_doc(
 			{
-				"doctype": "Stripe Event",
+				"doctype": "Gateway Event",
 				"name": event,
 				"event_type": "charge.dispute.created",
 				"status": "Received",
@@ -175,7 +175,7 @@ class TestCopy(MovingCase):
 				self.assertEqual(self.row("Recharge", name).status, "Cancelled")
 			self.assertEqual(self.row("Recharge Refund", refund).status, "Failed")
 			self.assertIsNone(self.value("Credit Account", waiting, "open_recharge"))
-			self.assertIsNone(self.value("Credit Account", waiting, "stripe_customer"))
+			self.assertIsNone(self.value("Credit Account", waiting, "gateway_customer"))
 			card = frappe.db.get_value("Recharge Card", {"credit_account": waiting})
 			self.assertEqual(self.value("Recharge Card", card, "status"), "Unusable")
 			self.assertFalse(
@@ -206,12 +206,12 @@ class TestCopy(MovingCase):
 
 	def test_a_copy_makes_payments_of_its_own(self):
 		account = self.account_with(GOOD, enabled=False)
-		before = self.value("Credit Account", account, "stripe_customer")
+		before = self.value("Credit Account", account, "gateway_customer")
 		with self.elsewhere():
 			api.confirm_site("copy")
-			card = cards.save(account, self.stripe.make_card(cards.stripe_customer(account)))
+			card = cards.save(account, self.stripe.make_card(cards.gateway_customer(account)))
 			frappe.db.commit()
-			self.assertNotEqual(self.value("Credit Account", account, "stripe_customer"), before)
+			self.assertNotEqual(self.value("Credit Account", account, "gateway_customer"), before)
 			recharge = by_hand.start(account, 50, frappe.generate_hash(), card)["recharge"]
 			frappe.db.commit()
 			self.assertEqual(self.work(recharge), "Succeeded")
@@ -220,7 +220,7 @@ class TestCopy(MovingCase):
 		account = self.account_with(GOOD)
 		recharge = self.use(account, 460)["recharge"]
 		for strange in ({"site": "other.example"}, {"site": frappe.local.site, "site_id": "another"}):
-			customer = self.value("Credit Account", account, "stripe_customer")
+			customer = self.value("Credit Account", account, "gateway_customer")
 			answer = self.stripe.gateway().charge(
 				key=frappe.generate_hash(),
 				amount=Decimal(460),
@@ -231,7 +231,7 @@ class TestCopy(MovingCase):
 			)
 			word = self.deliver("payment_intent.succeeded", {"id": answer.intent, "object": "payment_intent"})
 			self.assertEqual(word, "of another site")
-			event = frappe.get_last_doc("Stripe Event", {"object_id": answer.intent})
+			event = frappe.get_last_doc("Gateway Event", {"object_id": answer.intent})
 			self.assertEqual(event.status, "Ignored")
 		self.assertEqual(self.row("Recharge", recharge).status, "Queued")
 		self.assertEqual(self.balance(account), 40)

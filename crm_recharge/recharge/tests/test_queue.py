@@ -120,7 +120,7 @@ class TestQueue(TakebackCase):
 		name = f"evt_{frappe.generate_hash(length=16)}"
 		frappe.get_doc(
 			{
-				"doctype": "Stripe Event",
+				"doctype": "Gateway Event",
 				"name": name,
 				"event_type": "payment_intent.succeeded",
 				"status": "Received",
@@ -130,9 +130,9 @@ class TestQueue(TakebackCase):
 			}
 		).db_insert()
 		long_ago = clock.later(-timedelta(hours=1))
-		frappe.db.set_value("Stripe Event", name, "creation", long_ago, update_modified=False)
+		frappe.db.set_value("Gateway Event", name, "creation", long_ago, update_modified=False)
 		frappe.db.commit()
-		self.assert_is_swept(f"stripe_event:{name}", events.sweep)
+		self.assert_is_swept(f"gateway_event:{name}", events.sweep)
 
 	def test_a_refused_usage(self):
 		account = self.account_with(GOOD, balance=60)

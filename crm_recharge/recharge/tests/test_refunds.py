@@ -12,7 +12,7 @@ from frappe.utils import now_datetime
 from crm_recharge.api import recharge as api
 from crm_recharge.credits.errors import IdempotencyConflictError, InvalidRequestError
 from crm_recharge.domain.effects import AskRefund
-from crm_recharge.gateway.stripe_gateway import StripeGateway
+from crm_recharge.gateway.stripe.gateway import StripeGateway
 from crm_recharge.recharge import payments, reconcile, refunds, takeback_notices, takebacks
 from crm_recharge.recharge.queue import JOBS
 from crm_recharge.recharge.tests.takeback_case import TakebackCase
@@ -357,7 +357,7 @@ class TestMadeElsewhere(TakebackCase):
 		recharge = self.use(account, 460)["recharge"]
 		self.stripe.faults.lost_after("POST /v1/payment_intents")
 		self.assertEqual(self.work(recharge), "waiting")
-		(intent,) = self.stripe.intents(self.value("Credit Account", account, "stripe_customer"), "succeeded")
+		(intent,) = self.stripe.intents(self.value("Credit Account", account, "gateway_customer"), "succeeded")
 		made = self.stripe.control("refund", intent=intent["id"])
 		self.assertEqual(self.deliver("refund.created", made), "Succeeded")
 		self.assertEqual(self.row("Recharge", recharge).status, "Refunded")
@@ -391,7 +391,7 @@ class TestBoughtNothing(TakebackCase):
 			key=frappe.generate_hash(length=12),
 			amount=D(100),
 			currency="USD",
-			customer=self.value("Credit Account", account, "stripe_customer"),
+			customer=self.value("Credit Account", account, "gateway_customer"),
 			payment_method=self.value("Recharge Card", {"credit_account": account}, "payment_method"),
 			metadata={"recharge": recharge, "account": account, "site": frappe.local.site},
 		)

@@ -9,7 +9,7 @@ from crm_recharge.api import desk, portal
 from crm_recharge.api import recharge as api
 from crm_recharge.credits import ledger
 from crm_recharge.credits.errors import InvalidRequestError
-from crm_recharge.gateway import minor_units
+from crm_recharge.gateway.stripe import minor_units
 from crm_recharge.recharge import by_hand, cards, decisions
 from crm_recharge.tests.case import GOOD, RechargeCase
 from crm_recharge.tests.factories import make_account
@@ -30,7 +30,7 @@ class TestSmallestPayments(RechargeCase):
 		"""An account in `currency`, and its card."""
 		frappe.db.set_value("Currency", currency, "enabled", 1)
 		account = make_account(currency=currency)
-		card = self.save_card(account, cards.stripe_customer(account), GOOD)
+		card = self.save_card(account, cards.gateway_customer(account), GOOD)
 		frappe.db.commit()
 		return account, card
 

@@ -93,7 +93,7 @@ class TestSummerTime(RechargeCase):
 			with site_clock(change - MINUTE, zone):
 				event = f"evt_{frappe.generate_hash(length=16)}"
 				frappe.db.sql(
-					"INSERT INTO `tabStripe Event` (`name`, `creation`, `event_type`, `status`, `next_try_at`)"
+					"INSERT INTO `tabGateway Event` (`name`, `creation`, `event_type`, `status`, `next_try_at`)"
 					" VALUES (%s, %s, 'invoice.created', 'Failed', %s)",
 					(event, clock.now_datetime(), clock.later(5 * MINUTE)),
 				)

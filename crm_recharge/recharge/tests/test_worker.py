@@ -76,7 +76,7 @@ class WorkerTestCase(GatewayTestCase):
 		return [tuple(row.values()) if len(fields) > 1 else row[fields[0]] for row in rows]
 
 	def captured(self):
-		return self.stripe.captured_total(frappe.db.get_value("Credit Account", self.one, "stripe_customer"))
+		return self.stripe.captured_total(frappe.db.get_value("Credit Account", self.one, "gateway_customer"))
 
 	def pass_time(self, recharge):
 		"""What waits is due, and a lease has run out."""
@@ -101,7 +101,7 @@ class WorkerTestCase(GatewayTestCase):
 		doc = frappe.get_doc("Recharge", recharge)
 		self.assertEqual(doc.status, "Succeeded")
 		captured = self.stripe.intents(
-			frappe.db.get_value("Credit Account", self.one, "stripe_customer"), "succeeded"
+			frappe.db.get_value("Credit Account", self.one, "gateway_customer"), "succeeded"
 		)
 		self.assertEqual([i["id"] for i in captured], [doc.settled_intent])
 		self.assertEqual(self.captured(), amount)
@@ -159,7 +159,7 @@ class TestCards(WorkerTestCase):
 		statuses = {
 			intent["status"]
 			for intent in self.stripe.intents(
-				frappe.db.get_value("Credit Account", self.one, "stripe_customer")
+				frappe.db.get_value("Credit Account", self.one, "gateway_customer")
 			)
 		}
 		self.assertEqual(statuses, {"canceled", "succeeded"})
@@ -335,7 +335,7 @@ class TestUnclearAnswers(WorkerTestCase):
 				recharge = self.low(VISA, MASTERCARD)
 				order()
 				with patch(
-					"crm_recharge.gateway.stripe_gateway.connect", lambda: self.stripe.gateway(timeout=1)
+					"crm_recharge.gateway.stripe.gateway.connect", lambda: self.stripe.gateway(timeout=1)
 				):
 					self.assertGreater(self.drive(recharge), 1)
 				faults.clear()
@@ -426,7 +426,7 @@ class TestUnclearAnswers(WorkerTestCase):
 			intent=intent,
 			amount=Decimal(460),
 			currency="USD",
-			customer=frappe.db.get_value("Credit Account", self.one, "stripe_customer"),
+			customer=frappe.db.get_value("Credit Account", self.one, "gateway_customer"),
 			metadata={"recharge": recharge},
 		)
 
@@ -458,7 +458,7 @@ class TestRunsAndCrashes(WorkerTestCase):
 			return charge(**request)
 
 		gateway.charge = charge_meanwhile
-		with patch("crm_recharge.gateway.stripe_gateway.connect", lambda: gateway):
+		with patch("crm_recharge.gateway.stripe.gateway.connect", lambda: gateway):
 			self.assertEqual(worker.carry_out(recharge), "Succeeded")
 		self.assertEqual(words, ["leased"])
 		self.assert_paid_once(recharge)

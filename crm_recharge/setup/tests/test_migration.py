@@ -86,14 +86,14 @@ class TestWhatPeopleSet(BenchTestCase):
 
 	def test_the_days_a_log_is_kept_stay_when_logs_are_cleared(self):
 		settings = frappe.get_doc("Log Settings")
-		settings.register_doctype("Stripe Event", 7)
+		settings.register_doctype("Gateway Event", 7)
 		settings.save()
 		migrate()
 		again = frappe.get_doc("Log Settings")
 		again.add_default_logtypes()
 		days = {row.ref_doctype: row.days for row in again.logs_to_clear}
-		self.assertEqual(days["Stripe Event"], 7)
-		again.register_doctype("Stripe Event", 90)
+		self.assertEqual(days["Gateway Event"], 7)
+		again.register_doctype("Gateway Event", 90)
 		again.save()
 		frappe.db.commit()
 

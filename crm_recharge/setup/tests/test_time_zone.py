@@ -41,28 +41,28 @@ class TestTimeZone(BenchTestCase):
 
 	def event(self, **values) -> str:
 		name = f"evt_{frappe.generate_hash(length=16)}"
-		frappe.get_doc({"doctype": "Stripe Event", "name": name, "status": "Failed", **values}).db_insert()
+		frappe.get_doc({"doctype": "Gateway Event", "name": name, "status": "Failed", **values}).db_insert()
 		return name
 
 	def test_what_is_to_be_tried_again_in_a_minute_is_that_after_a_move_west(self):
 		due = now_datetime() + timedelta(minutes=1)
 		event = self.event(next_try_at=due, tries=1)
 		self.give(WEST)
-		waits = frappe.db.get_value("Stripe Event", event, "next_try_at") - now_datetime()
+		waits = frappe.db.get_value("Gateway Event", event, "next_try_at") - now_datetime()
 		self.assertLess(abs(waits - timedelta(minutes=1)), timedelta(seconds=30))
 
 	def test_and_after_a_move_east(self):
 		self.give(WEST)
 		event = self.event(next_try_at=now_datetime() + timedelta(minutes=1), tries=1)
 		self.give(EAST)
-		waits = frappe.db.get_value("Stripe Event", event, "next_try_at") - now_datetime()
+		waits = frappe.db.get_value("Gateway Event", event, "next_try_at") - now_datetime()
 		self.assertLess(abs(waits - timedelta(minutes=1)), timedelta(seconds=30))
 
 	def test_what_has_been_stays_as_written(self):
 		been = now_datetime() - timedelta(minutes=1)
 		event = self.event(next_try_at=been, tries=1)
 		self.give(WEST)
-		self.assertEqual(frappe.db.get_value("Stripe Event", event, "next_try_at"), been)
+		self.assertEqual(frappe.db.get_value("Gateway Event", event, "next_try_at"), been)
 
 	def test_credits_expire_at_their_moment_and_the_ledger_still_proves(self):
 		account = make_account()
@@ -93,7 +93,7 @@ class TestTimeZone(BenchTestCase):
 			("Recharge Attempt", "next_ask_at"),
 			("Recharge Decision", "frees_at"),
 			("Recharge Refund", "next_ask_at"),
-			("Stripe Event", "next_try_at"),
+			("Gateway Event", "next_try_at"),
 			("Credit Lot", "expires_at"),
 		):
 			self.assertIn(due, fields)

@@ -32,7 +32,7 @@ def test_a_person_logs_in_and_the_workspace_shows_the_figures(site, stripe, chro
 	chart = page.locator(".dashboard-widget-box", has_text="Credits Used and Recharged")
 	expect(chart.locator("svg .dataset-units").first).to_be_attached()
 	expect(page.locator(".shortcut-widget-box", has_text="Credit Account")).to_contain_text("Accounts")
-	expect(page.get_by_role("link", name="Stripe Event")).to_be_visible()
+	expect(page.get_by_role("link", name="Gateway Event")).to_be_visible()
 	desk.picture("workspace")
 	assert desk.problems == []
 	context.close()
@@ -91,7 +91,7 @@ def test_add_credits_charges_once_however_often_it_is_pressed(site, stripe, mana
 	expect(manager.balance(account)).to_contain_text("$ 125.00")
 	expect(page.locator(".crm-recharge-overview:visible")).to_contain_text(payment)
 	assert site.count("Recharge", {"credit_account": account}) == 1
-	paid = stripe.intents(site.value("Credit Account", account, "stripe_customer"), "succeeded")
+	paid = stripe.intents(site.value("Credit Account", account, "gateway_customer"), "succeeded")
 	assert [intent["amount"] for intent in paid] == [2500]
 
 
@@ -307,7 +307,7 @@ def test_a_credit_user_looks_but_does_not_charge(site, stripe, log_in):
 def test_the_connection_to_stripe_can_be_tested(stripe, manager):
 	page = manager.open("/app/crm-recharge-settings")
 	expect(page.locator("[data-fieldname='stripe_help'] code")).to_contain_text(
-		"crm_recharge.api.stripe.webhook"
+		"crm_recharge.api.gateway.webhook"
 	)
 	manager.button("Test Connection").click()
 	expect(manager.dialog).to_contain_text("answers in Stripe's place")

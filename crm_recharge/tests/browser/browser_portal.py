@@ -99,7 +99,7 @@ def test_credits_are_added_once_and_the_confirmation_tells_all(site, stripe, own
 	page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
 	expect(page.locator("[data-balance]")).to_have_text("$ 124.9688")
 	assert site.count("Recharge", {"credit_account": account, "origin": "Portal"}) == 1
-	paid = stripe.intents(site.value("Credit Account", account, "stripe_customer"), "succeeded")
+	paid = stripe.intents(site.value("Credit Account", account, "gateway_customer"), "succeeded")
 	assert [intent["amount"] for intent in paid] == [2500]
 	# The refusal of 3 is the browser's to note.
 	window.problems[:] = [p for p in window.problems if "portal.start" not in p]

@@ -76,7 +76,7 @@ class Site:
 		"""An account of a new customer with a card for each number and an auto-recharge setting over them."""
 		customer = factories.make_customer(customer_name=f"Northwind {frappe.generate_hash(length=6)}")
 		account = factories.make_account(customer)
-		known = cards.stripe_customer(account)
+		known = cards.gateway_customer(account)
 		saved = [cards.save(account, stripe.make_card(known, number)) for number in numbers]
 		if float(balance):
 			ledger.grant(account, balance, "opening", note="Opening balance")

@@ -640,7 +640,7 @@ NAMED = {
 	"customer": ("Customer", 0),
 	"difference": ("Gateway Difference", 0),
 	"entry": ("Credit Ledger", 0),
-	"event": ("Stripe Event", 0),
+	"event": ("Gateway Event", 0),
 	"recharge": ("Recharge", 1),
 	"reminder": ("Reorder Reminder", 0),
 }

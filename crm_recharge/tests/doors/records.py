@@ -73,7 +73,7 @@ class Side:
 	@cached_property
 	def words(self) -> frozenset[str]:
 		"""What no answer to a stranger may hold."""
-		return frozenset({self.word, f"{self.word}c", self.last4, self.stripe_customer})
+		return frozenset({self.word, f"{self.word}c", self.last4, self.gateway_customer})
 
 	@cached_property
 	def ids(self) -> frozenset[str]:
@@ -125,8 +125,8 @@ def _customer(side: Side, portal_user: str | None) -> None:
 
 
 def _account(side: Side, owner: str | None) -> None:
-	side.stripe_customer = side.stripe.make_customer()
-	found = {"account_owner": owner, "stripe_customer": side.stripe_customer}
+	side.gateway_customer = side.stripe.make_customer()
+	found = {"account_owner": owner, "gateway_customer": side.gateway_customer}
 	frappe.db.set_value("Credit Account", side.account, found)
 	for _number in range(3):
 		given = ledger.grant(side.account, 100, frappe.generate_hash(length=16), side.text("note"))
@@ -141,7 +141,7 @@ def _account(side: Side, owner: str | None) -> None:
 
 def _card(side: Side) -> str:
 	card = frappe.new_doc("Recharge Card")
-	method = side.stripe.make_card(side.stripe_customer, "4242424242424242")
+	method = side.stripe.make_card(side.gateway_customer, "4242424242424242")
 	card.update(
 		{"credit_account": side.account, "payment_method": method, "kind": "card", "status": "Active"}
 	)
@@ -200,9 +200,9 @@ def _payments(side: Side) -> None:
 		"Gateway Difference", credit_account=side.account, recharge=settled, currency="USD", kind="Other",
 		status="Open", amount=5, explanation=side.text("explanation"), intent=f"pi_{side.word}",
 	)  # fmt: skip
-	about = {"id": f"pi_{side.word}", "customer": side.stripe_customer, "metadata": {"account": side.account}}
+	about = {"id": f"pi_{side.word}", "customer": side.gateway_customer, "metadata": {"account": side.account}}
 	side.raw(
-		"Stripe Event", name=f"evt_{frappe.generate_hash(length=16)}", event_type="payment_intent.succeeded",
+		"Gateway Event", name=f"evt_{frappe.generate_hash(length=16)}", event_type="payment_intent.succeeded",
 		status="Processed", payload=frappe.as_json({"data": {"object": about}}), object_id=about["id"],
 		outcome=side.text("outcome"),
 	)  # fmt: skip

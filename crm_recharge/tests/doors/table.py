@@ -39,7 +39,7 @@ CREDITS = {
 	"Recharge Dispute": (FILE, FILE, SEE, "", FILE, FILE),
 	"Gateway Difference": (f"{TAKE_OUT} write", f"{TAKE_OUT} write", "", "", FILE, FILE),
 	"CRM Recharge Settings": ("read write create delete", "read write", "", "", "", ""),
-	"Stripe Event": (TAKE_OUT, SEE, "", "", "", ""),
+	"Gateway Event": (TAKE_OUT, SEE, "", "", "", ""),
 }  # fmt: skip
 
 REORDER_ROLES = (
@@ -223,7 +223,7 @@ METHODS = {
 	"api.settings.test_connection": _writes(MANAGERS, NOBODY),
 	"api.settings.webhook": _reads(MANAGERS, NOBODY),
 	"api.stripe.replay": _writes(MANAGERS),
-	"api.stripe.webhook": _writes((EVERYBODY,), NOBODY),
+	"api.gateway.webhook": _writes((EVERYBODY,), NOBODY),
 	"doors.search.link_title": _searches(SETTING_READERS, doctype="Recharge Card", docname="Recharge Card"),
 	"doors.search.records_of": _searches(READERS, doctype="Credit Account", page_len=500),
 	"reorder.desk.expect": _writes(REMINDERS, CUSTOMER),

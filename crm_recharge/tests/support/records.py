@@ -23,7 +23,7 @@ def of_a_customer(**account) -> dict[str, str]:
 	made["Recharge"] = (
 		frappe.get_doc({"doctype": "Recharge", "credit_account": account, "amount": 20}).insert().name
 	)
-	made["Stripe Event"] = _event(account)
+	made["Gateway Event"] = _event(account)
 	made["Usage Category"] = factories.make_category()
 	made["Item"] = make_item()
 	made["Reorder Rule"] = _rule(made["Item"])
@@ -79,8 +79,8 @@ def _ledger_row(doc) -> None:
 
 def _event(account: str) -> str:
 	customer = f"cus_{frappe.generate_hash(length=12)}"
-	frappe.db.set_value("Credit Account", account, "stripe_customer", customer)
-	doc = frappe.new_doc("Stripe Event")
+	frappe.db.set_value("Credit Account", account, "gateway_customer", customer)
+	doc = frappe.new_doc("Gateway Event")
 	doc.update({"event_type": "payment_intent.succeeded", "event_created": now_datetime()})
 	doc.payload = frappe.as_json({"data": {"object": {"id": "pi_x", "customer": customer}}})
 	doc.name = f"evt_{frappe.generate_hash(length=16)}"

@@ -1092,7 +1092,7 @@ class StandIn:
 
 	def gateway(self, timeout: float = 5, key: str = SECRET_KEY):
 		"""A StripeGateway that talks to this stand-in."""
-		from crm_recharge.gateway.stripe_gateway import StripeGateway
+		from crm_recharge.gateway.stripe.gateway import StripeGateway
 
 		return StripeGateway(key, api_base=self.api_base, timeout=timeout)
 
@@ -1133,7 +1133,7 @@ class StandIn:
 
 	def captured_total(self, customer: str, currency: str | None = None) -> Decimal:
 		"""What was captured from a customer, refunds not deducted, in major units of the one currency used."""
-		from crm_recharge.gateway.minor_units import from_minor
+		from crm_recharge.gateway.stripe.minor_units import from_minor
 
 		found = self.intents(customer, "succeeded")
 		currencies = {

@@ -16,7 +16,7 @@ from decimal import Decimal
 from statistics import median
 
 from crm_recharge.domain.answers import Outcome
-from crm_recharge.gateway import webhooks
+from crm_recharge.gateway.stripe import webhooks
 from crm_recharge.tests.support import stripe_cards
 from crm_recharge.tests.support.stripe_bank import Bank
 from crm_recharge.tests.support.stripe_stand_in import (

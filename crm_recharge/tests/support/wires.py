@@ -9,7 +9,7 @@ import signal
 
 import frappe
 
-from crm_recharge.gateway.stripe_gateway import StripeGateway
+from crm_recharge.gateway.stripe.gateway import StripeGateway
 from crm_recharge.recharge.performer import Performer
 
 CALLS = ("charge", "cancel", "retrieve", "find_by_attempt", "refund", "retrieve_refund", "list_refunds")

@@ -51,10 +51,10 @@ class Gateway:
 
 	def save_card(self, account: str, story: tuple[str, str]) -> str:
 		"""Save a card that behaves as `story` says. Returns the Recharge Card."""
-		from crm_recharge.gateway.stripe_gateway import connect as gateway
+		from crm_recharge.gateway.stripe.gateway import connect as gateway
 		from crm_recharge.recharge import cards
 
-		customer = cards.stripe_customer(account)
+		customer = cards.gateway_customer(account)
 		number, test_method = story
 		if self.stand_in:
 			method = self.stand_in.make_card(customer, number)
@@ -70,10 +70,10 @@ class Gateway:
 
 	def captured(self, account: str) -> Decimal:
 		"""What the gateway says it has captured for `account`."""
-		customer = frappe.db.get_value("Credit Account", account, "stripe_customer")
+		customer = frappe.db.get_value("Credit Account", account, "gateway_customer")
 		if self.stand_in:
 			return self.stand_in.captured_total(customer, "USD")
-		from crm_recharge.gateway.stripe_gateway import connect as gateway
+		from crm_recharge.gateway.stripe.gateway import connect as gateway
 
 		created = frappe.db.get_value("Credit Account", account, "creation").astimezone()
 		intents = [i for i in gateway().intents_since(created) if i.metadata.get("account") == account]

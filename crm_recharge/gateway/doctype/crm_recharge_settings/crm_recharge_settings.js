@@ -58,7 +58,13 @@ frappe.ui.form.on("CRM Recharge Settings", {
 	},
 
 	async show_steps(frm) {
-		const { address, events } = await frappe.xcall("crm_recharge.api.settings.webhook");
+		const { address, events, gateway, gateways } = await frappe.xcall(
+			"crm_recharge.api.settings.webhook",
+		);
+		// One gateway leaves nothing to choose.
+		frm.set_df_property("gateway", "options", gateways);
+		frm.toggle_display("gateway", gateways.length > 1);
+		if (gateway !== "Stripe") return;
 		const { text } = crm_recharge.desk;
 		const code = `<code>${text(address)}</code>`;
 		const steps = [

@@ -1,5 +1,4 @@
 from decimal import Decimal
-from urllib.parse import urlsplit
 
 import frappe
 from frappe import _
@@ -9,17 +8,10 @@ from crm_recharge.domain import money
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.threshold import Limits, check_setting
 from crm_recharge.doors.guard import GuardedDocument
+from crm_recharge.gateway import registry
 
-STRIPE_JS = "https://js.stripe.com/v3/"
-LONGEST_TIMEOUT = 30
 MOST_PRESETS = 10
 
-# Field → how such a key begins, and what people call it.
-KEYS = {
-	"stripe_secret_key": (("sk_", "rk_"), "sk_ / rk_"),
-	"stripe_publishable_key": (("pk_",), "pk_"),
-	"stripe_webhook_secret": (("whsec_",), "whsec_"),
-}
 COMPANY_LINKS = (
 	"unearned_revenue_account",
 	"clearing_account",
@@ -32,69 +24,24 @@ COMPANY_LINKS = (
 
 class CRMRechargeSettings(GuardedDocument):
 	def validate(self):
-		self.check_keys()
-		self.check_address()
-		self.check_timeout()
+		self.check_gateway()
 		self.check_limits()
 		self.check_defaults()
 		self.preset_amounts = ", ".join(money.plain(amount) for amount in self.presets())
 		self.check_recipients()
 		self.check_companies()
 
-	# -- Stripe --------------------------------------------------------------------------------------------
+	# -- the gateway ---------------------------------------------------------------------------------------
 
-	def check_keys(self):
-		for field, (prefixes, shown) in KEYS.items():
-			key = (self.get(field) or "").strip()
-			if not key or self.is_dummy_password(key):
-				continue
-			self.set(field, key)
-			if not key.startswith(prefixes):
-				frappe.throw(
-					_(
-						"{0} must begin with {1}. Copy it again from Stripe's dashboard, under Developers."
-					).format(_(self.meta.get_label(field)), shown),
-					title=_("Not a Stripe key"),
-				)
-		secret, publishable = self.secret_key(), self.stripe_publishable_key
-		if secret and publishable and ("_live_" in secret) != ("_live_" in publishable):
+	def check_gateway(self):
+		known = registry.names()
+		self.gateway = self.gateway or registry.DEFAULT
+		if self.gateway not in known:
 			frappe.throw(
-				_("One of the keys is for test mode and the other for live mode. Use the pair of one mode."),
-				title=_("Keys do not match"),
+				_("Gateway must be one of {0}.").format(", ".join(known)), title=_("No Such Gateway")
 			)
-
-	def secret_key(self) -> str:
-		"""The secret key as it will be after saving."""
-		key = self.stripe_secret_key or ""
-		if key and self.is_dummy_password(key):
-			return self.get_password("stripe_secret_key", raise_exception=False) or ""
-		return key
-
-	def check_address(self):
-		self.stripe_api_base = (self.stripe_api_base or "").strip().rstrip("/")
-		if not self.stripe_api_base:
-			return
-		address = urlsplit(self.stripe_api_base)
-		if address.scheme not in ("http", "https") or not address.hostname:
-			frappe.throw(
-				_(
-					"API Address must be a web address such as http://127.0.0.1:8420. Leave it empty to use Stripe."
-				),
-				title=_("Not an address"),
-			)
-		if "_live_" in self.secret_key() or "_live_" in (self.stripe_publishable_key or ""):
-			frappe.throw(
-				_(
-					"A live key is never sent to another address than Stripe's. Empty the API Address, or use test keys."
-				),
-				title=_("Live key refused"),
-			)
-
-	def check_timeout(self):
-		if not 1 <= (self.stripe_timeout or 0) <= LONGEST_TIMEOUT:
-			frappe.throw(
-				_("Time-out must be between 1 and {0} seconds.").format(LONGEST_TIMEOUT), title=_("Time-out")
-			)
+		for name in known:
+			registry.adapter(name).check_settings(self)
 
 	# -- amounts -------------------------------------------------------------------------------------------
 
@@ -202,38 +149,3 @@ class CRMRechargeSettings(GuardedDocument):
 
 def _decimal(value) -> Decimal:
 	return money.parse(value or 0)
-
-
-def custom_address() -> str | None:
-	"""The address used instead of Stripe's, when one is set for tests."""
-	settings = frappe.get_cached_doc("CRM Recharge Settings")
-	base = frappe.conf.get("crm_recharge_stripe_api_base") or settings.stripe_api_base or ""
-	return base.rstrip("/") or None
-
-
-def publishable_key() -> str | None:
-	"""The key that a browser may know; `crm_recharge_stripe_publishable_key` in site_config.json goes before
-	*CRM Recharge Settings*."""
-	settings = frappe.get_cached_doc("CRM Recharge Settings")
-	return frappe.conf.get("crm_recharge_stripe_publishable_key") or settings.stripe_publishable_key or None
-
-
-def script_address() -> str:
-	"""Where a browser loads Stripe.js from."""
-	base = custom_address()
-	return f"{base}/v3/" if base else STRIPE_JS
-
-
-def is_live() -> bool:
-	"""Whether the secret key moves real money."""
-	key = frappe.conf.get("crm_recharge_stripe_secret_key") or frappe.get_cached_doc(
-		"CRM Recharge Settings"
-	).get_password("stripe_secret_key", raise_exception=False)
-	return "_live_" in (key or "")
-
-
-def dashboard_address(intent: str | None) -> str | None:
-	"""A payment's page in Stripe's dashboard; none while another address stands in for Stripe."""
-	if not intent or custom_address():
-		return None
-	return f"https://dashboard.stripe.com/{'' if is_live() else 'test/'}payments/{intent}"

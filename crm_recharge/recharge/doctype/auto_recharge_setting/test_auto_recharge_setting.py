@@ -147,7 +147,7 @@ class TestAutoRechargeSetting(GatewayTestCase):
 
 	def test_bank_accounts_are_refused(self):
 		account = self.one
-		method = self.stripe.make_bank_account(cards.stripe_customer(account))
+		method = self.stripe.make_bank_account(cards.gateway_customer(account))
 		with self.assertRaisesRegex(frappe.ValidationError, "Only cards"):
 			cards.save(account, method)
 		card = self.card(account)

@@ -69,7 +69,7 @@ class TestRecharge(GatewayTestCase):
 			},
 		)
 		(intent,) = self.stripe.intents(
-			frappe.db.get_value("Credit Account", self.one, "stripe_customer"), "succeeded"
+			frappe.db.get_value("Credit Account", self.one, "gateway_customer"), "succeeded"
 		)
 		self.assertEqual((intent["amount_received"], intent["id"]), (2550, told["payment"]))
 		self.assertEqual(told["attempts"][0]["reason"], "paid")
@@ -92,7 +92,7 @@ class TestRecharge(GatewayTestCase):
 		answer = self.start(card=declined)
 		self.assertEqual(worker.carry_out(answer["recharge"]), "Failed")
 		self.assertEqual(
-			self.stripe.captured_total(frappe.db.get_value("Credit Account", self.one, "stripe_customer")), 0
+			self.stripe.captured_total(frappe.db.get_value("Credit Account", self.one, "gateway_customer")), 0
 		)
 		self.assertEqual(
 			frappe.db.get_value("Auto-Recharge Setting", {"credit_account": self.one}, "enabled"), 1
@@ -199,7 +199,7 @@ class TestRecharge(GatewayTestCase):
 		frappe.db.commit()
 		self.assertEqual(worker.carry_out(recharge), "Cancelled")
 		self.assertEqual(
-			self.stripe.intents(frappe.db.get_value("Credit Account", self.one, "stripe_customer")), []
+			self.stripe.intents(frappe.db.get_value("Credit Account", self.one, "gateway_customer")), []
 		)
 		self.assertEqual(self.value(recharge, "status"), "Cancelled")
 		paid = self.start(25)["recharge"]
@@ -317,7 +317,7 @@ class TestRecharge(GatewayTestCase):
 		frappe.db.rollback()
 
 	def test_a_card_is_saved_once(self):
-		method = self.stripe.make_card(cards.stripe_customer(self.one), MASTERCARD)
+		method = self.stripe.make_card(cards.gateway_customer(self.one), MASTERCARD)
 		first = cards.save(self.one, method)
 		self.assertEqual(cards.save(self.one, method), first)
 		gateway = self.stripe.gateway()
@@ -327,7 +327,7 @@ class TestRecharge(GatewayTestCase):
 		with self.assertRaises(frappe.PermissionError):
 			cards.save(other, method)
 		with self.assertRaises(frappe.PermissionError):
-			cards.save(other, self.stripe.make_card(cards.stripe_customer(self.one), VISA))
+			cards.save(other, self.stripe.make_card(cards.gateway_customer(self.one), VISA))
 		frappe.db.commit()
 
 	def test_a_card_is_removed_here_first_and_at_stripe_after_the_commit(self):
@@ -407,6 +407,6 @@ class TestRecharge(GatewayTestCase):
 		frappe.db.rollback()
 		recharge = self.start(500, account=account, card=card)["recharge"]
 		self.assertEqual(worker.carry_out(recharge), "Succeeded")
-		(intent,) = self.stripe.intents(frappe.db.get_value("Credit Account", account, "stripe_customer"))
+		(intent,) = self.stripe.intents(frappe.db.get_value("Credit Account", account, "gateway_customer"))
 		self.assertEqual((intent["amount_received"], intent["currency"]), (500, "jpy"))
 		self.assertEqual(entries(account)[-1].amount, Decimal(500))

@@ -3,8 +3,9 @@ import hmac
 import json
 import unittest
 
-from crm_recharge.gateway import webhooks
-from crm_recharge.gateway.webhooks import verify
+from crm_recharge.gateway.errors import WebhookError
+from crm_recharge.gateway.stripe import webhooks
+from crm_recharge.gateway.stripe.webhooks import verify
 
 SECRET = "whsec_0123456789"
 NOW = 1_700_000_000
@@ -133,7 +134,7 @@ class TestWebhooks(unittest.TestCase):
 			try:
 				verify(body, head, SECRET, now=NOW)
 				self.fail("accepted")
-			except webhooks.WebhookError as error:
+			except WebhookError as error:
 				self.assertNotIn(SECRET, str(error))
 				self.assertNotIn("xyz", str(error))
 				self.assertTrue(error.code)

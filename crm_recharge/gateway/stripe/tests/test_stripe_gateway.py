@@ -9,9 +9,9 @@ from unittest.mock import patch
 import stripe
 
 from crm_recharge.domain.answers import DeclineClass, Outcome, RefundOutcome
-from crm_recharge.gateway import stripe_gateway
+from crm_recharge.gateway.stripe import gateway as stripe_gateway
 from crm_recharge.gateway.errors import GatewayError, GatewayUnavailable
-from crm_recharge.gateway.stripe_gateway import StripeGateway
+from crm_recharge.gateway.stripe.gateway import StripeGateway
 from crm_recharge.gateway.tests.contract import Calls, Contract
 from crm_recharge.tests.support.stripe_stand_in import KEY_WITHOUT_RIGHTS, StandIn
 

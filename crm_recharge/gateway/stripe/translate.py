@@ -3,68 +3,26 @@
 Objects of every SDK release are read by attribute only: in newer ones they are no dictionaries.
 """
 
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 import stripe
 
 from crm_recharge.domain.answers import (
 	Answer,
+	CardSetup,
 	DeclineClass,
 	DisputeAnswer,
+	FraudWarning,
 	Outcome,
+	PaymentPage,
 	RefundAnswer,
 	RefundOutcome,
 	SavedCard,
 )
-from crm_recharge.gateway.declines import classify
+from crm_recharge.gateway.stripe.declines import classify
 from crm_recharge.gateway.errors import CustomerGone, GatewayError, GatewayUnavailable
 from crm_recharge.gateway.masking import mask
-from crm_recharge.gateway.minor_units import from_minor
-
-
-@dataclass(frozen=True, slots=True)
-class SetupAnswer:
-	"""How far saving a card has come. `payment_method` is there once `succeeded`."""
-
-	setup_intent: str
-	succeeded: bool
-	status: str
-	customer: str | None = None
-	payment_method: str | None = None
-	code: str | None = None
-	message: str = ""
-	metadata: dict = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class CheckoutAnswer:
-	"""A page of Stripe's where a customer pays. `amount` is in major units of `currency`.
-
-	`status` is open, complete or expired; a page can be complete with the payment still under way
-	(`paid` False), as bank transfers are.
-	"""
-
-	session: str
-	status: str
-	paid: bool
-	url: str | None = None
-	intent: str | None = None
-	customer: str | None = None
-	amount: Decimal | None = None
-	currency: str | None = None
-	metadata: dict = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class FraudWarning:
-	"""A card network's report that a payment is likely fraud. `actionable`: a refund may still avert a dispute."""
-
-	warning: str
-	charge: str | None
-	intent: str | None
-	fraud_type: str
-	actionable: bool
+from crm_recharge.gateway.stripe.minor_units import from_minor
 
 
 CUSTOMER_GONE = "customer_gone"
@@ -327,10 +285,10 @@ def saved_card(method) -> SavedCard:
 	)
 
 
-def setup_answer(intent) -> SetupAnswer:
+def setup_answer(intent) -> CardSetup:
 	"""A SetupIntent in the app's words."""
 	error = read(intent, "last_setup_error")
-	return SetupAnswer(
+	return CardSetup(
 		setup_intent=intent.id,
 		succeeded=intent.status == "succeeded",
 		status=intent.status,
@@ -423,12 +381,12 @@ def dispute_answer(dispute) -> DisputeAnswer:
 	)
 
 
-def checkout_answer(session) -> CheckoutAnswer:
+def checkout_answer(session) -> PaymentPage:
 	"""A Checkout Session in the app's words."""
 	amount = currency = None
 	if read(session, "amount_total") is not None and read(session, "currency"):
 		amount, currency = money(session.amount_total, session.currency)
-	return CheckoutAnswer(
+	return PaymentPage(
 		session=session.id,
 		status=session.status,
 		paid=session.payment_status == "paid",

@@ -1,8 +1,8 @@
 import unittest
 from decimal import Decimal
 
-from crm_recharge.gateway import minor_units
-from crm_recharge.gateway.minor_units import from_minor, to_minor
+from crm_recharge.gateway.stripe import minor_units
+from crm_recharge.gateway.stripe.minor_units import from_minor, to_minor
 
 try:
 	from hypothesis import given, settings

@@ -1,7 +1,7 @@
 import unittest
 
 from crm_recharge.domain.answers import DeclineClass
-from crm_recharge.gateway.declines import CONFIDENTIAL, DECLINE_CODES, classify, for_customer
+from crm_recharge.gateway.stripe.declines import CONFIDENTIAL, DECLINE_CODES, classify, for_customer
 from crm_recharge.gateway.errors import GatewayError, GatewayUnavailable
 from crm_recharge.gateway.masking import mask
 

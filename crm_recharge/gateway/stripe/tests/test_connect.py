@@ -8,7 +8,7 @@ try:
 except (ImportError, RuntimeError):
 	frappe = SITE = None
 
-from crm_recharge.gateway import stripe_gateway
+from crm_recharge.gateway.stripe import gateway as stripe_gateway
 from crm_recharge.tests.support.stripe_stand_in import StandIn
 
 KEYS = (

@@ -14,17 +14,21 @@ import stripe
 
 from crm_recharge.domain.answers import (
 	Answer,
+	CardSetup,
 	DeclineClass,
 	DisputeAnswer,
+	FraudWarning,
 	Outcome,
+	PaymentPage,
 	RefundAnswer,
 	RefundOutcome,
 	SavedCard,
 )
-from crm_recharge.gateway import translate
+from crm_recharge.gateway.stripe import translate
 from crm_recharge.gateway.errors import CustomerGone, GatewayError, GatewayUnavailable
 from crm_recharge.gateway.masking import mask
-from crm_recharge.gateway.minor_units import normal_currency, to_minor
+from crm_recharge.gateway.port import MISSING
+from crm_recharge.gateway.stripe.minor_units import normal_currency, to_minor
 
 API_VERSION = "2024-06-20"
 """The version every answer is read in, whatever the account's default or the SDK's own."""
@@ -37,58 +41,6 @@ INTENT_PARTS = ["latest_charge"]
 CLOCK_TOLERANCE = timedelta(days=2)
 """By how much a clock here may have been wrong when something was asked: more than any mistaken time zone. Looking that
 much further back costs a page or two of one customer's payments."""
-MISSING = "resource_missing"
-
-
-def connect() -> "StripeGateway":
-	"""The gateway of this site.
-
-	Keys come from *CRM Recharge Settings*; `crm_recharge_stripe_secret_key` and
-	`crm_recharge_stripe_api_base` in site_config.json go before them. Raises frappe.ValidationError when there
-	is no usable key, or the site is a copy that nobody has confirmed (home.SiteAway).
-	"""
-	import frappe
-	from frappe import _
-
-	from crm_recharge.gateway import home
-
-	home.only_at_home()
-	settings = frappe.get_cached_doc("CRM Recharge Settings")
-	key = frappe.conf.get("crm_recharge_stripe_secret_key") or settings.get_password(
-		"stripe_secret_key", raise_exception=False
-	)
-	base = frappe.conf.get("crm_recharge_stripe_api_base") or settings.get("stripe_api_base")
-	try:
-		return StripeGateway(key, api_base=base, timeout=int(settings.get("stripe_timeout") or 20))
-	except ValueError as error:
-		frappe.throw(
-			_(
-				"Stripe cannot be used: {0}. Enter the secret key (it begins with sk_ or rk_) in CRM Recharge"
-				" Settings, or set crm_recharge_stripe_secret_key in site_config.json."
-			).format(error),
-			title=_("Stripe Is Not Set Up"),
-		)
-
-
-def webhook_secret() -> str:
-	"""The signing secret of this site's webhook endpoint; `crm_recharge_stripe_webhook_secret` in
-	site_config.json goes before *CRM Recharge Settings*. Raises frappe.ValidationError when there is none."""
-	import frappe
-	from frappe import _
-
-	secret = frappe.conf.get("crm_recharge_stripe_webhook_secret") or frappe.get_cached_doc(
-		"CRM Recharge Settings"
-	).get_password("stripe_webhook_secret", raise_exception=False)
-	if not secret:
-		frappe.throw(
-			_(
-				"Webhooks of Stripe cannot be verified: enter the endpoint's signing secret (it begins with"
-				" whsec_) in CRM Recharge Settings, or set crm_recharge_stripe_webhook_secret in"
-				" site_config.json."
-			),
-			title=_("Stripe Is Not Set Up"),
-		)
-	return secret
 
 
 class StripeGateway:
@@ -106,11 +58,11 @@ class StripeGateway:
 			raise ValueError("the secret key is not one: it must begin with sk_ or rk_")
 		if not 0 < timeout <= 80:
 			raise ValueError(f"the time-out must be between 1 and 80 seconds, not {timeout}")
-		self.livemode = secret_key.startswith(("sk_live_", "rk_live_"))
+		self.live = secret_key.startswith(("sk_live_", "rk_live_"))
 		base = (api_base or "").strip().rstrip("/")
 		if base and not base.startswith(("https://", "http://")):
 			raise ValueError(f"the address of Stripe must begin with https:// or http://, not {base!r}")
-		if base.startswith("http://") and self.livemode:
+		if base.startswith("http://") and self.live:
 			raise ValueError("a live key is never sent over plain http://")
 		client = stripe.StripeClient(
 			secret_key,
@@ -123,7 +75,7 @@ class StripeGateway:
 		self._stripe = getattr(client, "v1", client)
 
 	def __repr__(self) -> str:
-		return f"<StripeGateway {'live' if self.livemode else 'test'}>"
+		return f"<StripeGateway {'live' if self.live else 'test'}>"
 
 	# -- payments ------------------------------------------------------------------------------------------
 
@@ -359,7 +311,7 @@ class StripeGateway:
 		_required(dispute, "dispute")
 		return self._ask(lambda: translate.dispute_answer(self._stripe.disputes.retrieve(dispute)))
 
-	def retrieve_fraud_warning(self, warning: str) -> translate.FraudWarning:
+	def retrieve_fraud_warning(self, warning: str) -> FraudWarning:
 		"""An early fraud warning of a card network. Raises GatewayError."""
 		_required(warning, "warning")
 		return self._ask(
@@ -405,7 +357,7 @@ class StripeGateway:
 
 		return self._ask(create)
 
-	def retrieve_setup_intent(self, setup_intent: str) -> translate.SetupAnswer:
+	def retrieve_setup_intent(self, setup_intent: str) -> CardSetup:
 		"""How far saving a card has come. Raises GatewayError."""
 		_required(setup_intent, "setup_intent")
 		return self._ask(lambda: translate.setup_answer(self._stripe.setup_intents.retrieve(setup_intent)))
@@ -465,7 +417,7 @@ class StripeGateway:
 		metadata: dict | None = None,
 		kinds: list[str] | None = None,
 		save_card: bool = False,
-	) -> translate.CheckoutAnswer:
+	) -> PaymentPage:
 		"""A page at Stripe where the customer pays `amount` (major units of `currency`) once.
 
 		`kinds` limits the ways to pay (card, paypal, …); without it Stripe offers what its dashboard is set to.
@@ -500,12 +452,12 @@ class StripeGateway:
 			)
 		)
 
-	def retrieve_checkout(self, session: str) -> translate.CheckoutAnswer:
+	def retrieve_checkout(self, session: str) -> PaymentPage:
 		"""A payment page as it is now; what was paid is told by its `intent`. Raises GatewayError."""
 		_required(session, "session")
 		return self._ask(lambda: translate.checkout_answer(self._stripe.checkout.sessions.retrieve(session)))
 
-	def expire_checkout(self, session: str) -> translate.CheckoutAnswer:
+	def expire_checkout(self, session: str) -> PaymentPage:
 		"""Close a payment page; one that is paid or closed already stays as it is. Raises GatewayError."""
 		_required(session, "session")
 		try:

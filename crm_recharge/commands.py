@@ -19,7 +19,7 @@ class BadPeriod(click.ClickException):
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @pass_context
 def reconcile_command(context, start: str, end: str | None, dry_run: bool):
-	"""Compare every payment at Stripe with what is known of it here, for any period; settle what was missed."""
+	"""Compare every payment at the gateway with what is known of it here, for any period; settle what was missed."""
 	frappe.init(site=get_site(context))
 	frappe.connect()
 	try:
@@ -51,7 +51,7 @@ def reconcile_and_report(start: str, end: str | None, dry_run: bool = False, say
 	said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if kind != "incomplete")
 	say(f"{'Would be' if dry_run else 'Done'}: {said or 'no payments in this period'}")
 	if counts.get("incomplete"):
-		say("Stripe could not be asked to the end: see the Error Log, and run the command again.")
+		say("The gateway could not be asked to the end: see the Error Log, and run the command again.")
 	return counts
 
 

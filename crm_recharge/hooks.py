@@ -21,7 +21,7 @@ after_uninstall = "crm_recharge.uninstall.after_uninstall"
 
 # What the desk's forms and lists share.
 _SHARED = ["public/js/words.js", "public/js/amounts.js", "public/js/standing.js", "public/js/desk.js"]
-_DIALOGS = [*_SHARED, "public/js/add_credits.js", "public/js/card_form.js"]
+_DIALOGS = [*_SHARED, "public/js/add_credits.js", "public/js/card_entry.js", "public/js/card_form.js"]
 _REORDER = ["public/js/words.js", "public/js/reorder.js"]
 doctype_js = {
 	"Credit Account": _DIALOGS,
@@ -229,7 +229,7 @@ scheduler_events = {
 			"crm_recharge.accounting.refunds.sweep_refunds",
 			"crm_recharge.accounting.disputes.sweep_disputes",
 		],
-		# Within Stripe's 24 hours in which a key can be asked again.
+		# Within the gateway's 24 hours in which a key can be asked again.
 		"17 * * * *": ["crm_recharge.recharge.reconcile.reconcile_recent"],
 		"37 * * * *": ["crm_recharge.recharge.catch_up.catch_up"],
 	},

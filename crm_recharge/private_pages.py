@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import frappe
 
+
 @dataclass(frozen=True)
 class Page:
 	"""A page: `cards` says that it shows the gateway's form of a card, `token` that a signed token in its address acts, whoever is

@@ -2,7 +2,7 @@
 
 Frappe itself deletes what belongs to the app's modules: DocTypes with their records and permissions, workspaces,
 cards, charts, reports, print formats. Here goes what lies in other apps' tables. The books stay: invoices, payments,
-accounts, the item and the mode of payment belong to the company. So do the counters of names: a payment at Stripe
+accounts, the item and the mode of payment belong to the company. So do the counters of names: a payment at the gateway
 that says CA-00001 must not meet another account of that name.
 """
 

@@ -1,4 +1,4 @@
-"""A dispute in ERPNext's books: Journal Entries that keep up with what the bank has taken and what Stripe charged.
+"""A dispute in ERPNext's books: Journal Entries that keep up with what the bank has taken and what the gateway charged.
 
 While the money is gone, the credits that were taken for it are no longer owed (Unearned Credits is debited) and
 the rest is a loss; when it comes back, the same in reverse. When the dispute is lost, what the customer has used
@@ -198,7 +198,7 @@ class DisputeBooks:
 		return lines
 
 	def fee(self, row) -> Lines:
-		"""What Stripe charged for the dispute."""
+		"""What the gateway charged for the dispute."""
 		fee = self._in_base(row.fees)
 		lines = Lines().add(self.books.clearing, -fee, -self._own(self.books.clearing, fee, row.fees))
 		return lines.add(self.fee_account, fee, self._own(self.fee_account, fee, row.fees))
@@ -211,11 +211,11 @@ class DisputeBooks:
 		return no_longer_owed(credits, figures, others, self.places) if credits > 0 else ZERO
 
 	def _in_base(self, amount: Decimal) -> Decimal:
-		"""An amount of Stripe's balance in the company's currency."""
+		"""An amount of the gateway's balance in the company's currency."""
 		return rounded(amount * self.balance_rate, self.places)
 
 	def _own(self, account: str, base: Decimal, balance: Decimal | None = None) -> Decimal:
-		"""What `account` shows of `base`: exactly what Stripe's balance lost, where it is kept in that currency."""
+		"""What `account` shows of `base`: exactly what the gateway's balance lost, where it is kept in that currency."""
 		currency = self.books.currency_of(account)
 		if currency == self.books.company_currency:
 			return base

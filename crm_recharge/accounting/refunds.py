@@ -2,7 +2,7 @@
 
 One transaction, one commit, under the lock of the Recharge Refund's row, as for a recharge (posting.py). It
 waits until the recharge's own invoice is written. A refund that the bank has returned takes its documents back.
-What bought nothing was never invoiced: its capture and its refund pass Stripe's balance and cancel out.
+What bought nothing was never invoiced: its capture and its refund pass the gateway's balance and cancel out.
 """
 
 import frappe

@@ -351,7 +351,7 @@ def _meaning(doc, attempts: list[dict]) -> str:
 		)
 	if doc.status == payment.CHARGING and waiting and waiting.status == "Refused":
 		return _(
-			"Stripe refused the request itself: nothing was charged. It is tried again at {0}; mend the key or the customer's id at Stripe before."
+			"The gateway refused the request itself: nothing was charged. It is tried again at {0}; mend the key or the customer's id at the gateway before."
 		).format(format_datetime(waiting.next_ask_at))
 	if doc.status == payment.CHARGING and waiting:
 		return _(

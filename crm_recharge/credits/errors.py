@@ -172,7 +172,7 @@ def messages() -> dict[str, str]:
 			"Difference {difference} can only be dismissed: put right what it says, then dismiss it with a note."
 		),
 		"not_captured": _(
-			"Payment {payment} has brought no money (Stripe says: {state}). Dismiss the difference."
+			"Payment {payment} has brought no money (the gateway says: {state}). Dismiss the difference."
 		),
 		"held_already_used": _(
 			"Recharge {recharge} is paid already; {payment} cannot be used for it any more."

@@ -49,7 +49,7 @@ LEASE = timedelta(seconds=45)
 """Longer than the slowest call to the gateway; with a sweep each minute a dead worker's recharge is taken up
 within two minutes."""
 REPLAY_WINDOW = timedelta(hours=12)
-"""Stripe replays an idempotency key for 24 hours; after that only a look-up is safe. Half of that is left for clocks
+"""The gateway replays an idempotency key for 24 hours; after that only a look-up is safe. Half of that is left for clocks
 that were wrong by hours when the key was first used."""
 ERRORS_BEFORE_GIVING_UP = 8
 ASKS_BEFORE_TELLING = 8

@@ -1,6 +1,5 @@
 """Whose records a user sees: the hooks for lists and for single records, both from `records` and `sight`."""
 
-
 import frappe
 from frappe.permissions import get_user_permissions
 

@@ -257,8 +257,10 @@ class Adapter(Protocol):
 		...
 
 	def for_browser(self) -> dict:
-		"""What a page needs to show the gateway's own form of a card: publishable_key (None while there is none),
-		script, custom_address."""
+		"""What a page needs to show the gateway's own form of a card: gateway (the name), form_script (the address of
+		a script of the adapter's that brings crm_recharge.card_forms[gateway]; see public/js/card_entry.js),
+		publishable_key (None while cards cannot be entered), custom_address (where something stands in for the
+		gateway in tests), and whatever else that script wants."""
 		...
 
 	def page_sources(self) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Saving cards: from a Stripe payment method to a Recharge Card. No number ever comes here."""
+"""Saving cards: from a payment method of the gateway to a Recharge Card. No number ever comes here."""
 
 from datetime import date
 
@@ -21,9 +21,9 @@ from crm_recharge.gateway.registry import chosen, connect, of_account
 
 
 def gateway_customer(account: str, after: str = "") -> str:
-	"""The account's customer at Stripe; made there when there is none yet. Raises frappe.ValidationError.
+	"""The account's customer at the gateway; made there when there is none yet. Raises frappe.ValidationError.
 
-	`after` is one that is gone: Stripe would give it again for the request that made it.
+	`after` is one that is gone: the gateway would give it again for the request that made it.
 	"""
 	doc = frappe.get_doc("Credit Account", account)
 	if doc.gateway_customer:
@@ -36,7 +36,7 @@ def gateway_customer(account: str, after: str = "") -> str:
 			name=doc.customer_name or doc.customer,
 			email=frappe.db.get_value("User", doc.account_owner, "email") if doc.account_owner else None,
 			metadata={"account": account, **home.marks()},
-		)
+		),
 	)
 	values = {"gateway": name, "gateway_customer": created}
 	frappe.db.set_value("Credit Account", account, values, update_modified=False)
@@ -44,9 +44,9 @@ def gateway_customer(account: str, after: str = "") -> str:
 
 
 def with_customer(account: str, call):
-	"""What `call` (of gateway and customer) returns for the account's customer at Stripe.
+	"""What `call` (of gateway and customer) returns for the account's customer at the gateway.
 
-	One that Stripe does not have, because it was deleted there or made under other keys, is replaced: what is saved
+	One that the gateway does not have, because it was deleted there or made under other keys, is replaced: what is saved
 	under it can be charged no more. Commits then. Raises frappe.ValidationError.
 	"""
 	customer = gateway_customer(account)
@@ -67,7 +67,7 @@ def _replace_customer(account: str, gone: str) -> str:
 			"Recharge Card", {"credit_account": account, "status": ["!=", REMOVED]}, pluck="name"
 		):
 			mark_unusable(card)
-	# Stripe is not asked while rows are locked.
+	# The gateway is not asked while rows are locked.
 	frappe.db.commit()
 	customer = gateway_customer(account, after=gone)
 	frappe.db.commit()
@@ -80,14 +80,14 @@ def today_of(account: str) -> date:
 
 
 def mark_unusable(card: str) -> None:
-	"""A card whose customer Stripe does not have: it stays in the list, with the reason. The caller commits."""
-	reason = _("Stripe no longer has the customer it was saved for. Enter it again.")
+	"""A card whose customer the gateway does not have: it stays in the list, with the reason. The caller commits."""
+	reason = _("The gateway no longer has the customer it was saved for. Enter it again.")
 	frappe.db.set_value("Recharge Card", card, {"status": UNUSABLE, "status_reason": reason})
 	frappe.db.set_value("Auto-Recharge Card", {"card": card}, "card_status", UNUSABLE)
 
 
 def start_setup(account: str) -> dict:
-	"""A SetupIntent for a new card: its id and the client secret for Stripe's own form. Stores nothing."""
+	"""A card set-up for a new card: its id and the client secret for the gateway's own form. Stores nothing."""
 	key = f"setup-{frappe.generate_hash(length=20)}"
 	setup_intent, secret = with_customer(
 		account,
@@ -103,7 +103,7 @@ def start_setup(account: str) -> dict:
 
 @for_people
 def finish_setup(account: str, setup_intent: str) -> str:
-	"""Save the card of a completed SetupIntent. Returns the Recharge Card's name.
+	"""Save the card of a completed card set-up. Returns the Recharge Card's name.
 
 	Raises frappe.ValidationError when it is not completed, PermissionError when it is another customer's.
 	"""
@@ -116,7 +116,7 @@ def finish_setup(account: str, setup_intent: str) -> str:
 
 
 def _of_setup(account: str, payment_method: str) -> str:
-	"""Save the card that a SetupIntent has attached; asked again, it may be a spare that was detached since."""
+	"""Save the card that a card set-up has attached; asked again, it may be a spare that was detached since."""
 	card = _ask(of_account(account), lambda gateway: gateway.retrieve_card(payment_method))
 	same = None if card.customer else _same_card(account, card)
 	return same.name if same else save(account, payment_method)
@@ -126,9 +126,9 @@ def _of_setup(account: str, payment_method: str) -> str:
 def save(account: str, payment_method: str) -> str:
 	"""Save `payment_method` (pm_…) as a Recharge Card of `account`, once. Returns its name.
 
-	It must be a card and belong to the account's customer at Stripe; one without a customer is attached. A card
+	It must be a card and belong to the account's customer at the gateway; one without a customer is attached. A card
 	that is saved already is known by its fingerprint: it stays one card, with the newer details, and of its two
-	payment methods one is detached at Stripe. Raises frappe.ValidationError.
+	payment methods one is detached at the gateway. Raises frappe.ValidationError.
 	"""
 	known = _known(account, payment_method)
 	if known and frappe.db.get_value("Recharge Card", known, "status") != UNUSABLE:
@@ -144,7 +144,7 @@ def save(account: str, payment_method: str) -> str:
 
 
 def _usable_again(card: str) -> str:
-	"""Stripe has the card, and its customer is the account's."""
+	"""The gateway has the card, and its customer is the account's."""
 	frappe.db.set_value("Recharge Card", card, {"status": ACTIVE, "status_reason": None})
 	frappe.db.set_value("Auto-Recharge Card", {"card": card}, "card_status", ACTIVE)
 	return card
@@ -163,14 +163,14 @@ def _keep(account: str, card: SavedCard) -> str:
 	if rules.takes_over(_as_rule(card), _as_rule(same)):
 		spare = same.payment_method
 		_renew(same, card)
-	# Stripe is not asked while rows are locked; should it not answer, the spare stays there, out of use here.
+	# The gateway is not asked while rows are locked; should it not answer, the spare stays there, out of use here.
 	frappe.db.commit()
 	_detach_spare(of_account(account), spare, same.name)
 	return same.name
 
 
 def _same_card(account: str, card: SavedCard) -> dict | None:
-	"""The saved card of `account` with the same number, which Stripe tells by its fingerprint."""
+	"""The saved card of `account` with the same number, which the gateway tells by its fingerprint."""
 	if not card.fingerprint:
 		return None
 	return frappe.db.get_value(
@@ -256,16 +256,16 @@ def _insert(account: str, card: SavedCard) -> str:
 
 
 def _details(card: SavedCard) -> dict:
-	"""What Stripe says of a card, and may say anew."""
+	"""What the gateway says of a card, and may say anew."""
 	fields = ("brand", "last4", "exp_month", "exp_year", "fingerprint", "funding")
 	return {field: getattr(card, field) for field in fields}
 
 
 def remove(card: str) -> None:
-	"""Take a card out of use: off every list here, committed, then detached at Stripe.
+	"""Take a card out of use: off every list here, committed, then detached at the gateway.
 
-	Once more for a card that is removed already detaches it at Stripe if that failed. One that is unusable is not
-	detached: Stripe does not have it, or it is another site's. Raises
+	Once more for a card that is removed already detaches it at the gateway if that failed. One that is unusable is not
+	detached: the gateway does not have it, or it is another site's. Raises
 	frappe.ValidationError when it is the last usable card of an enabled setting.
 	"""
 	doc = frappe.get_doc("Recharge Card", card)
@@ -276,21 +276,23 @@ def remove(card: str) -> None:
 		parent.save(ignore_permissions=True)
 	if doc.status != "Removed":
 		doc.db_set({"status": "Removed", "status_reason": _("Removed by {0}").format(frappe.session.user)})
-	# Stripe is not asked while rows are locked, and what it answers takes nothing of this back.
+	# The gateway is not asked while rows are locked, and what it answers takes nothing of this back.
 	frappe.db.commit()
 	if is_ours:
 		_ask(of_account(doc.credit_account), lambda gateway: gateway.detach(doc.payment_method))
 
 
 def follow_setup(setup_intent: str, gateway: str | None = None) -> str:
-	"""A SetupIntent succeeded at Stripe: save its card, should the page that asked for it have died.
+	"""A card set-up succeeded at the gateway: save its card, should the page that asked for it have died.
 
 	Returns a word for the event's outcome.
 	"""
 	answer = connect(gateway).retrieve_setup_intent(setup_intent)
 	if fit.names_another(answer.metadata, home.site()):
 		return "of another site"
-	account = frappe.db.get_value("Credit Account", {"gateway_customer": answer.customer or "-", "gateway": gateway or chosen()})
+	account = frappe.db.get_value(
+		"Credit Account", {"gateway_customer": answer.customer or "-", "gateway": gateway or chosen()}
+	)
 	if not account:
 		return "not ours"
 	if not answer.succeeded or not answer.payment_method:
@@ -301,7 +303,7 @@ def follow_setup(setup_intent: str, gateway: str | None = None) -> str:
 
 
 def follow_card(payment_method: str, gateway: str | None = None) -> str:
-	"""A saved card changed at Stripe (new expiry, new number) or was detached: take over what it is now."""
+	"""A saved card changed at the gateway (new expiry, new number) or was detached: take over what it is now."""
 	name = frappe.db.get_value("Recharge Card", {"payment_method": payment_method})
 	if not name:
 		return "not ours"
@@ -327,7 +329,7 @@ def follow_card(payment_method: str, gateway: str | None = None) -> str:
 def _detached(name: str) -> str:
 	if frappe.db.get_value("Recharge Card", name, "status") != "Removed":
 		frappe.db.set_value(
-			"Recharge Card", name, {"status": "Removed", "status_reason": _("Removed at Stripe")}
+			"Recharge Card", name, {"status": "Removed", "status_reason": _("Removed at the gateway")}
 		)
 		frappe.db.set_value("Auto-Recharge Card", {"card": name}, "card_status", "Removed")
 	return "removed"

@@ -1,6 +1,6 @@
 """Refunds and disputes whose webhook never came: asked for at the gateway itself.
 
-Stripe tries a webhook for three days; a site that was away for longer, or whose endpoint was not set up, would
+The gateway tries a webhook for three days; a site that was away for longer, or whose endpoint was not set up, would
 never hear of them.
 """
 

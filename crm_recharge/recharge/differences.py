@@ -129,7 +129,9 @@ def tell_of(names: list[str]) -> None:
 	if len(rows) > MOST_TOLD:
 		lines.append(_("… and {0} more: see the list of Gateway Differences.").format(len(rows) - MOST_TOLD))
 	notices.alert(
-		_("The payment gateway and the credit accounts differ"), "\n\n".join(lines), about=(DOCTYPE, rows[0].name)
+		_("The payment gateway and the credit accounts differ"),
+		"\n\n".join(lines),
+		about=(DOCTYPE, rows[0].name),
 	)
 
 

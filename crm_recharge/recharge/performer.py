@@ -194,7 +194,7 @@ class Performer:
 					**home.marks(),
 				},
 				off_session=True,
-			)
+			),
 		)
 
 	def cancel(self, effect: effects.Cancel) -> Answer:

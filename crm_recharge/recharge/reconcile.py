@@ -1,6 +1,6 @@
 """The reconciler: each payment at the gateway against each recharge here, and each credit against its payment.
 
-Hourly within Stripe's 24 hours, daily for some days more, and by command for any period. Settles what was missed,
+Hourly within the gateway's 24 hours, daily for some days more, and by command for any period. Settles what was missed,
 refunds what has no owner, closes what nobody waits for, lists the rest as Gateway Differences.
 """
 
@@ -179,7 +179,9 @@ def _credits_since(start: datetime, end: datetime | None) -> list:
 			"between",
 			[clock.earliest(start), clock.latest(end + LONGEST_WAIT)],
 		]
-	found = frappe.get_all("Recharge", settled, ["name", "settled_intent", "credit_account"], order_by="settled_at, name")
+	found = frappe.get_all(
+		"Recharge", settled, ["name", "settled_intent", "credit_account"], order_by="settled_at, name"
+	)
 	# What has been written down need not be asked about each hour.
 	listed = set(
 		frappe.get_all("Gateway Difference", {"kind": ["in", reconcile.CREDITED_WRONGLY]}, pluck="intent")

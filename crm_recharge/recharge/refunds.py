@@ -1,4 +1,4 @@
-"""Refunds: asked for here, made in Stripe's dashboard, or of a capture that bought nothing.
+"""Refunds: asked for here, made in the gateway's dashboard, or of a capture that bought nothing.
 
 The rules are the machines of domain/refund.py; this room starts them, and finds what is due.
 """

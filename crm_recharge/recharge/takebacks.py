@@ -410,7 +410,7 @@ def ask_refund(effect: effects.AskRefund) -> RefundAnswer:
 				"account": row.credit_account or "",
 				**home.marks(),
 			},
-		)
+		),
 	)
 
 

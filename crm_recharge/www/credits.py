@@ -16,6 +16,7 @@ SCRIPTS = (
 	"portal/base.js",
 	"portal/figures.js",
 	"portal/auto_recharge.js",
+	"card_entry.js",
 	"portal/card_dialog.js",
 	"portal/add_credits.js",
 	"portal/page.js",

@@ -65,6 +65,8 @@ class StripeAdapter:
 
 	def for_browser(self) -> dict:
 		return {
+			"gateway": self.name,
+			"form_script": "/assets/crm_recharge/js/gateways/stripe.js",
 			"publishable_key": settings.publishable_key(),
 			"script": settings.script_address(),
 			"custom_address": settings.custom_address(),

@@ -24,10 +24,10 @@ from crm_recharge.domain.answers import (
 	RefundOutcome,
 	SavedCard,
 )
-from crm_recharge.gateway.stripe import translate
 from crm_recharge.gateway.errors import CustomerGone, GatewayError, GatewayUnavailable
 from crm_recharge.gateway.masking import mask
 from crm_recharge.gateway.port import MISSING
+from crm_recharge.gateway.stripe import translate
 from crm_recharge.gateway.stripe.minor_units import normal_currency, to_minor
 
 API_VERSION = "2024-06-20"

@@ -86,9 +86,9 @@ def _check_keys(settings) -> None:
 		settings.set(field, key)
 		if not key.startswith(prefixes):
 			frappe.throw(
-				_(
-					"{0} must begin with {1}. Copy it again from Stripe's dashboard, under Developers."
-				).format(_(settings.meta.get_label(field)), shown),
+				_("{0} must begin with {1}. Copy it again from Stripe's dashboard, under Developers.").format(
+					_(settings.meta.get_label(field)), shown
+				),
 				title=_("Not a Stripe key"),
 			)
 	secret, publishable = _entered_secret(settings), settings.stripe_publishable_key

@@ -19,11 +19,10 @@ from crm_recharge.domain.answers import (
 	RefundOutcome,
 	SavedCard,
 )
-from crm_recharge.gateway.stripe.declines import classify
 from crm_recharge.gateway.errors import CustomerGone, GatewayError, GatewayUnavailable
 from crm_recharge.gateway.masking import mask
+from crm_recharge.gateway.stripe.declines import classify
 from crm_recharge.gateway.stripe.minor_units import from_minor
-
 
 CUSTOMER_GONE = "customer_gone"
 METHOD_GONE = ("resource_missing", "payment_method_unexpected_state", "payment_method_invalid_parameter")

@@ -1,4 +1,4 @@
-// Saving a card: Stripe's own form in a dialog. A card number never passes this site's server.
+// Saving a card: the gateway's own form (card_entry.js) in a dialog.
 frappe.provide("crm_recharge.desk");
 
 (() => {
@@ -19,27 +19,18 @@ frappe.provide("crm_recharge.desk");
 		const tell = (text) =>
 			problem.html(text ? `<div class="crm-recharge-note bad" role="alert">${desk.text(text)}</div>` : "");
 
-		let stripe = null;
-		let element = null;
+		let entry = null;
 		let setup = null;
+		area.html(
+			`<label class="control-label">${__(
+				"Card",
+			)}</label><div class="form-control" style="height:auto;padding:10px"></div>`,
+		);
 		try {
-			await load_script(form.script);
-			stripe = window.Stripe(form.publishable_key);
-			area.html(
-				`<label class="control-label">${__(
-					"Card",
-				)}</label><div class="form-control" style="height:auto;padding:10px"></div>`,
-			);
-			element = stripe.elements().create("card", { hidePostalCode: false });
-			element.mount(area.find("div").get(0));
-			element.on("change", (event) => tell(event.error?.message));
+			entry = await crm_recharge.card_entry(form, area.find("div").get(0), tell);
 		} catch (error) {
 			area.empty();
-			tell(
-				__("Stripe's card form could not be loaded ({0}). Check the network or the browser's blocker.", [
-					error.message,
-				]),
-			);
+			tell(error.message);
 		}
 
 		let busy = false;
@@ -67,12 +58,9 @@ frappe.provide("crm_recharge.desk");
 		}
 
 		async function by_form(name) {
-			if (!element) throw new Error(__("Stripe's card form is not there."));
+			if (!entry) throw new Error(__("The card form is not there."));
 			setup = setup || (await desk.call("recharge.start_card_setup", { account }));
-			const result = await stripe.confirmCardSetup(setup.client_secret, {
-				payment_method: { card: element, billing_details: name ? { name } : {} },
-			});
-			if (result.error) throw new Error(result.error.message);
+			await entry.confirm(setup, name);
 			return (await desk.call("recharge.finish_card_setup", { account, setup_intent: setup.setup_intent }))
 				.card;
 		}
@@ -82,7 +70,7 @@ frappe.provide("crm_recharge.desk");
 		{
 			fieldtype: "HTML",
 			options: `<p class="text-muted small">${__(
-				"The card is entered in a form of Stripe and kept there. This site sees its brand, last four digits and expiry only.",
+				"The card is entered in a form of the payment provider and kept there. This site sees its brand, last four digits and expiry only.",
 			)}</p>`,
 		},
 		{ fieldname: "name", fieldtype: "Data", label: __("Name on Card"), default: form.name },
@@ -92,9 +80,9 @@ frappe.provide("crm_recharge.desk");
 					{
 						fieldname: "payment_method",
 						fieldtype: "Data",
-						label: __("Or Stripe Payment Method Id"),
+						label: __("Or Payment Method Id"),
 						description: __(
-							"For tests: {0} stands in for Stripe. Give an id such as pm_card_visa instead of a card.",
+							"For tests: {0} stands in for the gateway. Give an id such as pm_card_visa instead of a card.",
 							[form.custom_address],
 						),
 					},
@@ -102,22 +90,4 @@ frappe.provide("crm_recharge.desk");
 			: []),
 		{ fieldname: "problem", fieldtype: "HTML" },
 	];
-
-	const loading = {};
-
-	function load_script(address) {
-		if (window.Stripe) return Promise.resolve();
-		loading[address] ||= new Promise((resolve, reject) => {
-			const script = document.createElement("script");
-			script.src = address;
-			script.onload = resolve;
-			script.onerror = () => {
-				delete loading[address];
-				script.remove();
-				reject(new Error(address));
-			};
-			document.head.append(script);
-		});
-		return loading[address];
-	}
 })();

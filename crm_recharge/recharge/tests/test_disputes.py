@@ -178,7 +178,9 @@ class TestDisputes(TakebackCase):
 		recharge = self.use(account, 460)["recharge"]
 		self.stripe.faults.lost_after("POST /v1/payment_intents")
 		self.assertEqual(self.work(recharge), "waiting")
-		(intent,) = self.stripe.intents(self.value("Credit Account", account, "gateway_customer"), "succeeded")
+		(intent,) = self.stripe.intents(
+			self.value("Credit Account", account, "gateway_customer"), "succeeded"
+		)
 		dispute = self.stripe.control("dispute", intent=intent["id"])
 		self.assertEqual(self.deliver("charge.dispute.created", dispute), "Open")
 		self.assertEqual((self.balance(account), self.row("Recharge", recharge).status), (D(40), "Disputed"))

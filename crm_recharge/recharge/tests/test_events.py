@@ -52,7 +52,9 @@ class TestEvents(RechargeCase):
 		recharge = self.use(account, 460)["recharge"]
 		self.stripe.faults.lost_after("POST /v1/payment_intents")
 		self.assertEqual(self.work(recharge), "waiting")
-		(intent,) = self.stripe.intents(self.value("Credit Account", account, "gateway_customer"), "succeeded")
+		(intent,) = self.stripe.intents(
+			self.value("Credit Account", account, "gateway_customer"), "succeeded"
+		)
 		self.assertEqual(self.value("Recharge", recharge, "status"), "Charging")
 		return account, recharge, intent
 

@@ -143,7 +143,8 @@ class TestRealWorker(GatewayTestCase):
 		)
 		self.assertEqual(attempts, ["Declined", "Succeeded"])
 		self.assertEqual(
-			self.stripe.captured_total(frappe.db.get_value("Credit Account", account, "gateway_customer")), 480
+			self.stripe.captured_total(frappe.db.get_value("Credit Account", account, "gateway_customer")),
+			480,
 		)
 
 	def test_a_failure_switches_off_and_the_account_goes_on(self):

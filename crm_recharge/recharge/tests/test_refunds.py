@@ -357,7 +357,9 @@ class TestMadeElsewhere(TakebackCase):
 		recharge = self.use(account, 460)["recharge"]
 		self.stripe.faults.lost_after("POST /v1/payment_intents")
 		self.assertEqual(self.work(recharge), "waiting")
-		(intent,) = self.stripe.intents(self.value("Credit Account", account, "gateway_customer"), "succeeded")
+		(intent,) = self.stripe.intents(
+			self.value("Credit Account", account, "gateway_customer"), "succeeded"
+		)
 		made = self.stripe.control("refund", intent=intent["id"])
 		self.assertEqual(self.deliver("refund.created", made), "Succeeded")
 		self.assertEqual(self.row("Recharge", recharge).status, "Refunded")

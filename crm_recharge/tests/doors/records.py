@@ -200,7 +200,11 @@ def _payments(side: Side) -> None:
 		"Gateway Difference", credit_account=side.account, recharge=settled, currency="USD", kind="Other",
 		status="Open", amount=5, explanation=side.text("explanation"), intent=f"pi_{side.word}",
 	)  # fmt: skip
-	about = {"id": f"pi_{side.word}", "customer": side.gateway_customer, "metadata": {"account": side.account}}
+	about = {
+		"id": f"pi_{side.word}",
+		"customer": side.gateway_customer,
+		"metadata": {"account": side.account},
+	}
 	side.raw(
 		"Gateway Event", name=f"evt_{frappe.generate_hash(length=16)}", event_type="payment_intent.succeeded",
 		status="Processed", payload=frappe.as_json({"data": {"object": about}}), object_id=about["id"],

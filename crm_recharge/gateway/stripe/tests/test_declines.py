@@ -1,9 +1,9 @@
 import unittest
 
 from crm_recharge.domain.answers import DeclineClass
-from crm_recharge.gateway.stripe.declines import CONFIDENTIAL, DECLINE_CODES, classify, for_customer
 from crm_recharge.gateway.errors import GatewayError, GatewayUnavailable
 from crm_recharge.gateway.masking import mask
+from crm_recharge.gateway.stripe.declines import CONFIDENTIAL, DECLINE_CODES, classify, for_customer
 
 # every code in Stripe's table of decline codes (https://docs.stripe.com/declines/codes)
 PUBLISHED = """

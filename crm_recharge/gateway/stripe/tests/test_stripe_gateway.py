@@ -9,8 +9,8 @@ from unittest.mock import patch
 import stripe
 
 from crm_recharge.domain.answers import DeclineClass, Outcome, RefundOutcome
-from crm_recharge.gateway.stripe import gateway as stripe_gateway
 from crm_recharge.gateway.errors import GatewayError, GatewayUnavailable
+from crm_recharge.gateway.stripe import gateway as stripe_gateway
 from crm_recharge.gateway.stripe.gateway import StripeGateway
 from crm_recharge.gateway.tests.contract import Calls, Contract
 from crm_recharge.tests.support.stripe_stand_in import KEY_WITHOUT_RIGHTS, StandIn
@@ -794,8 +794,8 @@ class TestWhatIsSent(OnStandIn, unittest.TestCase):
 		):
 			with self.subTest(arguments=arguments), self.assertRaises(ValueError):
 				StripeGateway(*arguments)
-		self.assertTrue(StripeGateway("rk_live_1").livemode)
-		self.assertFalse(StripeGateway(" sk_test_1 ", "https://example.com/").livemode)
+		self.assertTrue(StripeGateway("rk_live_1").live)
+		self.assertFalse(StripeGateway(" sk_test_1 ", "https://example.com/").live)
 		self.assertNotIn("sk_test_1", repr(StripeGateway("sk_test_1")))
 
 	def test_no_secret_is_logged_or_told(self):

@@ -307,7 +307,7 @@
 			try {
 				await call("remove_card", { card: card.name });
 			} finally {
-				// Off the list here even where Stripe did not answer.
+				// Off the list here even where the gateway did not answer.
 				await portal.refresh({ ours: true }).catch(() => {});
 			}
 			portal.focus(byId("add-card"));

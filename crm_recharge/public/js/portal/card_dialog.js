@@ -1,4 +1,4 @@
-// A new card on /credits: entered in Stripe's own form, in a dialog. No number passes this site.
+// A new card on /credits: the gateway's own form (card_entry.js) in a dialog.
 (() => {
 	const { portal } = crm_recharge;
 	const { byId, act, call } = portal;
@@ -6,8 +6,7 @@
 
 	const dialog = portal.dialog("card-dialog", { shown: () => byId("card-name").focus() });
 	let setup = null;
-	let element = null;
-	let stripe = null;
+	let entry = null;
 
 	byId("add-card").addEventListener("click", () =>
 		act(byId("add-card"), byId("cards-problem"), async () => {
@@ -22,35 +21,15 @@
 	);
 
 	async function mount() {
-		element?.destroy?.();
-		element = null;
-		byId("stripe-card").innerHTML = "";
+		entry?.close();
+		entry = null;
+		byId("card-entry").innerHTML = "";
+		const tell = (text) => (byId("card-problem").textContent = text);
 		try {
-			await load_script(setup.script);
-			stripe = window.Stripe(setup.publishable_key);
-			element = stripe.elements().create("card", { hidePostalCode: false });
-			element.mount(byId("stripe-card"));
-			element.on("change", (event) => (byId("card-problem").textContent = event.error?.message || ""));
+			entry = await crm_recharge.card_entry(setup, byId("card-entry"), tell);
 		} catch (error) {
-			byId("card-problem").textContent = __(
-				"Stripe's card form could not be loaded ({0}). Check the network or the browser's blocker.",
-				[error.message],
-			);
+			tell(error.message);
 		}
-	}
-
-	function load_script(address) {
-		if (window.Stripe) return Promise.resolve();
-		return new Promise((resolve, reject) => {
-			const script = document.createElement("script");
-			script.src = address;
-			script.onload = resolve;
-			script.onerror = () => {
-				script.remove();
-				reject(new Error(address));
-			};
-			document.head.append(script);
-		});
 	}
 
 	dialog.$.find("form").on("submit", (event) => {
@@ -67,12 +46,8 @@
 	});
 
 	async function by_form() {
-		if (!element) throw new Error(__("Stripe's card form is not there."));
-		const name = byId("card-name").value.trim();
-		const result = await stripe.confirmCardSetup(setup.client_secret, {
-			payment_method: { card: element, billing_details: name ? { name } : {} },
-		});
-		if (result.error) throw new Error(result.error.message);
+		if (!entry) throw new Error(__("The card form is not there."));
+		await entry.confirm(setup, byId("card-name").value.trim());
 		const { account } = portal.data;
 		return (await call("finish_card", { account, setup_intent: setup.setup_intent })).card;
 	}

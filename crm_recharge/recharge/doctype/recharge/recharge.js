@@ -31,7 +31,7 @@ frappe.ui.form.on("Recharge", {
 		// Once a card has been asked, only its answer ends the recharge.
 		if (frm.doc.docstatus === 1 && !story.may_cancel) frm.page.clear_secondary_action();
 		if (story.payment_address) {
-			frm.add_custom_button(__("Open in Stripe"), () =>
+			frm.add_custom_button(__("Open at the Gateway"), () =>
 				window.open(story.payment_address, "_blank", "noopener"),
 			);
 		}
@@ -138,8 +138,8 @@ const OUTCOMES = {
 	Declined: __("declined"),
 	"Needs Authentication": __("needs confirmation"),
 	Succeeded: __("paid"),
-	Refused: __("Stripe refused the request"),
-	Error: __("Stripe refused the request"),
+	Refused: __("The gateway refused the request"),
+	Error: __("The gateway refused the request"),
 	Skipped: __("passed over"),
 	"Never Happened": __("never reached the bank"),
 };

@@ -15,12 +15,12 @@ BRANDS = {
 
 
 class RechargeCard(GuardedDocument):
-	"""A card saved at Stripe. There is no number in it, ever."""
+	"""A card saved at the gateway. There is no number in it, ever."""
 
 	def refuse_by_hand(self):
-		# Brand, digits and kind are Stripe's word: recharge/cards.py asks it, a form or a request cannot.
+		# Brand, digits and kind are the gateway's word: recharge/cards.py asks it, a form or a request cannot.
 		frappe.throw(
-			_("Cards are saved through Stripe's own form. Use Add Card in the auto-recharge setting."),
+			_("Cards are saved through the gateway's own form. Use Add Card in the auto-recharge setting."),
 			frappe.PermissionError,
 			title=_("Card not saved"),
 		)
@@ -28,10 +28,11 @@ class RechargeCard(GuardedDocument):
 	def validate(self):
 		brand = self.brand or self.kind or "card"
 		self.card_label = f"{BRANDS.get(brand, brand.title())} •••• {self.last4 or '????'}"
-		if not re.fullmatch(r"(pm|card|src|ba)_[A-Za-z0-9_]+", self.payment_method or ""):
+		# An id has letters; what is digits alone, with or without blanks, may be a number of a card.
+		if not re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_.:\-]{3,140}", self.payment_method or ""):
 			frappe.throw(
 				_(
-					"{0} is not the id of a Stripe payment method (pm_…). Card numbers are never kept here."
+					"{0} is not the id of a saved payment method. Card numbers are never kept here."
 				).format(_("Payment Method")),
 				title=_("Not a payment method"),
 			)

@@ -19,8 +19,10 @@ class Outcome(str, Enum):
 	"""The bank wants the card holder; nothing moves until the person acts."""
 	CANCELLED = "cancelled"
 	"""The intent is closed for good and can never capture."""
+	PENDING = "pending"
+	"""Accepted, and decided later: bank debits and transfers take days. Nobody is to blame, nothing is asked twice."""
 	UNKNOWN = "unknown"
-	"""Time-out, connection lost, 5xx, 429, 409, processing: it may or may not have happened."""
+	"""Time-out, connection lost, 5xx, 429, 409: it may or may not have happened."""
 	ERROR = "error"
 	"""The request itself was refused (keys, parameters): nothing was charged, and no card is to blame."""
 

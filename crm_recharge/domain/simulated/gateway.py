@@ -333,7 +333,7 @@ class Gateway:
 				return replace(common, outcome=Outcome.NEEDS_AUTHENTICATION)
 			case "requires_payment_method":
 				return replace(common, outcome=Outcome.DECLINED, decline_class=intent.decline_class)
-		return replace(common, code=PROCESSING)
+		return replace(common, outcome=Outcome.PENDING, code=PROCESSING)
 
 
 EVENT_TYPES = {

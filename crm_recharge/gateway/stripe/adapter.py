@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import frappe
 from frappe import _
 
-from crm_recharge.gateway.port import Capabilities, GatewayEvent
+from crm_recharge.gateway.port import GatewayEvent
 from crm_recharge.gateway.stripe import declines, events, minor_units, settings, webhooks
-from crm_recharge.gateway.stripe.gateway import StripeGateway
+from crm_recharge.gateway.stripe.gateway import CAPABILITIES, StripeGateway
 
 CARD_FORM = {
 	"script-src": ("https://js.stripe.com", "https://*.js.stripe.com"),
@@ -24,7 +24,7 @@ class StripeAdapter:
 	"""See port.Adapter."""
 
 	name = "Stripe"
-	capabilities = Capabilities(delayed_payments=True)
+	capabilities = CAPABILITIES
 
 	def connect(self) -> StripeGateway:
 		try:

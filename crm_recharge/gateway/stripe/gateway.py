@@ -26,7 +26,7 @@ from crm_recharge.domain.answers import (
 )
 from crm_recharge.gateway.errors import CustomerGone, GatewayError, GatewayUnavailable
 from crm_recharge.gateway.masking import mask
-from crm_recharge.gateway.port import MISSING
+from crm_recharge.gateway.port import MISSING, Capabilities
 from crm_recharge.gateway.stripe import translate
 from crm_recharge.gateway.stripe.minor_units import normal_currency, to_minor
 
@@ -35,6 +35,8 @@ API_VERSION = "2024-06-20"
 
 CONNECT_TIMEOUT = 5
 """Seconds to reach Stripe; the answer itself may take the whole `timeout`."""
+
+CAPABILITIES = Capabilities(delayed_payments=True)
 
 PAGE = 100
 INTENT_PARTS = ["latest_charge"]

@@ -76,7 +76,9 @@ def intent_answer(intent, milliseconds: int = 0) -> Answer:
 		return _needs_person(common, "authentication_required", "The bank asks the card holder to confirm.")
 	if status == "requires_payment_method" and error is not None:
 		return _refused(error, common)
-	# processing, requires_capture, requires_confirmation, and whatever Stripe may add: not decided yet
+	if status == "processing":
+		return Answer(Outcome.PENDING, code=status, intent_open=True, **common)
+	# requires_capture, requires_confirmation, and whatever Stripe may add: not decided yet
 	return Answer(
 		Outcome.UNKNOWN,
 		code=status,

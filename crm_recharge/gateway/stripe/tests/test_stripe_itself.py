@@ -2,7 +2,7 @@ import os
 import unittest
 
 from crm_recharge.gateway.stripe.gateway import StripeGateway
-from crm_recharge.gateway.tests.contract import Contract
+from crm_recharge.gateway.stripe.tests.contract import Contract
 
 KEY = os.environ.get("STRIPE_SECRET_KEY", "")
 

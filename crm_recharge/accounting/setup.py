@@ -14,12 +14,13 @@ from frappe import _
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.doors.sight import check_company
+from crm_recharge.gateway.registry import DEFAULT as GATEWAY
 from crm_recharge.intake import intake
 
 SETTINGS = "CRM Recharge Settings"
 ROW = "CRM Recharge Company"
 ITEM = "Prepaid Credits"
-MODE_OF_PAYMENT = "Stripe"
+MODE_OF_PAYMENT = GATEWAY
 
 ROLES = ("System Manager", "Accounts Manager", "Credit Manager")
 
@@ -57,7 +58,7 @@ ACCOUNTS = (
 	# Bank: Mode of Payment and Payment Entry take it, and it can be reconciled like a bank statement.
 	AccountPlan(
 		"clearing_account",
-		"Stripe Clearing",
+		f"{GATEWAY} Clearing",
 		"Asset",
 		"Bank",
 		("default_bank_account", "default_cash_account"),

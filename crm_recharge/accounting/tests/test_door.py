@@ -91,7 +91,7 @@ class TestAccounts(DoorCase):
 
 	def test_a_company_that_is_not_set_up_or_lacks_an_account(self):
 		self.settings(clearing_account=None)
-		self.refused("Stripe clearing account", COMPANY)
+		self.refused("Gateway clearing account", COMPANY)
 		self.settings(company="Nobody")
 		self.refused(COMPANY, "set it up")
 

@@ -300,7 +300,7 @@ class TestFailure(BooksTestCase):
 		self.addCleanup(frappe.clear_document_cache, setup.SETTINGS, setup.SETTINGS)
 		self.change("CRM Recharge Company", row, clearing_account=None)
 		frappe.clear_document_cache(setup.SETTINGS, setup.SETTINGS)
-		self.refused(recharge, "Stripe clearing account")
+		self.refused(recharge, "Gateway clearing account")
 
 	def test_error_log_once_for_what_a_person_must_mend(self):
 		credit_account = account()

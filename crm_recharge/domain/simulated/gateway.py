@@ -1,6 +1,6 @@
 """A gateway that keeps its promises (keys, intents) and breaks everything else on demand.
 
-As at Stripe, a key answers for 24 hours; a repeat tells what the payment is *now*, as the gateway room reads it.
+A key answers for 24 hours; a repeat tells what the payment is *now*, as the adapter reads it.
 """
 
 from collections.abc import Callable

@@ -74,3 +74,23 @@ def test_the_rules_need_only_the_standard_library():
 	]
 	assert modules("domain"), "the folder of the rules has moved"
 	assert not foreign
+
+
+# Where a gateway may be named: its adapter, its settings, and the list of gateways.
+SPEAK_OF_STRIPE = ("gateway/stripe/", "public/js/gateways/", "gateway/doctype/crm_recharge_settings/")
+NAME_IT = {"gateway/registry.py", "hooks.py", "gateway/masking.py", "gateway/simulated.py"}
+
+
+def test_only_its_adapter_and_its_settings_speak_of_a_gateway():
+	spoken = []
+	for path in sorted(APP.rglob("*")):
+		place = path.relative_to(APP).as_posix()
+		if path.suffix not in (".py", ".js", ".html", ".json") or is_test(path):
+			continue
+		if place.startswith(SPEAK_OF_STRIPE) or place in NAME_IT:
+			continue
+		for number, line in enumerate(path.read_text().splitlines(), 1):
+			# An address of documentation is a source, not a dependence.
+			if "stripe" in line.lower().replace("docs.stripe.com", ""):
+				spoken.append(f"{place}:{number}: {line.strip()[:90]}")
+	assert spoken == []

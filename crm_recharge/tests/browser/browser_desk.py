@@ -310,7 +310,7 @@ def test_the_connection_to_stripe_can_be_tested(stripe, manager):
 		"crm_recharge.api.gateway.webhook"
 	)
 	manager.button("Test Connection").click()
-	expect(manager.dialog).to_contain_text("answers in Stripe's place")
+	expect(manager.dialog).to_contain_text("answers in the place of Stripe")
 	manager.picture("settings")
 	manager.dialog.locator(".btn-modal-close").first.click()
 	expect(page.locator(".modal.show")).to_have_count(0)

@@ -222,7 +222,7 @@ METHODS = {
 	"api.settings.site": _reads(MANAGERS, NOBODY),
 	"api.settings.test_connection": _writes(MANAGERS, NOBODY),
 	"api.settings.webhook": _reads(MANAGERS, NOBODY),
-	"api.stripe.replay": _writes(MANAGERS),
+	"api.gateway.replay": _writes(MANAGERS),
 	"api.gateway.webhook": _writes((EVERYBODY,), NOBODY),
 	"doors.search.link_title": _searches(SETTING_READERS, doctype="Recharge Card", docname="Recharge Card"),
 	"doors.search.records_of": _searches(READERS, doctype="Credit Account", page_len=500),

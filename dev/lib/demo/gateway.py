@@ -51,7 +51,7 @@ class Gateway:
 
 	def save_card(self, account: str, story: tuple[str, str]) -> str:
 		"""Save a card that behaves as `story` says. Returns the Recharge Card."""
-		from crm_recharge.gateway.stripe.gateway import connect as gateway
+		from crm_recharge.gateway.registry import connect as gateway
 		from crm_recharge.recharge import cards
 
 		customer = cards.gateway_customer(account)
@@ -73,7 +73,7 @@ class Gateway:
 		customer = frappe.db.get_value("Credit Account", account, "gateway_customer")
 		if self.stand_in:
 			return self.stand_in.captured_total(customer, "USD")
-		from crm_recharge.gateway.stripe.gateway import connect as gateway
+		from crm_recharge.gateway.registry import connect as gateway
 
 		created = frappe.db.get_value("Credit Account", account, "creation").astimezone()
 		intents = [i for i in gateway().intents_since(created) if i.metadata.get("account") == account]

@@ -5,7 +5,8 @@ from decimal import Decimal
 import frappe
 
 from crm_recharge.api import settings as api
-from crm_recharge.gateway.doctype.crm_recharge_settings import crm_recharge_settings as settings
+from crm_recharge.gateway.stripe import settings
+from crm_recharge.gateway.stripe.adapter import StripeAdapter
 from crm_recharge.tests.compat import BenchTestCase
 from crm_recharge.tests.support.stripe_stand_in import (
 	KEY_WITHOUT_RIGHTS,
@@ -181,14 +182,16 @@ class TestConnection(SettingsCase):
 		self.save(stripe_secret_key="sk_test_abc", stripe_publishable_key=PUBLISHABLE_KEY)
 		self.assertEqual(settings.publishable_key(), PUBLISHABLE_KEY)
 		self.assertEqual(
-			settings.dashboard_address("pi_1"), "https://dashboard.stripe.com/test/payments/pi_1"
+			StripeAdapter().payment_address("pi_1"), "https://dashboard.stripe.com/test/payments/pi_1"
 		)
-		self.assertIsNone(settings.dashboard_address(None))
+		self.assertIsNone(StripeAdapter().payment_address(None))
 		self.save(stripe_secret_key="sk_live_abc", stripe_publishable_key="pk_live_abc")
-		self.assertEqual(settings.dashboard_address("pi_1"), "https://dashboard.stripe.com/payments/pi_1")
+		self.assertEqual(
+			StripeAdapter().payment_address("pi_1"), "https://dashboard.stripe.com/payments/pi_1"
+		)
 		self.use(SECRET_KEY, "http://127.0.0.1:1/")
 		self.assertEqual(settings.script_address(), "http://127.0.0.1:1/v3/")
-		self.assertIsNone(settings.dashboard_address("pi_1"))
+		self.assertIsNone(StripeAdapter().payment_address("pi_1"))
 
 	def test_what_to_enter_at_stripe(self):
 		webhook = api.webhook()

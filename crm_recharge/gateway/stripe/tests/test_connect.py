@@ -8,7 +8,8 @@ try:
 except (ImportError, RuntimeError):
 	frappe = SITE = None
 
-from crm_recharge.gateway.stripe import gateway as stripe_gateway
+from crm_recharge.gateway import registry
+from crm_recharge.gateway.stripe import settings
 from crm_recharge.tests.support.stripe_stand_in import StandIn
 
 KEYS = (
@@ -51,14 +52,14 @@ class TestConnect(unittest.TestCase):
 	def test_without_a_key_it_says_where_to_enter_one(self):
 		self.enter()
 		with self.assertRaisesRegex(frappe.ValidationError, "CRM Recharge Settings.*site_config"):
-			stripe_gateway.connect()
+			registry.connect("Stripe")
 		with self.assertRaisesRegex(frappe.ValidationError, "CRM Recharge Settings.*site_config"):
-			stripe_gateway.webhook_secret()
+			registry.adapter("Stripe").read_event(b"{}", {})
 
 	def test_a_key_that_is_none_is_refused_without_being_shown(self):
 		self.enter(stripe_secret_key="pk_test_published")
 		with self.assertRaises(frappe.ValidationError) as caught:
-			stripe_gateway.connect()
+			registry.connect("Stripe")
 		self.assertNotIn("pk_test_published", str(caught.exception))
 
 	def test_keys_from_the_settings_are_encrypted_and_used(self):
@@ -70,9 +71,9 @@ class TestConnect(unittest.TestCase):
 			)
 			stored = frappe.db.get_single_value("CRM Recharge Settings", "stripe_secret_key", cache=False)
 			self.assertNotIn(stripe.secret_key, str(stored))
-			customer = stripe_gateway.connect().create_customer(key="k", name="From Settings")
+			customer = registry.connect("Stripe").create_customer(key="k", name="From Settings")
 			self.assertEqual(stripe.all("customer")[0]["id"], customer)
-		self.assertEqual(stripe_gateway.webhook_secret(), "whsec_entered")
+		self.assertEqual(settings.webhook_secret(), "whsec_entered")
 
 	def test_site_config_goes_before(self):
 		with StandIn() as stripe:
@@ -83,14 +84,14 @@ class TestConnect(unittest.TestCase):
 			)
 			values = (stripe.secret_key, "whsec_config", stripe.api_base)
 			with patch.dict(frappe.local.conf, dict(zip(KEYS, values, strict=True))):
-				stripe_gateway.connect().create_customer(key="k", name="From Config")
-				self.assertEqual(stripe_gateway.webhook_secret(), "whsec_config")
+				registry.connect("Stripe").create_customer(key="k", name="From Config")
+				self.assertEqual(settings.webhook_secret(), "whsec_config")
 			self.assertEqual(len(stripe.all("customer")), 1)
 
 	def test_the_time_out_is_the_one_entered(self):
 		with StandIn() as stripe:
 			self.enter(stripe_secret_key=stripe.secret_key, stripe_api_base=stripe.api_base, stripe_timeout=1)
 			stripe.faults.slow(2, "GET /v1/payment_intents/*")
-			answer = stripe_gateway.connect().retrieve("pi_1")
+			answer = registry.connect("Stripe").retrieve("pi_1")
 			self.assertEqual(answer.code, "timeout")
 			self.assertLess(answer.milliseconds, 1900)

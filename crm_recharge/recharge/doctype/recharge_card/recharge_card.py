@@ -31,9 +31,9 @@ class RechargeCard(GuardedDocument):
 		# An id has letters; what is digits alone, with or without blanks, may be a number of a card.
 		if not re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_.:\-]{3,140}", self.payment_method or ""):
 			frappe.throw(
-				_(
-					"{0} is not the id of a saved payment method. Card numbers are never kept here."
-				).format(_("Payment Method")),
+				_("{0} is not the id of a saved payment method. Card numbers are never kept here.").format(
+					_("Payment Method")
+				),
 				title=_("Not a payment method"),
 			)
 

@@ -86,7 +86,7 @@ class TestThreshold(GatewayTestCase):
 		gateway.charge = use_meanwhile
 		frappe.db.set_value("Recharge", first, "amount", 45)
 		frappe.db.commit()
-		with patch("crm_recharge.gateway.stripe.gateway.connect", lambda: gateway):
+		with patch("crm_recharge.gateway.registry.connect", lambda name: gateway):
 			worker.carry_out(first)
 		rows = self.recharges()
 		self.assertEqual([row.status for row in rows], ["Succeeded", "Queued"])

@@ -335,7 +335,7 @@ class TestUnclearAnswers(WorkerTestCase):
 				recharge = self.low(VISA, MASTERCARD)
 				order()
 				with patch(
-					"crm_recharge.gateway.stripe.gateway.connect", lambda: self.stripe.gateway(timeout=1)
+					"crm_recharge.gateway.registry.connect", lambda name: self.stripe.gateway(timeout=1)
 				):
 					self.assertGreater(self.drive(recharge), 1)
 				faults.clear()
@@ -458,7 +458,7 @@ class TestRunsAndCrashes(WorkerTestCase):
 			return charge(**request)
 
 		gateway.charge = charge_meanwhile
-		with patch("crm_recharge.gateway.stripe.gateway.connect", lambda: gateway):
+		with patch("crm_recharge.gateway.registry.connect", lambda name: gateway):
 			self.assertEqual(worker.carry_out(recharge), "Succeeded")
 		self.assertEqual(words, ["leased"])
 		self.assert_paid_once(recharge)

@@ -342,7 +342,7 @@ class TestRecharge(GatewayTestCase):
 
 		gateway = self.stripe.gateway()
 		gateway.detach = watch(gateway.detach)
-		with patch.object(cards, "connect", lambda: gateway):
+		with patch.object(cards, "connect", lambda name: gateway):
 			api.remove_card(self.visa)
 		self.assertEqual(writes, [0], "Stripe was asked inside a transaction that had written")
 		method = frappe.db.get_value("Recharge Card", self.visa, "payment_method")

@@ -24,12 +24,16 @@ def receive(payload: bytes, headers: Mapping[str, str], gateway: str | None = No
 	that gateway's.
 	"""
 	adapter = registry.adapter(gateway)
-	event = adapter.read_event(payload, headers)
+	return keep(adapter.name, adapter.read_event(payload, headers))
+
+
+def keep(gateway: str, event: GatewayEvent) -> tuple[str, bool]:
+	"""Keep an event that is proven to be the gateway's; returns as `receive`. Raises errors.UnreadablePayload."""
 	try:
 		content = json.dumps(without_secrets(event.content), indent=1)
 	except RecursionError:
 		raise UnreadablePayload("The body is nested too deeply") from None
-	return event.id, _insert(adapter.name, event, content)
+	return event.id, _insert(gateway, event, content)
 
 
 def _insert(gateway: str, event: GatewayEvent, content: str) -> bool:

@@ -41,7 +41,7 @@ def process(name: str) -> str:
 		return row.status if row else "missing"
 	if not home.is_home():
 		return row.status
-	handler = HANDLERS.get(row.kind)
+	handler = HANDLERS.get(EventKind(row.kind)) if row.kind else None
 	if handler is None:
 		return _end(name, inbox.IGNORED, "no handler for this type")
 	try:

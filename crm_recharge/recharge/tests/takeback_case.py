@@ -12,6 +12,8 @@ from unittest.mock import patch
 import frappe
 
 from crm_recharge.credits.money import exact
+from crm_recharge.gateway import inbox
+from crm_recharge.gateway.stripe.events import translate
 from crm_recharge.recharge import by_hand, events, refunds
 from crm_recharge.recharge.performer import Performer
 from crm_recharge.tests.case import GOOD, RechargeCase
@@ -128,17 +130,7 @@ class TakebackCase(RechargeCase):
 			"livemode": False,
 			"data": {"object": obj},
 		}
-		frappe.get_doc(
-			{
-				"doctype": "Gateway Event",
-				"name": name,
-				"event_type": kind,
-				"status": "Received",
-				"object_type": obj["object"],
-				"object_id": obj["id"],
-				"payload": json.dumps(event),
-			}
-		).db_insert()
+		inbox.keep("Stripe", translate(event))
 		frappe.db.commit()
 		events.process(name)
 		row = self.row("Gateway Event", name)

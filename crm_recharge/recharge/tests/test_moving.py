@@ -85,7 +85,9 @@ class TestAway(MovingCase):
 			{
 				"doctype": "Gateway Event",
 				"name": event,
+				"gateway": "Stripe",
 				"event_type": "charge.dispute.created",
+				"kind": "dispute",
 				"status": "Received",
 				"object_id": dispute["id"],
 				"payload": json.dumps({"data": {"object": dispute}}),

@@ -208,6 +208,7 @@ def _payments(side: Side) -> None:
 	side.raw(
 		"Gateway Event", name=f"evt_{frappe.generate_hash(length=16)}", event_type="payment_intent.succeeded",
 		status="Processed", payload=frappe.as_json({"data": {"object": about}}), object_id=about["id"],
+		gateway="Stripe", kind="payment", payment=about["id"], gateway_customer=side.gateway_customer,
 		outcome=side.text("outcome"),
 	)  # fmt: skip
 

@@ -82,6 +82,7 @@ def _event(account: str) -> str:
 	frappe.db.set_value("Credit Account", account, "gateway_customer", customer)
 	doc = frappe.new_doc("Gateway Event")
 	doc.update({"event_type": "payment_intent.succeeded", "event_created": now_datetime()})
+	doc.update({"gateway": "Stripe", "kind": "payment", "gateway_customer": customer})
 	doc.payload = frappe.as_json({"data": {"object": {"id": "pi_x", "customer": customer}}})
 	doc.name = f"evt_{frappe.generate_hash(length=16)}"
 	doc.set_user_and_timestamp()

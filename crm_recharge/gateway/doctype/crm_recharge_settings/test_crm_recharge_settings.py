@@ -195,5 +195,7 @@ class TestConnection(SettingsCase):
 
 	def test_what_to_enter_at_stripe(self):
 		webhook = api.webhook()
-		self.assertTrue(webhook["address"].endswith("/api/method/crm_recharge.api.gateway.webhook?gateway=Stripe"))
+		self.assertTrue(
+			webhook["address"].endswith("/api/method/crm_recharge.api.gateway.webhook?gateway=Stripe")
+		)
 		self.assertIn("payment_intent.succeeded", webhook["events"])

@@ -12,7 +12,7 @@ from crm_recharge.credits.money import exact
 from crm_recharge.domain import effects, fit, payment
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import NETWORK_WINDOW, REMOVED, UNUSABLE, Card
-from crm_recharge.domain.payment import AttemptView, RechargeView
+from crm_recharge.domain.steps import AttemptView, RechargeView
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway import home, stripe_gateway
 from crm_recharge.gateway.errors import GatewayError

@@ -20,7 +20,7 @@ from crm_recharge.gateway import home
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import cards, links, payments
-from crm_recharge.recharge.performer import customer_of
+from crm_recharge.recharge.reading import customer_of
 from crm_recharge.recharge.reasons import status_words
 
 

@@ -16,9 +16,9 @@ from crm_recharge.domain.payment import AttemptView, RechargeView
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway import home, stripe_gateway
 from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.outbox.queue import enqueue_after_commit
 from crm_recharge.recharge import cards, differences, notices, takeback_notices, takebacks
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import switch_off
-from crm_recharge.recharge.queue import enqueue_after_commit
 
 # Where a row's column has another name than the machine's.
 RECHARGE_COLUMNS = (

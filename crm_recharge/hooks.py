@@ -200,31 +200,19 @@ jinja = {"methods": ["crm_recharge.credits.money.crm_recharge_money"]}
 # What this app itself announces: usage that was refused for lack of credits (account, amount).
 usage_refused = ["crm_recharge.recharge.threshold.on_refused_usage"]
 
-# What recharge/sweeps.py runs once more each minute, beside its own. Each may run at any time, and twice.
-crm_recharge_sweepers = [
-	"crm_recharge.accounting.sweep.sweep",
-	"crm_recharge.accounting.refunds.sweep_refunds",
-	"crm_recharge.accounting.disputes.sweep_disputes",
-]
+# Background work about rows: what is declared here is swept, enqueued, tried again (outbox/work.py). Other apps' too.
+crm_recharge_work = ["crm_recharge.background.WORK"]
 
-# What happens with time. Each is a sweeper: it finds in the database what is due. Frappe names a job by the last two
+# What happens with time. Each finds in the database what is due. Frappe names a job by the last two
 # words of its path and knows one job of a name: these must differ.
 scheduler_events = {
 	"cron": {
 		"* * * * *": [
 			# Where the clock goes back, the others go on.
 			"crm_recharge.setup.jobs.keep_due",
-			"crm_recharge.recharge.worker.sweep",
-			"crm_recharge.recharge.events.sweep",
-			"crm_recharge.recharge.decisions.sweep",
-			"crm_recharge.recharge.refunds.sweep",
-			# All of these again, should one have died at its work.
-			"crm_recharge.recharge.sweeps.once_more",
-		],
-		"*/3 * * * *": [
-			"crm_recharge.accounting.sweep.sweep",
-			"crm_recharge.accounting.refunds.sweep_refunds",
-			"crm_recharge.accounting.disputes.sweep_disputes",
+			# All work that is due (background.py), and once more, should the sweep have died at its work.
+			"crm_recharge.outbox.sweep.sweep",
+			"crm_recharge.outbox.sweep.once_more",
 		],
 		# Within Stripe's 24 hours in which a key can be asked again.
 		"17 * * * *": ["crm_recharge.recharge.reconcile.reconcile_recent"],
@@ -232,11 +220,9 @@ scheduler_events = {
 	},
 	"hourly": [
 		"crm_recharge.reorder.answers.outcome.catch_up",
-		"crm_recharge.credits.expiry.post_due",
 	],
 	"hourly_long": [
 		"crm_recharge.reorder.learning.history.take_up",
-		"crm_recharge.reorder.learning.repair.sweep",
 		"crm_recharge.reorder.sending.run.run_hourly",
 	],
 	"daily": [

@@ -19,15 +19,16 @@ from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.general_ledger import Line, Lines
 from crm_recharge.accounting.rows import DONE, FAILED, NOT_NEEDED, PENDING
 from crm_recharge.accounting.setup import company_settings, setup_company
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.money import as_text, exact, money
 from crm_recharge.domain.money import ZERO
-from crm_recharge.domain.takeback import LOST
+from crm_recharge.domain.takeback import ACCOUNT_FOR_DISPUTE, LOST
 from crm_recharge.domain.voucher import Amounts, Figures, no_longer_owed, rounded, share_out
 from crm_recharge.intake import intake
+from crm_recharge.outbox.attempt import attempt
 
 DOCTYPE = "Recharge Dispute"
-JOB = "account_for_dispute"
+JOB = ACCOUNT_FOR_DISPUTE
 FUNDS, FEE = "funds", "fee"
 LINK = {FUNDS: "journal_entry", FEE: "fee_entry"}
 
@@ -37,7 +38,8 @@ def account_for(name: str) -> str:
 
 	Owns its transactions, so it must run on its own: as a job, or with nothing written before it.
 	"""
-	return takeback_rows.work(DOCTYPE, name, _post)
+	with rows.acting_as("Administrator"):
+		return attempt(JOB, name, _post)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -47,20 +49,23 @@ def retry(name: str) -> str:
 	return takeback_rows.retry(DOCTYPE, name, JOB)
 
 
-def sweep_disputes() -> int:
-	"""Queue what is due: disputes to be booked, and lost ones whose debt has been paid since. Returns how many."""
-	paid_since = frappe.db.sql(
+def paid_since() -> list[str]:
+	"""Lost disputes whose debt has been paid since."""
+	return frappe.db.sql(
 		"SELECT d.`name` FROM `tabRecharge Dispute` d JOIN `tabCredit Account` a ON a.`name` = d.`credit_account`"
 		" WHERE d.`written_off` > 0 AND d.`accounting_status` = %s AND (SELECT SUM(o.`written_off`)"
 		" FROM `tabRecharge Dispute` o WHERE o.`credit_account` = a.`name`) > GREATEST(-a.`balance`, 0) LIMIT %s",
 		(DONE, takeback_rows.BATCH),
 		pluck=True,
 	)
-	for name in paid_since:
+
+
+def account_for_paid_debt(name: str) -> str:
+	"""As `account_for`, for a lost dispute that was booked while the customer owed more."""
+	if frappe.db.get_value(DOCTYPE, name, "accounting_status", for_update=True) == DONE:
 		takeback_rows.write(DOCTYPE, name, accounting_status=PENDING)
-	if paid_since:
-		frappe.db.commit()
-	return takeback_rows.enqueue_all(takeback_rows.due(DOCTYPE), JOB)
+	frappe.db.commit()
+	return account_for(name)
 
 
 @retry_on_contention

@@ -22,9 +22,10 @@ from frappe.utils import (
 )
 
 from crm_recharge.accounting.errors import AccountingError
-from crm_recharge.accounting.rows import DONE, explain, log_failure, next_try, read
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.accounting.rows import DONE, explain, read
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.money import money
+from crm_recharge.outbox.attempt import attempt
 from crm_recharge.people import contacts
 from crm_recharge.recharge import payment_mail
 from crm_recharge.setup import templates
@@ -33,8 +34,7 @@ TEMPLATE = "Recharge Invoice"
 
 PRINT_FORMAT = "Recharge Invoice"
 
-TRIES = 8
-"""Some three days. After that it waits for a person: an address that is missing stays missing."""
+MAIL_INVOICE = "mail_invoice"
 
 
 def mail_invoice(recharge: str) -> bool:
@@ -43,16 +43,7 @@ def mail_invoice(recharge: str) -> bool:
 	Owns its transactions. A failure is written on the Recharge and tried again by the sweeper.
 	"""
 	frappe.db.rollback()
-	try:
-		return _mail(recharge)
-	except frappe.DoesNotExistError:
-		frappe.db.rollback()
-		raise
-	except Exception as error:
-		trace = frappe.get_traceback()
-		frappe.db.rollback()
-		_record_failure(recharge, error, trace)
-		return False
+	return attempt(MAIL_INVOICE, recharge, _mail) or False
 
 
 @retry_on_contention
@@ -214,22 +205,6 @@ def _render(row, invoice) -> tuple[str, str]:
 	return templates.render(TEMPLATE, context)
 
 
-@retry_on_contention
-def _record_failure(recharge: str, error: Exception, trace: str) -> None:
-	row = read(recharge, lock=True)
-	if row.invoice_mailed_at:
-		frappe.db.rollback()
-		return
-	tries = cint(row.accounting_tries) + 1
-	again = tries < TRIES
-	log = log_failure(f"Mailing the invoice of recharge {recharge}", recharge, error, trace, tries)
-	frappe.db.set_value(
-		"Recharge",
-		recharge,
-		{
-			"accounting_error": _("The invoice could not be mailed.") + " " + explain(error, log, again),
-			"accounting_tries": tries,
-			"accounting_next_try_at": next_try(tries) if again else None,
-		},
-	)
-	frappe.db.commit()
+def say(error: Exception, trace: str, log: str | None, again: bool) -> dict[str, str]:
+	"""What the recharge keeps of a failure of its mail."""
+	return {"accounting_error": _("The invoice could not be mailed.") + " " + explain(error, log, again)}

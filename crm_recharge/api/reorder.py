@@ -12,7 +12,7 @@ from frappe import _
 from frappe.rate_limiter import rate_limit
 from frappe.utils import cint, getdate, nowdate
 
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import InvalidRequestError, for_people, refuse
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain.inputs import Amount, Flag, Key, Rows, Whole

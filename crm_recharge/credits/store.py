@@ -16,7 +16,7 @@ import frappe
 
 from crm_recharge import clock
 from crm_recharge.clock import now_datetime
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import UnknownAccountError, messages, refuse
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain import chain

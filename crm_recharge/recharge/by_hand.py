@@ -2,7 +2,7 @@
 
 import frappe
 
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.store import lock_account
 from crm_recharge.domain import chain

@@ -8,7 +8,7 @@ import frappe
 from frappe import _
 from frappe.utils import create_batch, escape_html, get_url, get_url_to_form
 
-from crm_recharge.credits.contention import is_contention
+from crm_recharge.contention import is_contention
 from crm_recharge.credits.doctype.credit_account.credit_account import addresses_in
 from crm_recharge.credits.money import money
 from crm_recharge.recharge import payment_mail
@@ -70,6 +70,13 @@ def alert(subject: str, text: str, account: str | None = None, about: tuple[str,
 	doctype, name = about or ("Credit Account", account)
 	_notify_desk(subject, message, name, set(managers()), doctype)
 	_mail(admin_addresses(), subject, message, name, doctype)
+
+
+def given_up(doctype: str, name: str, text: str) -> None:
+	"""Tell the company's own people that work on a document failed too often and is not tried again by itself."""
+	subject = _("{0} {1} needs a person").format(_(doctype), name)
+	why = _("It was tried several times, and is not tried again by itself. The last time: {0}").format(text)
+	alert(subject, why, about=(doctype, name))
 
 
 def _render(template: str, context: dict) -> tuple[str, str]:

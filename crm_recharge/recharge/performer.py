@@ -15,9 +15,9 @@ from crm_recharge.domain.steps import RechargeView
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway import home, stripe_gateway
 from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.outbox.queue import enqueue_after_commit
 from crm_recharge.recharge import cards, differences, notices, takeback_notices, takebacks
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import switch_off
-from crm_recharge.recharge.queue import enqueue_after_commit
 from crm_recharge.recharge.reading import customer_of, customers_of, recharge_row, recharge_view
 
 

@@ -24,8 +24,8 @@ from crm_recharge.domain.takeback import DUPLICATE, HELD, OPEN, ORPHAN, DisputeV
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.gateway import home, stripe_gateway
 from crm_recharge.gateway.errors import GatewayError
+from crm_recharge.outbox.queue import enqueue_after_commit
 from crm_recharge.recharge import reading, takeback_notices
-from crm_recharge.recharge.queue import enqueue_after_commit
 
 REFUND_FIELDS = (
 	"name",

@@ -10,7 +10,7 @@ from decimal import Decimal
 import frappe
 
 from crm_recharge import clock
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import ACCOUNT_FIELDS, ACCOUNT_MONEY, lock_account
 from crm_recharge.domain import threshold as rules
@@ -25,9 +25,9 @@ from crm_recharge.domain.threshold import (
 	may_start,
 )
 from crm_recharge.doors.guard import by_machine
+from crm_recharge.outbox.queue import enqueue_again
 from crm_recharge.recharge import caps, decisions, reading, spikes
 from crm_recharge.recharge.limits import payment_limits
-from crm_recharge.recharge.queue import enqueue_again
 
 
 def on_ledger_entry(doc, method=None) -> None:
@@ -129,8 +129,8 @@ def foresee(account: str, setting: dict, resumed: bool = False) -> dict | None:
 	return figures | {"currency": row.currency}
 
 
-def look_again() -> int:
-	"""Check accounts again whose limit has freed: usage that is refused would never ask. Returns how many."""
+def freed() -> list[str]:
+	"""Accounts that a limit has stopped which has freed since: usage that is refused would never ask."""
 	now = clock.now()
 	capped = frappe.db.sql(
 		"SELECT d.`credit_account`, d.`frees_at` FROM `tabRecharge Decision` d JOIN `tabCredit Account` a"
@@ -138,17 +138,15 @@ def look_again() -> int:
 		" WHERE d.`code` = 'capped' AND d.`frees_at` <= %s LIMIT 200",
 		clock.latest(now),
 	)
-	freed = [account for account, frees_at in capped if clock.is_past(frees_at, now)]
-	for account in freed:
-		frappe.db.rollback()
-		try:
-			check_now(account)
-			frappe.db.commit()
-		except Exception:
-			frappe.db.rollback()
-			frappe.log_error(title=f"{account} could not be looked at again", reference_name=account)
-			frappe.db.commit()
-	return len(freed)
+	return [account for account, frees_at in capped if clock.is_past(frees_at, now)]
+
+
+@retry_on_contention
+def look_again(account: str) -> str | None:
+	"""Check an account again whose limit has freed. Commits. Returns the recharge that started."""
+	started = check_now(account)
+	frappe.db.commit()
+	return started
 
 
 def view_of(

@@ -18,6 +18,7 @@ from crm_recharge.accounting.tests.books import (
 	new_customer,
 	settled_recharge,
 )
+from crm_recharge.background import MAIL_INVOICE
 from crm_recharge.setup import templates
 
 PIXEL = base64.b64decode(
@@ -207,10 +208,12 @@ class TestMailing(BooksTestCase):
 		row = fields(recharge)
 		self.assertIn("Account Owner", row.accounting_error)
 		self.assertIsNotNone(row.accounting_next_try_at)
-		for _ in range(mailing.TRIES - 1):
+		for _ in range(MAIL_INVOICE.retry.back_off.tries - 1):
 			posting.account_for(recharge)
 		row = fields(recharge)
-		self.assertEqual((row.accounting_tries, row.accounting_next_try_at), (mailing.TRIES, None))
+		self.assertEqual(
+			(row.accounting_tries, row.accounting_next_try_at), (MAIL_INVOICE.retry.back_off.tries, None)
+		)
 		self.assertIn("Retry", row.accounting_error)
 
 	def test_switched_off_means_never(self):

@@ -22,6 +22,7 @@ from crm_recharge.accounting.tests.books import (
 	settled_recharge,
 	yesterday,
 )
+from crm_recharge.outbox import attempt
 
 UNEARNED, CLEARING, DEBTORS = "Unearned Credits - RB", "Stripe Clearing - RB", "Debtors - RB"
 
@@ -314,11 +315,11 @@ class TestFailure(BooksTestCase):
 	def test_a_worker_that_failed_does_not_overwrite_one_that_succeeded(self):
 		recharge = settled_recharge(account(), "30")
 		posting.account_for(recharge)
-		self.assertEqual(posting._record_failure(recharge, ValueError("late"), "trace"), "Done")
+		self.assertEqual(attempt.record_failure("account_for", recharge, ValueError("late"), "trace"), "Done")
 		self.assertEqual(fields(recharge).accounting_error, None)
 
 	def test_waits_grow_to_a_day(self):
-		waits = [rows.pause(tries) for tries in (1, 2, 3, 4, 5, 6, 100)]
+		waits = [rows.BACK_OFF.wait(tries) for tries in (1, 2, 3, 4, 5, 6, 100)]
 		self.assertEqual([wait.total_seconds() / 60 for wait in waits], [2, 10, 60, 360, 1440, 1440, 1440])
 
 	def test_retry_is_for_some_roles_and_for_paid_recharges(self):

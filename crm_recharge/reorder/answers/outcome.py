@@ -16,7 +16,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, get_datetime, get_link_to_form, now_datetime
 
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import quantise
 from crm_recharge.domain.reorder import deals

@@ -4,7 +4,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, get_link_to_form
 
-from crm_recharge.credits.contention import is_contention
+from crm_recharge.contention import is_contention
 from crm_recharge.people.contacts import contacts_of
 from crm_recharge.reorder.consent import preferences
 

@@ -14,7 +14,7 @@ from frappe import _
 from frappe.utils import flt, now
 
 from crm_recharge.domain.reorder.hold_out import drawn
-from crm_recharge.recharge.queue import enqueue_again
+from crm_recharge.outbox.queue import enqueue_again
 from crm_recharge.reorder.learning import bulk
 from crm_recharge.reorder.learning.keys import some
 from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark, is_not_learned

@@ -15,7 +15,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, getdate, now_datetime
 
-from crm_recharge.credits.contention import is_contention
+from crm_recharge.contention import is_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder import words

@@ -82,7 +82,7 @@ HOOKS = {
 		"before_migrate",
 		"before_request",
 		"before_uninstall",
-		"crm_recharge_sweepers",
+		"crm_recharge_work",
 		"doc_events",
 		"doctype_js",
 		"doctype_list_js",

@@ -10,10 +10,10 @@ from crm_recharge.domain.errors import AccountClosed, InvalidRequest
 from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.domain.threshold import cap_figures, check_payment
 from crm_recharge.doors.guard import GuardedDocument
+from crm_recharge.outbox.queue import enqueue_after_commit
 from crm_recharge.recharge.caps import account_caps
 from crm_recharge.recharge.decisions import cap_label, frees
 from crm_recharge.recharge.limits import payment_limits
-from crm_recharge.recharge.queue import enqueue_after_commit
 
 
 class Recharge(GuardedDocument):

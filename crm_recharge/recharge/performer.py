@@ -87,6 +87,7 @@ class Performer:
 		frappe.db.sql("SELECT `name` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", effect.account)
 
 	def lock_recharge(self, effect: effects.LockRecharge) -> RechargeView | None:
+		# nosemgrep: frappe-sql-format-injection -- columns are a constant
 		rows = frappe.db.sql(
 			f"SELECT {RECHARGE_COLUMNS} FROM `tabRecharge` WHERE `name` = %s FOR UPDATE",
 			effect.recharge,

@@ -1,6 +1,7 @@
 """The table of contents of everything that happens by itself."""
 
 from crm_recharge.doors import records as _records
+from crm_recharge.setup.titles import N_
 
 app_name = "crm_recharge"
 app_title = "CRM Recharge"
@@ -8,7 +9,8 @@ app_publisher = "crm_recharge maintainers"
 app_description = (
 	"Prepaid credits, auto-recharge with fallback cards, spend control and reorder reminders for ERPNext"
 )
-app_email = "maintainers@example.com"
+# Nobody's address: faults and questions belong where the app came from.
+app_email = "the issues page of this app's repository"
 app_license = "gpl-3.0"
 required_apps = ["erpnext"]
 
@@ -243,8 +245,8 @@ scheduler_events = {
 # The customer's pages. Who is nobody's person is told so there; no role makes one. Without a role here, too, the one
 # that people choose in Portal Settings stays at a migration.
 standard_portal_menu_items = [
-	{"title": "Credits", "route": "/credits", "reference_doctype": "Credit Account"},
-	{"title": "My Reorders", "route": "/reorders", "reference_doctype": "Reorder Preference"},
+	{"title": N_("Credits"), "route": "/credits", "reference_doctype": "Credit Account"},
+	{"title": N_("My Reorders"), "route": "/reorders", "reference_doctype": "Reorder Preference"},
 ]
 
 # Days after which Frappe's log settings clear what is done with.

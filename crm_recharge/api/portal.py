@@ -248,6 +248,8 @@ def _count_card_form(account: str) -> None:
 	Counted by the names as they are stored, not as they were sent, and whatever address the visitor comes from.
 	"""
 	key = frappe.cache.make_key(f"crm_recharge:card_forms:{account}:{frappe.session.user}")
+	# make_key has put the site before the key.
+	# nosemgrep: frappe-cache-breaks-multitenancy -- the key is the site's
 	frappe.cache.set(key, 0, ex=HOUR, nx=True)
 	if frappe.cache.incr(key) > CARD_FORMS_AN_HOUR:
 		frappe.throw(

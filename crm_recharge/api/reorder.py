@@ -284,6 +284,7 @@ def _read_lines(customer: str, wanted: list[dict]) -> tuple[Line, ...]:
 
 
 def _last_quantity(reminder: str) -> Decimal:
+	# nosemgrep: frappe-sql-format-injection -- as_text() of a constant
 	found = frappe.db.sql(
 		f"SELECT {as_text('last_quantity')} FROM `tabReorder Reminder` WHERE `name` = %s", reminder
 	)

@@ -104,6 +104,7 @@ def lock_refund(refund: str) -> RefundView | None:
 	"""A refund's row, locked. One that is not there is looked for without a lock, which would be on its gap."""
 	if not frappe.db.exists("Recharge Refund", refund):
 		return None
+	# nosemgrep: frappe-sql-format-injection -- columns are a constant
 	rows = frappe.db.sql(
 		f"SELECT {REFUND_COLUMNS} FROM `tabRecharge Refund` WHERE `name` = %s FOR UPDATE",
 		refund,
@@ -113,6 +114,7 @@ def lock_refund(refund: str) -> RefundView | None:
 
 
 def _views(view, doctype: str, columns: str, recharge: str):
+	# nosemgrep: frappe-sql-format-injection -- columns and DocType are constants of the callers
 	rows = frappe.db.sql(
 		f"SELECT {columns} FROM `tab{doctype}` WHERE `recharge` = %s ORDER BY `creation`, `name`",
 		recharge,

@@ -127,7 +127,7 @@ frappe.provide("crm_recharge.desk");
 			amount_unclear: __("{0}: {1} can be read in more than one way. Type {2}.", [
 				what,
 				typed,
-				(found.readings || []).join(__(" or ")),
+				(found.readings || []).join(` ${__("or")} `),
 			]),
 		}[found.problem];
 		throw new Error(

@@ -121,7 +121,7 @@ def store(priors: Priors, figures: dict) -> str:
 			"current": 1,
 		}
 	)
-	frappe.db.sql(f"UPDATE `tab{MODEL}` SET `current` = 0, `priors` = NULL WHERE `current` = 1")
+	frappe.db.sql("UPDATE `tabReorder Model` SET `current` = 0, `priors` = NULL WHERE `current` = 1")
 	by_machine(doc).insert(ignore_permissions=True)
 	old = frappe.get_all(
 		MODEL, pluck="name", order_by="fitted_at desc", limit_start=KEEP, limit_page_length=1000

@@ -14,7 +14,7 @@ from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import ACCOUNT_FIELDS, ACCOUNT_MONEY, lock_account
 from crm_recharge.domain.dispute import DISPUTED_ACCOUNT
 from crm_recharge.domain.threshold import CHARGED, PAUSED, TRIGGERS, Decision, View, decide, falls_short
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 from crm_recharge.recharge import caps, decisions, spikes
 from crm_recharge.recharge.limits import payment_limits
 from crm_recharge.recharge.queue import enqueue_again
@@ -168,9 +168,9 @@ def view_of(
 
 
 def _queue(account, decision: Decision, triggered_by: str | None) -> str:
-	recharge = frappe.get_doc(
+	recharge = new(
+		"Recharge",
 		{
-			"doctype": "Recharge",
 			"credit_account": account.name,
 			"origin": "Automatic",
 			"amount": str(decision.amount),
@@ -178,11 +178,11 @@ def _queue(account, decision: Decision, triggered_by: str | None) -> str:
 			"decision_figures": json.dumps(decision.figures),
 			"triggered_by": triggered_by,
 			"balance_before": decision.figures["balance"],
-		}
+		},
 	)
 	recharge.flags.ignore_permissions = True
 	recharge.flags.account_row = account
-	by_machine(recharge).insert()
+	recharge.insert()
 	recharge.submit()
 	account.open_recharge = recharge.name
 	return recharge.name

@@ -108,6 +108,15 @@ def retry(doctype: str, name: str, job: str) -> str:
 	return PENDING
 
 
+def amended(doctype: str, name: str, job: str, **links) -> None:
+	"""A person has submitted an amended document: it takes the cancelled one's place, and the job looks at it."""
+	status = frappe.db.get_value(doctype, name, "accounting_status", for_update=True)
+	if status not in (PENDING, FAILED):
+		return
+	write(doctype, name, accounting_status=PENDING, accounting_next_try_at=clock.now_datetime(), **links)
+	enqueue_after_commit(job, name)
+
+
 def due(doctype: str, limit: int = BATCH) -> list[str]:
 	"""Names of rows whose documents are due, the longest waiting first."""
 	now = clock.now()

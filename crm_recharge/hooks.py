@@ -85,7 +85,7 @@ has_permission = {
 }
 
 # What an invoice, a delivery or a payment sets going; in this order.
-_BOOKED = ["crm_recharge.accounting.corrections.on_submit"]
+_BOOKED = ["crm_recharge.accounting.corrections.on_submit", "crm_recharge.accounting.refunds.on_submit"]
 _UNBOOKED = ["crm_recharge.accounting.corrections.on_cancel", "crm_recharge.accounting.refunds.on_cancel"]
 _PURCHASED = [
 	"crm_recharge.reorder.learning.purchases.on_submit",
@@ -154,7 +154,10 @@ doc_events = {
 		"on_trash": "crm_recharge.reorder.learning.renames.on_trash",
 	},
 	"File": {"before_insert": "crm_recharge.web.on_file"},
-	"Journal Entry": {"on_cancel": "crm_recharge.accounting.disputes.on_cancel"},
+	"Journal Entry": {
+		"on_submit": "crm_recharge.accounting.disputes.on_submit",
+		"on_cancel": "crm_recharge.accounting.disputes.on_cancel",
+	},
 	("Quotation", "Sales Order", "Sales Invoice", "POS Invoice"): {
 		"on_submit": "crm_recharge.reorder.consent.checkbox.on_submit",
 	},

@@ -185,16 +185,7 @@ def _existing_payment(payment: Payment, invoice):
 	if not rows:
 		return None
 	entry = frappe.get_doc("Payment Entry", rows[0].name)
-	pays = any(
-		row.reference_doctype == "Sales Invoice" and row.reference_name == invoice.name
-		for row in entry.references
-	)
-	if entry.docstatus != 1 or not pays:
-		raise AccountingError(
-			_(
-				"Payment Entry {0} for this recharge does not pay Sales Invoice {1}. Cancel or delete it."
-			).format(entry.name, invoice.name)
-		)
+	documents.refuse_other_payment(entry, invoice)
 	return entry
 
 

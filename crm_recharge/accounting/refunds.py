@@ -91,9 +91,10 @@ def _post(name: str) -> str:
 			_must_be(row, note)
 		else:
 			note = make_credit_note(row, books, invoice)
-		entry = _existing("Payment Entry", name) or documents.make_payment(
-			books, note, row.gateway_refund, {REFUND: name}
-		)
+		if entry := _existing("Payment Entry", name):
+			documents.refuse_other_payment(entry, note)
+		else:
+			entry = documents.make_payment(books, note, row.gateway_refund, {REFUND: name})
 		documents.check(books, note, entry)
 		mail = cint(frappe.db.get_single_value("CRM Recharge Settings", "mail_invoices"))
 		takeback_rows.write(
@@ -185,10 +186,16 @@ def on_cancel(doc, method=None) -> None:
 		name,
 		accounting_status=FAILED,
 		accounting_error=_(
-			"{0} {1} was cancelled by {2}. Use Retry to have a new one written. Nothing happens by itself."
+			"{0} {1} was cancelled by {2}. Amend it, or use Retry to have a new one written. Nothing happens by itself."
 		).format(_(doc.doctype), doc.name, frappe.session.user),
 		**{field: None},
 	)
+
+
+def on_submit(doc, method=None) -> None:
+	"""Sales Invoice and Payment Entry, on_submit: an amended document takes the place of the cancelled one."""
+	if doc.get(REFUND) and doc.get("amended_from"):
+		takeback_rows.amended(DOCTYPE, doc.get(REFUND), JOB, **{LINK[doc.doctype]: doc.name})
 
 
 # -- the mail ------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 disputes (see takeback_rows.py).
 """
 
+import traceback
 from contextlib import contextmanager
 
 import frappe
@@ -75,7 +76,7 @@ def explain(error: Exception, log: str | None = None, again: bool = True) -> str
 
 	`again`: whether it is tried again without anybody's doing.
 	"""
-	text, advice = strip_html(str(error)).strip(), _advice(error)
+	text, advice = _sentence(strip_html(str(error)).strip()), _advice(error)
 	if is_contention(error):
 		text = _("The database was busy.")
 	elif not isinstance(error, frappe.ValidationError):
@@ -83,6 +84,10 @@ def explain(error: Exception, log: str | None = None, again: bool = True) -> str
 		advice = _("See Error Log {0}.").format(log) if log else ""
 	outlook = _("It is tried again by itself.") if again else _("Use Retry when that is done.")
 	return " ".join(part for part in (text, advice, outlook) if part)
+
+
+def _sentence(text: str) -> str:
+	return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _advice(error: Exception) -> str:
@@ -108,7 +113,18 @@ def _advice(error: Exception) -> str:
 		MandatoryAccountDimensionError: _("Look at the Accounting Dimension Filters of this account."),
 		InvalidAccountDimensionError: _("Look at the Accounting Dimension Filters of this account."),
 	}
-	return next((text for kind, text in advice.items() if isinstance(error, kind)), "")
+	known = next((text for kind, text in advice.items() if isinstance(error, kind)), "")
+	return known or _advice_on_closed_books(error)
+
+
+def _advice_on_closed_books(error: Exception) -> str:
+	"""What to do where ERPNext refuses a date with a bare error: only where it did so tells which."""
+	refused_in = {frame.f_code.co_name for frame, _line in traceback.walk_tb(error.__traceback__)}
+	if "check_freezing_date" in refused_in:
+		return _("Move “Accounts Frozen Till Date”, or book this payment by hand.")
+	if "validate_against_pcv" in refused_in:
+		return _("Cancel the Period Closing Voucher, or book this payment by hand.")
+	return ""
 
 
 @contextmanager

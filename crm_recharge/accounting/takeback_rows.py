@@ -51,3 +51,12 @@ def retry(doctype: str, name: str, job: str) -> str:
 	write(doctype, name, accounting_status=PENDING, accounting_next_try_at=clock.now_datetime())
 	enqueue_after_commit(job, name)
 	return PENDING
+
+
+def amended(doctype: str, name: str, job: str, **links) -> None:
+	"""A person has submitted an amended document: it takes the cancelled one's place, and the job looks at it."""
+	status = frappe.db.get_value(doctype, name, "accounting_status", for_update=True)
+	if status not in (PENDING, FAILED):
+		return
+	write(doctype, name, accounting_status=PENDING, accounting_next_try_at=clock.now_datetime(), **links)
+	enqueue_after_commit(job, name)

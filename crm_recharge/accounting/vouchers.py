@@ -37,6 +37,7 @@ class Voucher:
 	split: Split | None = None
 	figures: Figures | None = None
 	base: Decimal = ZERO
+	mode_of_payment: str | None = None
 
 
 def submit(voucher: Voucher):
@@ -301,6 +302,12 @@ class PaidInvoice(Ours):
 
 	def process_common_party_accounting(self):
 		"""Its own payment settles it, no supplier's account."""
+
+	def set_payment_schedule(self):
+		super().set_payment_schedule()
+		for row in self.get("payment_schedule"):
+			# Electronic invoices of some countries demand it.
+			row.mode_of_payment = self.flags.voucher.mode_of_payment
 
 	def is_internal_transfer(self):
 		return False

@@ -15,7 +15,7 @@ from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain import payment
 from crm_recharge.domain.errors import InvalidRequest
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 from crm_recharge.gateway import home
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.stripe_gateway import connect
@@ -79,8 +79,8 @@ def _next_attempt(recharge: str) -> str:
 	row = frappe.db.get_value("Recharge", recharge, ["amount", "currency"], as_dict=True)
 	last = frappe.db.get_value("Recharge Attempt", {"recharge": recharge}, "number", order_by="number desc")
 	number = (last or 0) + 1
-	attempt = frappe.new_doc("Recharge Attempt")
-	attempt.update(
+	attempt = new(
+		"Recharge Attempt",
 		{
 			"recharge": recharge,
 			"number": number,
@@ -89,13 +89,9 @@ def _next_attempt(recharge: str) -> str:
 			"currency": row.currency,
 			"stripe_customer": customer_of(recharge),
 			"created_at": now_datetime(),
-		}
+		},
 	)
-	return (
-		by_machine(attempt)
-		.insert(ignore_permissions=True, set_name=payment.attempt_name(recharge, number))
-		.name
-	)
+	return attempt.insert(ignore_permissions=True, set_name=payment.attempt_name(recharge, number)).name
 
 
 def _open_page(recharge: str, attempt: str, token: str) -> str:

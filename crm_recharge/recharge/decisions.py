@@ -17,6 +17,7 @@ from crm_recharge.clock import now_datetime
 from crm_recharge.credits.money import money
 from crm_recharge.domain import threshold as rules
 from crm_recharge.domain.threshold import Decision
+from crm_recharge.doors.guard import new
 from crm_recharge.outbox.queue import enqueue_after_commit
 from crm_recharge.recharge import notices
 from crm_recharge.recharge.reasons import held_words
@@ -35,8 +36,8 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 			(now, str(balance), last["name"]),
 		)
 		return
-	doc = frappe.new_doc("Recharge Decision")
-	doc.update(
+	doc = new(
+		"Recharge Decision",
 		{
 			"credit_account": account.name,
 			"code": decision.code,
@@ -51,7 +52,7 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 			"figures": json.dumps(decision.figures, indent=1),
 			"frees_at": _frees_at(decision),
 			"tell": int(_is_told(decision)),
-		}
+		},
 	)
 	doc.set_new_name()
 	doc.set_user_and_timestamp()

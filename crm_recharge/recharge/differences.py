@@ -14,6 +14,7 @@ from crm_recharge.credits.errors import for_people
 from crm_recharge.domain import dispute, effects, fit, held, payment, reconcile, refund
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.errors import InvalidRequest, shown
+from crm_recharge.doors.guard import new
 from crm_recharge.gateway.errors import GatewayUnavailable
 from crm_recharge.gateway.stripe_gateway import connect
 from crm_recharge.recharge import notices
@@ -84,9 +85,9 @@ def write(
 		return None
 	known = recharge and frappe.db.get_value("Recharge", recharge, "credit_account")
 	account = known or account
-	doc = frappe.get_doc(
+	doc = new(
+		DOCTYPE,
 		{
-			"doctype": DOCTYPE,
 			"kind": kind,
 			"status": RESOLVED if resolved else OPEN,
 			"subject": subject,
@@ -100,9 +101,8 @@ def write(
 			"explanation": explanation,
 			"resolution": _("Done by itself") if resolved else None,
 			"mark": mark,
-		}
+		},
 	)
-	doc.flags.by_machine = True
 	doc.insert(ignore_permissions=True)
 	if tell and not resolved:
 		tell_of([doc.name])

@@ -12,7 +12,7 @@ from crm_recharge.domain import effects, payment
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import REMOVED, UNUSABLE
 from crm_recharge.domain.steps import RechargeView
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 from crm_recharge.gateway import home, stripe_gateway
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.outbox.queue import enqueue_after_commit
@@ -100,14 +100,14 @@ class Performer:
 		card = effect.card and frappe.db.get_value(
 			"Recharge Card", effect.card, ["brand", "last4", "fingerprint"], as_dict=True
 		)
-		attempt = frappe.new_doc("Recharge Attempt")
+		attempt = new("Recharge Attempt")
 		# Whatever becomes of the account's customer: this try is asked, and looked for, under the one of now.
 		attempt.stripe_customer = customer_of(effect.recharge)
 		attempt.update({"recharge": effect.recharge, "number": effect.number, "card": effect.card})
 		attempt.update(card or {})
 		attempt.update({key: _plain(value) for key, value in clock.in_columns(effect.values).items()})
 		attempt.created_at = attempt.created_at or clock.now_datetime()
-		by_machine(attempt).insert(ignore_permissions=True, set_name=effect.name)
+		attempt.insert(ignore_permissions=True, set_name=effect.name)
 
 	def update_attempt(self, effect: effects.UpdateAttempt) -> None:
 		values = clock.in_columns(effect.values)

@@ -21,7 +21,7 @@ from crm_recharge.domain.dispute import ACTIVE, DISPUTED_ACCOUNT
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import ZERO, stored
 from crm_recharge.domain.takeback import DUPLICATE, HELD, OPEN, ORPHAN, DisputeView, PaymentView, RefundView
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 from crm_recharge.gateway import home, stripe_gateway
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.outbox.queue import enqueue_after_commit
@@ -142,14 +142,13 @@ def insert(doctype: str, name: str, values: dict) -> None:
 	"""A new refund or dispute, with what its recharge or account says of customer and company."""
 	values = {key: _plain(value) for key, value in values.items()}
 	account = values.pop("account", None)
-	doc = frappe.new_doc(doctype)
-	doc.update(values)
+	doc = new(doctype, values)
 	if account:
 		owner = frappe.db.get_value("Credit Account", account, ["customer", "company"], as_dict=True)
 		doc.update({"credit_account": account, **owner})
 	for field in ("currency", "balance_currency"):
 		_drop_unknown_currency(doc, field)
-	by_machine(doc).insert(ignore_permissions=True, set_name=name)
+	doc.insert(ignore_permissions=True, set_name=name)
 
 
 def update(doctype: str, name: str, values: dict) -> None:

@@ -24,7 +24,7 @@ from crm_recharge.domain.threshold import (
 	look_at_entry,
 	may_start,
 )
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 from crm_recharge.outbox.queue import enqueue_again
 from crm_recharge.recharge import caps, decisions, reading, spikes
 from crm_recharge.recharge.limits import payment_limits
@@ -165,9 +165,9 @@ def view_of(
 
 
 def _queue(account, decision: Decision, triggered_by: str | None) -> str:
-	recharge = frappe.get_doc(
+	recharge = new(
+		"Recharge",
 		{
-			"doctype": "Recharge",
 			"credit_account": account.name,
 			"origin": "Automatic",
 			"amount": str(decision.amount),
@@ -175,11 +175,11 @@ def _queue(account, decision: Decision, triggered_by: str | None) -> str:
 			"decision_figures": json.dumps(decision.figures),
 			"triggered_by": triggered_by,
 			"balance_before": decision.figures["balance"],
-		}
+		},
 	)
 	recharge.flags.ignore_permissions = True
 	recharge.flags.account_row = account
-	by_machine(recharge).insert()
+	recharge.insert()
 	recharge.submit()
 	account.open_recharge = recharge.name
 	return recharge.name

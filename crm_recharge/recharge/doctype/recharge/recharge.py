@@ -19,10 +19,10 @@ from crm_recharge.recharge.limits import payment_limits
 class Recharge(GuardedDocument):
 	"""One top-up, by hand or automatic. Submitted means authorised; the worker does the rest."""
 
-	def autoname(self):
+	def own_name(self):
 		# By chance, not by series: a series' row would be locked until the charge that started it commits,
 		# and a copy of this site must never meet this one's idempotency keys at the gateway.
-		self.name = "RC-" + frappe.generate_hash(length=12).upper()
+		return None if self.amended_from else "RC-" + frappe.generate_hash(length=12).upper()
 
 	@for_people
 	def validate(self):

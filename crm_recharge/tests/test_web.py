@@ -241,15 +241,59 @@ class TestPrivatePages(WebCase):
 				self.assertNotIn("'unsafe-eval'", policy["script-src"])
 				self.assertEqual(policy["object-src"], ["'none'"])
 
+	SPELLINGS = (
+		*("{0}", "{0}/", "/{0}", "{0}.html", "{0}.html/", "{0}.html.html", "{0}%2ehtml"),
+		*("%20{0}", "{0}%20", "{0}.html%20", "./{0}", "__pycache__/../{0}"),
+	)
+
+	def spelled(self, verb: str, path: str, session):
+		"""As it stands: requests would tidy the address."""
+		request = requests.Request(verb, self.web.url, data={"act": "stop"} if verb == "POST" else None)
+		prepared = session.prepare_request(request)
+		prepared.url = f"{self.web.url}/{path}"
+		return session.send(prepared, timeout=60, allow_redirects=False)
+
 	def test_a_spelling_of_the_address_changes_nothing(self):
-		for path in ("/credits/", "/Credits", "//credits", "/credits.html"):
-			response = requests.get(self.web.url + path, timeout=60, allow_redirects=False)
-			if response.status_code == 200 or "login" in response.headers.get("Location", ""):
-				self.assertIn("no-store", response.headers["Cache-Control"], path)
+		session, user = self.logged_in(user_type="Website User")
+		self.account("100", account_owner=user)
+		shown = 0
+		for page in private_pages.PAGES:
+			for spelling in self.SPELLINGS if page == "reorders" else self.SPELLINGS[:4]:
+				response = self.spelled("GET", spelling.format(page), session)
+				if "/crm_recharge/css/" in response.text:
+					shown += 1
+					self.assertIn("no-store", response.headers.get("Cache-Control", ""), spelling.format(page))
+					self.assertEqual(self.policy(response)["frame-ancestors"], ["'none'"])
+		self.assertGreater(shown, 20)
+
+	def test_a_forged_form_is_refused_however_the_address_is_spelled(self):
+		session, _user = self.logged_in(user_type="Website User")
+		for spelling in self.SPELLINGS:
+			path = spelling.format("reorders")
+			self.assertIn(self.spelled("POST", path, session).status_code, (400, 404), path)
+
+	def test_a_private_page_that_is_the_sites_home_stays_private(self):
+		session, user = self.logged_in(user_type="Website User")
+		self.account("100", account_owner=user)
+		before = frappe.db.get_single_value("Portal Settings", "default_portal_home")
+		self.addCleanup(self.set_home, before)
+		for page in ("reorders", "credits"):
+			self.set_home(f"/{page}")
+			self.assertEqual(self.spelled("POST", "", session).status_code, 400)
+			response = self.spelled("GET", "", session)
+			self.assertIn("/crm_recharge/css/", response.text)
+			self.assertIn("no-store", response.headers["Cache-Control"])
+			self.assertEqual(self.policy(response)["frame-ancestors"], ["'none'"])
+			session = self.log_in(user)
+
+	def set_home(self, route: str | None):
+		frappe.db.set_single_value("Portal Settings", "default_portal_home", route)
+		frappe.db.commit()
+		frappe.cache.delete_value("home_page")
 
 	def test_a_script_that_somebody_wrote_into_the_page_does_not_run(self):
 		"""The policy admits the scripts around the page's own part, each by its hash, and none within."""
-		mark = private_pages.mark()
+		mark = private_pages.mark("credits")
 		html = (
 			f"<script>frame()</script>{mark}<p>Hello</p><script>evil()</script><script src='x'></script>{mark}"
 			"<script type='text/javascript'>boot()</script>"

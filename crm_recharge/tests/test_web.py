@@ -262,7 +262,9 @@ class TestPrivatePages(WebCase):
 				response = self.spelled("GET", spelling.format(page), session)
 				if "/crm_recharge/css/" in response.text:
 					shown += 1
-					self.assertIn("no-store", response.headers.get("Cache-Control", ""), spelling.format(page))
+					self.assertIn(
+						"no-store", response.headers.get("Cache-Control", ""), spelling.format(page)
+					)
 					self.assertEqual(self.policy(response)["frame-ancestors"], ["'none'"])
 		self.assertGreater(shown, 20)
 

@@ -389,6 +389,47 @@ class TestExports(WebCase):
 		self.assert_safe([[cell.value for cell in row] for row in sheet.iter_rows()])
 		self.assertIn(-1.5, [cell.value for cell in cells])
 
+	def mailed(self, kind: str):
+		"""What Frappe's job would put into the mail of a report that a person built of a list."""
+		report = frappe.get_doc(
+			{
+				"doctype": "Report",
+				"report_name": f"Notes {frappe.generate_hash(length=6)}",
+				"report_type": "Report Builder",
+				"ref_doctype": "Credit Ledger",
+				"is_standard": "No",
+				"json": frappe.as_json(
+					{
+						"fields": [["note", "Credit Ledger"], ["amount", "Credit Ledger"]],
+						"filters": [["Credit Ledger", "credit_account", "=", self.of]],
+					}
+				),
+			}
+		).insert()
+		mail = frappe.new_doc("Auto Email Report")
+		mail.update(
+			{"report": report.name, "report_type": report.report_type, "format": kind, "no_of_rows": 99}
+		)
+		mail.update({"name": report.name, "user": "Administrator", "filters": "{}"})
+		self.addCleanup(frappe.db.rollback)
+		return mail.get_report_content()
+
+	def test_a_table_that_is_mailed(self):
+		self.assert_safe(list(csv.reader(io.StringIO(self.mailed("CSV")))))
+		sheet = openpyxl.load_workbook(io.BytesIO(self.mailed("XLSX"))).active
+		self.assertEqual([c.value for row in sheet.iter_rows() for c in row if c.data_type == "f"], [])
+		self.assert_safe([[cell.value for cell in row] for row in sheet.iter_rows()])
+
+	def test_a_mailed_table_shows_what_people_wrote_as_text(self):
+		note = "<img src=x onerror=alert(1)><a href='https://evil.example'>Pay</a>"
+		frappe.db.rollback()
+		# Past the API, as another app might.
+		frappe.db.sql("UPDATE `tabCredit Ledger` SET `note` = %s WHERE `credit_account` = %s", (note, self.of))
+		html = self.mailed("HTML")
+		self.assertIn("&lt;img src=x", html)
+		self.assertNotIn("<img src=x", html)
+		self.assertNotIn("href='https://evil", html)
+
 	def test_a_table_written_in_the_background(self):
 		text = '"Note"\n"=1+1"\n-5\n'
 		file = frappe.get_doc(

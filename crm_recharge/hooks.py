@@ -193,6 +193,8 @@ ignore_links_on_delete = ["Reorder Message", "Reorder Message Item"]
 
 # A recharge outlives its invoice: cancelling the one must not cancel the other.
 auto_cancel_exempted_doctypes = ["Recharge"]
+# What it mails of this app's tables holds no formulas.
+override_doctype_class = {"Auto Email Report": "crm_recharge.mailed_reports.MailedReport"}
 override_doctype_dashboards = {
 	"Sales Invoice": "crm_recharge.accounting.dashboard.with_recharge",
 	"Customer": "crm_recharge.reorder.desk.with_reorders",

@@ -5,12 +5,14 @@
 
 import base64
 import hashlib
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import frappe
+from frappe.website.utils import get_home_page
 
 STRIPE = {
 	"script-src": ("https://js.stripe.com", "https://*.js.stripe.com"),
@@ -66,16 +68,25 @@ INLINE = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script\s*>", 
 
 
 def page_of(path: str) -> Page | None:
-	"""The private page of that path, if it is one."""
-	return PAGES.get(path.strip("/").lower())
+	"""The private page that Frappe shows at that path, if it is one: it takes several spellings for one page."""
+	route = posixpath.normpath(path.strip("/ ").lower())
+	while route.endswith(".html"):
+		route = route.removesuffix(".html").rstrip("/ ")
+	if route in (".", "index") and getattr(frappe.local, "session", None):
+		route = str(get_home_page()).strip("/ ").lower()
+	return PAGES.get(route)
 
 
-def mark() -> str:
+def mark(page: str) -> str:
 	"""What a template writes before and after each part of the page that is its own, as {{ mark }}.
 
 	Scripts that stand in the page between two marks do not run, whoever wrote them there: the page's own come from
 	files. Those around, which are Frappe's, run by their hashes. Nobody can guess the mark.
+
+	Args:
+		page: which of `PAGES` asks, by whatever address it was reached.
 	"""
+	frappe.local.crm_recharge_page = PAGES[page]
 	if not getattr(frappe.local, "crm_recharge_mark", None):
 		frappe.local.crm_recharge_mark = f"<!--{frappe.generate_hash(length=32)}-->"
 	return frappe.local.crm_recharge_mark
@@ -98,7 +109,8 @@ def _asset(name: str) -> str:
 
 def after_request(response, request) -> None:
 	"""Put `HEADERS` and the policy on the answers of `PAGES`. Runs after every request, so it looks at the path first."""
-	if response is None or not (page := page_of(request.path)):
+	page = getattr(frappe.local, "crm_recharge_page", None) or page_of(request.path)
+	if response is None or not page:
 		return
 	response.headers.update(HEADERS)
 	response.headers["Content-Security-Policy"] = policy(page, _hashes(response))

@@ -100,10 +100,11 @@ def _named(request) -> list:
 
 
 def _names_ours(value) -> bool:
-	return isinstance(value, str) and (value.startswith("crm_recharge.") or _is_our_doctype(value))
+	return isinstance(value, str) and (value.startswith("crm_recharge.") or is_our_doctype(value))
 
 
-def _is_our_doctype(doctype) -> bool:
+def is_our_doctype(doctype) -> bool:
+	"""Whether that is a DocType of this app, whatever it is."""
 	if not isinstance(doctype, str) or not doctype.isprintable() or len(doctype) > LONGEST_NAME:
 		return False
 	module = frappe.db.get_value("DocType", doctype, "module", cache=True)
@@ -167,7 +168,7 @@ def _is_our_export() -> bool:
 	if str(form["cmd"]).endswith("auto_email_report.download"):
 		report = frappe.db.get_value("Auto Email Report", cstr(form.get("name")), "report")
 	of_report = frappe.db.get_value("Report", cstr(report), "ref_doctype", cache=True) if report else None
-	return _is_our_doctype(of_report or form.get("doctype"))
+	return is_our_doctype(of_report or form.get("doctype"))
 
 
 def _take_out_formulas(response) -> None:
@@ -182,7 +183,7 @@ def on_file(doc, method=None) -> None:
 	if doc.attached_to_doctype != "Report" or kind not in SAFE or not doc.get("content"):
 		return
 	name = cstr(doc.attached_to_name)
-	if _is_our_doctype(frappe.db.get_value("Report", name, "ref_doctype") or name):
+	if is_our_doctype(frappe.db.get_value("Report", name, "ref_doctype") or name):
 		content = doc.content if isinstance(doc.content, bytes) else doc.content.encode()
 		# Frappe has written it by now.
 		doc.save_file(content=SAFE[kind](content, {}), ignore_existing_file_check=True, overwrite=True)

@@ -101,7 +101,7 @@ def items_of(customer: str) -> list[dict]:
 	rows = [row for row in rows if row.item_code in facts]
 	usual = orders.usual_lines(customer, {row.item_code: exact(row.last_quantity) for row in rows})
 	today = getdate(nowdate())
-	sold = catalogue.sold(facts, today)
+	sold = catalogue.sold(facts, today, customer)
 	return [
 		{
 			"reminder": row.name,

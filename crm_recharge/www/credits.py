@@ -31,7 +31,7 @@ def get_context(context):
 		frappe.local.flags.redirect_location = f"/login?redirect-to={quote(here)}"
 		raise frappe.Redirect(302)
 	context.no_breadcrumbs = True
-	context.mark = private_pages.mark()
+	context.mark = private_pages.mark("credits")
 	# Made here, so that Frappe asks every later request of this session for it.
 	frappe.sessions.get_csrf_token()
 	context.title = _("Credits")

@@ -25,7 +25,7 @@ def get_context(context):
 	form = frappe.form_dict
 	context.no_breadcrumbs = True
 	context.shows, context.sheet = private_pages.shows, private_pages.style("reorder.css")
-	context.mark, context.script = private_pages.mark(), private_pages.script("reorders_page.js")
+	context.mark, context.script = private_pages.mark("reorders"), private_pages.script("reorders_page.js")
 	context.title = _("My reorders")
 	context.csrf_token = frappe.sessions.get_csrf_token()
 	own = api.customers_of(frappe.session.user)

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import frappe
 
+from crm_recharge import forged
+
 STRIPE = {
 	"script-src": ("https://js.stripe.com", "https://*.js.stripe.com"),
 	"frame-src": ("https://js.stripe.com", "https://*.js.stripe.com", "https://hooks.stripe.com"),
@@ -65,6 +67,17 @@ POLICY = {
 INLINE = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script\s*>", re.IGNORECASE | re.DOTALL)
 
 
+def begin(name: str) -> None:
+	"""What the code of each page begins with: from here on the answer is the page `name`, whatever address led to it.
+
+	Frappe shows one page at several: /credits, /credits.html, / where it is somebody's home page. Raises
+	frappe.CSRFTokenError (400) for a form that another site may have sent.
+	"""
+	frappe.local.flags.crm_recharge_page = name
+	if not PAGES[name].token and forged.may_be(getattr(frappe.local, "request", None)):
+		forged.refuse()
+
+
 def page_of(path: str) -> Page | None:
 	"""The private page of that path, if it is one."""
 	return PAGES.get(path.strip("/").lower())
@@ -98,7 +111,8 @@ def _asset(name: str) -> str:
 
 def after_request(response, request) -> None:
 	"""Put `HEADERS` and the policy on the answers of `PAGES`. Runs after every request, so it looks at the path first."""
-	if response is None or not (page := page_of(request.path)):
+	page = PAGES.get(frappe.local.flags.crm_recharge_page) or page_of(request.path)
+	if response is None or not page:
 		return
 	response.headers.update(HEADERS)
 	response.headers["Content-Security-Policy"] = policy(page, _hashes(response))

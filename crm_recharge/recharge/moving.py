@@ -26,6 +26,7 @@ def tell() -> bool:
 		_("Payments rest on this site"),
 		home.in_words(),
 		about=("CRM Recharge Settings", "CRM Recharge Settings"),
+		accounts=[],
 	)
 	frappe.db.commit()
 	return True

@@ -107,6 +107,8 @@ override_whitelisted_methods = {
 	"frappe.desk.search.get_link_title": "crm_recharge.doors.search.link_title",
 }
 
+override_doctype_class = {"Prepared Report": "crm_recharge.doors.prepared.PreparedReport"}
+
 # What happens when something is written.
 doc_events = {
 	# Nobody writes about a record that is not shown to them.
@@ -195,7 +197,6 @@ doc_events = {
 before_request = [
 	"crm_recharge.web.before_request",
 	"crm_recharge.doors.expanding.before_request",
-	"crm_recharge.doors.prepared.before_request",
 ]
 after_request = ["crm_recharge.web.after_request", "crm_recharge.private_pages.after_request"]
 

@@ -6,10 +6,9 @@ person: it is read by that one, and by those from whom nothing it tells of is ke
 
 import frappe
 from frappe import _
+from frappe.core.doctype.prepared_report.prepared_report import PreparedReport as FrappeReport
 
 from crm_recharge.doors import records, sight
-
-DOCTYPE = "Prepared Report"
 
 
 def list_conditions(user: str | None = None, doctype: str | None = None) -> str:
@@ -27,22 +26,17 @@ def has_permission(doc, ptype: str | None = None, user: str | None = None, **kwa
 	return user in ("Administrator", doc.owner) or doc.report_name not in _kept_from(user)
 
 
-def before_request() -> None:
-	"""Runs before every request, so it looks at little. Raises frappe.PermissionError (403) for one that asks for somebody
-	else's by its name."""
-	form = frappe.local.form_dict
-	filters = form.get("filters")
-	if isinstance(filters, str) and "prepared_report_name" in filters:
-		filters = frappe.parse_json(filters)
-	named = filters.get("prepared_report_name") if isinstance(filters, dict) else None
-	for name in (named, form.get("prepared_report_name")):
-		if isinstance(name, str) and name and frappe.db.exists(DOCTYPE, name):
-			if not has_permission(frappe.get_doc(DOCTYPE, name)):
-				frappe.throw(
-					_("Somebody else ran this report. Run it yourself."),
-					frappe.PermissionError,
-					title=_("Not permitted"),
-				)
+class PreparedReport(FrappeReport):
+	"""Frappe asks nobody who opens one by its name, or by the name of the user who ran it: here is where all read it."""
+
+	def get_prepared_data(self, *args, **kwargs):
+		if not has_permission(self):
+			frappe.throw(
+				_("Somebody else ran this report. Run it yourself."),
+				frappe.PermissionError,
+				title=_("Not permitted"),
+			)
+		return super().get_prepared_data(*args, **kwargs)
 
 
 def _kept_from(user: str) -> set[str]:

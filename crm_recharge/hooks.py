@@ -164,7 +164,7 @@ doc_events = {
 		"after_rename": "crm_recharge.reorder.learning.renames.after_rename",
 		"on_trash": "crm_recharge.reorder.learning.renames.on_trash",
 	},
-	"File": {"before_insert": "crm_recharge.web.on_file"},
+	"File": {"before_insert": "crm_recharge.web.on_file", "validate": "crm_recharge.doors.files.check"},
 	"Journal Entry": {"on_cancel": "crm_recharge.accounting.disputes.on_cancel"},
 	("Quotation", "Sales Order", "Sales Invoice", "POS Invoice"): {
 		"on_submit": "crm_recharge.reorder.consent.checkbox.on_submit",

@@ -148,6 +148,46 @@ class TestFiles(BesideCase):
 			)
 			self.assertEqual(sorted(name for name in (own, other) if name in answer.text), sorted(seen))
 
+	def test_who_knows_the_address_of_a_file_does_not_get_it(self):
+		secret = f"secret {frappe.generate_hash(length=12)}"
+		file = self.made(
+			"File",
+			file_name=f"{frappe.generate_hash(length=10)}.txt",
+			content=secret,
+			is_private=1,
+			attached_to_doctype="Credit Account",
+			attached_to_name=self.theirs["Credit Account"],
+		)
+		named = {"file_url": file.file_url, "is_private": 1, "file_name": "mine.txt"}
+		by_name = {"file_name": file.file_url.rsplit("/")[-1], "is_private": 1}
+		for client in (self.client, self.stranger):
+			own = client.call("POST", "/api/resource/File", file_name="own.txt", content="own", is_private=1)
+			if own.status_code == 200:
+				own = own.json()["data"]["name"]
+				self.addCleanup(self.gone, "File", own)
+				client.call("PUT", f"/api/resource/File/{own}", file_url=file.file_url)
+			for path, sent in (
+				("/api/method/upload_file", named),
+				("/api/resource/File", named),
+				("/api/resource/File", by_name),
+				("/api/resource/File", named | {"filedata": "x"}),
+				("/api/method/frappe.client.insert", {"doc": json.dumps({"doctype": "File", **named})}),
+			):
+				answer = client.call("POST", path, **sent)
+				self.assertNotIn(secret, answer.text)
+				self.assertIn(answer.status_code, (403, 404, 417), f"{path} {answer.text[:300]}")
+			for path in (file.file_url, "/api/method/download_file"):
+				answer = client.call("GET", path, file_url=file.file_url)
+				self.assertNotIn(secret, answer.text)
+		answer = self.client.call(
+			"POST", "/api/resource/File", file_name="x.txt", content=secret, is_private=1
+		)
+		self.assertEqual(answer.status_code, 200, "who has the content uploads it")
+		self.addCleanup(self.gone, "File", answer.json()["data"]["name"])
+		answer = self.all_seeing.call("POST", "/api/resource/File", **named)
+		self.assertEqual(answer.status_code, 200, answer.text[:300])
+		self.addCleanup(self.gone, "File", answer.json()["data"]["name"])
+
 
 class TestPreparedReports(BesideCase):
 	REPORT = "Reorder Cycles"

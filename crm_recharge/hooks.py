@@ -76,12 +76,17 @@ doctype_list_js = {
 
 # Whose records a user sees, in lists and one by one; doors/records.py declares what hangs on what.
 permission_query_conditions = {
-	doctype: "crm_recharge.doors.visibility.list_conditions" for doctype in _records.confined()
+	**{doctype: "crm_recharge.doors.visibility.list_conditions" for doctype in _records.confined()},
+	"Prepared Report": "crm_recharge.doors.prepared.list_conditions",
+	**{doctype: "crm_recharge.doors.beside.list_conditions" for doctype in _records.LISTED_BESIDE},
 }
 has_permission = {
-	doctype: "crm_recharge.doors.visibility.has_permission"
-	for doctype in _records.confined()
-	if doctype not in _records.ROWS
+	**{
+		doctype: "crm_recharge.doors.visibility.has_permission"
+		for doctype in _records.confined()
+		if doctype not in _records.ROWS
+	},
+	"Prepared Report": "crm_recharge.doors.prepared.has_permission",
 }
 
 # What an invoice, a delivery or a payment sets going; in this order.
@@ -96,9 +101,15 @@ _UNDONE = [
 	"crm_recharge.reorder.answers.outcome.on_invoice",
 ]
 
-# What Frappe's search passes by, or tells too much of, is asked here for the app's DocTypes.
+# What Frappe's search, charts and tags pass by, or tell too much of, is asked here for the app's DocTypes.
 standard_queries = {doctype: "crm_recharge.doors.search.records_of" for doctype in _records.searched()}
-override_whitelisted_methods = {"frappe.desk.search.get_link_title": "crm_recharge.doors.search.link_title"}
+override_whitelisted_methods = {
+	"frappe.desk.doctype.dashboard_chart.dashboard_chart.get": "crm_recharge.doors.charts.get",
+	"frappe.desk.doctype.tag.tag.get_tagged_docs": "crm_recharge.doors.beside.tagged",
+	"frappe.desk.search.get_link_title": "crm_recharge.doors.search.link_title",
+}
+
+override_doctype_class = {"Prepared Report": "crm_recharge.doors.prepared.PreparedReport"}
 
 # What happens when something is written.
 doc_events = {
@@ -118,6 +129,8 @@ doc_events = {
 		"on_trash": "crm_recharge.accounting.setup.on_company_trash",
 		"after_rename": "crm_recharge.accounting.setup.on_company_rename",
 	},
+	# Only the app ties them to a recharge, a refund or a dispute.
+	("Sales Invoice", "Payment Entry", "Journal Entry"): {"validate": "crm_recharge.accounting.ties.keep"},
 	"Payment Entry": {"on_submit": _BOOKED, "on_cancel": _UNBOOKED},
 	"Sales Invoice": {
 		"on_submit": [*_BOOKED, *_PURCHASED],
@@ -153,7 +166,7 @@ doc_events = {
 		"after_rename": "crm_recharge.reorder.learning.renames.after_rename",
 		"on_trash": "crm_recharge.reorder.learning.renames.on_trash",
 	},
-	"File": {"before_insert": "crm_recharge.web.on_file"},
+	"File": {"before_insert": "crm_recharge.web.on_file", "validate": "crm_recharge.doors.files.check"},
 	"Journal Entry": {
 		"on_submit": "crm_recharge.accounting.disputes.on_submit",
 		"on_cancel": "crm_recharge.accounting.disputes.on_cancel",
@@ -177,7 +190,8 @@ doc_events = {
 		"on_update": "crm_recharge.reorder.privacy.requests.on_deletion_request"
 	},
 	"Personal Data Download Request": {
-		"after_insert": "crm_recharge.reorder.privacy.requests.on_download_request"
+		"before_insert": "crm_recharge.reorder.privacy.requests.refuse_for_another",
+		"after_insert": "crm_recharge.reorder.privacy.requests.on_download_request",
 	},
 	("Item", "Item Group", "Brand"): {
 		"after_rename": "crm_recharge.reorder.doctype.reorder_rule.reorder_rule.after_rename",
@@ -185,7 +199,10 @@ doc_events = {
 }
 
 # Around every request: none is forged, private pages stay private, exported tables hold no formulas.
-before_request = ["crm_recharge.web.before_request", "crm_recharge.doors.expanding.before_request"]
+before_request = [
+	"crm_recharge.web.before_request",
+	"crm_recharge.doors.expanding.before_request",
+]
 after_request = ["crm_recharge.web.after_request", "crm_recharge.private_pages.after_request"]
 
 # An order that came of a reminder is the sales team's own: it can be deleted all the same.

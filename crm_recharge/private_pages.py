@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import frappe
 from frappe.website.utils import get_home_page
 
+from crm_recharge import forged
+
 STRIPE = {
 	"script-src": ("https://js.stripe.com", "https://*.js.stripe.com"),
 	"frame-src": ("https://js.stripe.com", "https://*.js.stripe.com", "https://hooks.stripe.com"),
@@ -67,6 +69,17 @@ POLICY = {
 INLINE = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script\s*>", re.IGNORECASE | re.DOTALL)
 
 
+def begin(name: str) -> None:
+	"""What the code of each page begins with: from here on the answer is the page `name`, whatever address led to it.
+
+	Frappe shows one page at several: /credits, /credits.html, / where it is somebody's home page. Raises
+	frappe.CSRFTokenError (400) for a form that another site may have sent.
+	"""
+	frappe.local.flags.crm_recharge_page = name
+	if not PAGES[name].token and forged.may_be(getattr(frappe.local, "request", None)):
+		forged.refuse()
+
+
 def page_of(path: str) -> Page | None:
 	"""The private page that Frappe shows at that path, if it is one: it takes several spellings for one page."""
 	route = posixpath.normpath(path.strip("/ ").lower())
@@ -77,16 +90,12 @@ def page_of(path: str) -> Page | None:
 	return PAGES.get(route)
 
 
-def mark(page: str) -> str:
+def mark() -> str:
 	"""What a template writes before and after each part of the page that is its own, as {{ mark }}.
 
 	Scripts that stand in the page between two marks do not run, whoever wrote them there: the page's own come from
 	files. Those around, which are Frappe's, run by their hashes. Nobody can guess the mark.
-
-	Args:
-		page: which of `PAGES` asks, by whatever address it was reached.
 	"""
-	frappe.local.crm_recharge_page = PAGES[page]
 	if not getattr(frappe.local, "crm_recharge_mark", None):
 		frappe.local.crm_recharge_mark = f"<!--{frappe.generate_hash(length=32)}-->"
 	return frappe.local.crm_recharge_mark
@@ -109,7 +118,7 @@ def _asset(name: str) -> str:
 
 def after_request(response, request) -> None:
 	"""Put `HEADERS` and the policy on the answers of `PAGES`. Runs after every request, so it looks at the path first."""
-	page = getattr(frappe.local, "crm_recharge_page", None) or page_of(request.path)
+	page = PAGES.get(frappe.local.flags.crm_recharge_page) or page_of(request.path)
 	if response is None or not page:
 		return
 	response.headers.update(HEADERS)

@@ -14,6 +14,7 @@ import openpyxl
 from frappe import _
 from frappe.utils import cint, cstr
 
+from crm_recharge import forged
 from crm_recharge.domain import cells
 from crm_recharge.private_pages import page_of
 
@@ -21,7 +22,6 @@ METHOD = re.compile(r"/api/(?:v[12]/)?method/(?P<method>crm_recharge\.[\w.]+)")
 RECORD = re.compile(r"/api/(?:v[12]/)?(?:resource|document)/(?P<doctype>[^/]+)")
 LONGEST_NAME = 61
 """Of a DocType."""
-CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 # Where Frappe's own methods are sent whole documents.
 DOCUMENTS = ("doc", "docs", "document")
 
@@ -34,26 +34,8 @@ def before_request() -> None:
 	request = frappe.local.request
 	if _method(request) or page_of(request.path):
 		frappe.local.flags.disable_traceback = True
-	if request.method in CHANGING and _by_cookie_alone() and _changes_ours(request):
-		frappe.local.flags.disable_traceback = True
-		frappe.local.response["error"] = {"code": "csrf_token_missing"}
-		frappe.throw(
-			_(
-				"The request came with a login cookie, but without the token that proves that a page of this site sent"
-				" it. Load the page anew; programs log in with an API key."
-			),
-			frappe.CSRFTokenError,
-		)
-
-
-def _by_cookie_alone() -> bool:
-	"""Whether a session without a token is all that speaks for the caller. One with a token Frappe has checked."""
-	return (
-		frappe.session.user != "Guest"
-		and not frappe.session.data.csrf_token
-		and not frappe.get_request_header("Authorization")
-		and not frappe.conf.ignore_csrf
-	)
+	if forged.may_be(request) and _changes_ours(request):
+		forged.refuse()
 
 
 def _changes_ours(request) -> bool:

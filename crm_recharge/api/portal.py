@@ -218,7 +218,7 @@ def resume_auto_recharge(account: str, charge: Amount | None = None) -> dict:
 	"""
 	account = _owned(account, "Auto-Recharge Setting", "write")
 	held = portal_view.held_because(account)
-	if held and not frappe.has_permission("Auto-Recharge Setting", "write"):
+	if held and not may("Auto-Recharge Setting", "write"):
 		frappe.throw(text_of("on_hold", {"because": held}), frappe.PermissionError, title=_("On hold"))
 	if found := charge_on_resume(account):
 		refuse_untold(charge, found)

@@ -97,6 +97,15 @@ REFUSED_BY_ITS_OWN = {
 }
 """Fields that only the app sets, whose controller refuses a change aloud instead of passing over it."""
 
+LISTED_BESIDE = {
+	"Comment": ("reference_doctype", "reference_name"),
+	"Communication": ("reference_doctype", "reference_name"),
+	"Document Follow": ("ref_doctype", "ref_docname"),
+	"File": ("attached_to_doctype", "attached_to_name"),
+	"Tag Link": ("document_type", "document_name"),
+}
+"""DocType of Frappe that is listed to others than those it is written for → the fields that name the record it is about."""
+
 LAYOUT = ("Section Break", "Column Break", "Tab Break", "HTML", "Button", "Heading", "Fold")
 NUMBERS = {"Check": int, "Int": int, "Float": float, "Currency": float, "Percent": float}
 APP = Path(__file__).parents[1]

@@ -119,7 +119,10 @@ def tell_of(names: list[str]) -> None:
 	rows = [
 		row
 		for row in frappe.get_all(
-			DOCTYPE, {"name": ["in", names or [""]]}, ["name", "kind", "explanation"], order_by="creation"
+			DOCTYPE,
+			{"name": ["in", names or [""]]},
+			["name", "kind", "explanation", "credit_account"],
+			order_by="creation",
 		)
 		if row.kind in TOLD
 	]
@@ -129,7 +132,10 @@ def tell_of(names: list[str]) -> None:
 	if len(rows) > MOST_TOLD:
 		lines.append(_("… and {0} more: see the list of Gateway Differences.").format(len(rows) - MOST_TOLD))
 	notices.alert(
-		_("Stripe and the credit accounts differ"), "\n\n".join(lines), about=(DOCTYPE, rows[0].name)
+		_("Stripe and the credit accounts differ"),
+		"\n\n".join(lines),
+		(DOCTYPE, rows[0].name),
+		list({row.credit_account for row in rows}),
 	)
 
 

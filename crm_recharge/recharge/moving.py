@@ -33,6 +33,7 @@ def tell(settings: str | None = None) -> bool:
 		_("Payments rest on this site"),
 		home.in_words(),
 		about=(SETTINGS, SETTINGS),
+		accounts=[],
 	)
 	frappe.db.commit()
 	return True

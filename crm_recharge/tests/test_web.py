@@ -295,7 +295,7 @@ class TestPrivatePages(WebCase):
 
 	def test_a_script_that_somebody_wrote_into_the_page_does_not_run(self):
 		"""The policy admits the scripts around the page's own part, each by its hash, and none within."""
-		mark = private_pages.mark("credits")
+		mark = private_pages.mark()
 		html = (
 			f"<script>frame()</script>{mark}<p>Hello</p><script>evil()</script><script src='x'></script>{mark}"
 			"<script type='text/javascript'>boot()</script>"

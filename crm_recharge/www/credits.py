@@ -25,13 +25,14 @@ FOLDER = Path(__file__).parent.parent / "public" / "js"
 
 def get_context(context):
 	"""The customer's page: one of the accounts that the user owns. Mails link to /credits?account=CA-00001."""
+	private_pages.begin("credits")
 	wanted = str(frappe.form_dict.get("account") or "")
 	if frappe.session.user == "Guest":
 		here = f"/credits?account={quote(wanted)}" if wanted else "/credits"
 		frappe.local.flags.redirect_location = f"/login?redirect-to={quote(here)}"
 		raise frappe.Redirect(302)
 	context.no_breadcrumbs = True
-	context.mark = private_pages.mark("credits")
+	context.mark = private_pages.mark()
 	# Made here, so that Frappe asks every later request of this session for it.
 	frappe.sessions.get_csrf_token()
 	context.title = _("Credits")

@@ -16,11 +16,12 @@ QUANTITY, PRICE = "quantity-", "price-"
 
 def get_context(context):
 	"""The page behind the buttons of a reminder: a GET shows, a POST of its form acts and comes back by GET."""
+	private_pages.begin("reorder")
 	form = frappe.form_dict
 	context.no_breadcrumbs = True
 	context.no_header = True
 	context.shows, context.sheet = private_pages.shows, private_pages.style("reorder.css")
-	context.mark, context.script = private_pages.mark("reorder"), private_pages.script("reorder_page.js")
+	context.mark, context.script = private_pages.mark(), private_pages.script("reorder_page.js")
 	context.action = action = str(form.get("do") or "")
 	context.token = token = str(form.get("token") or "")
 	context.done = cint(form.get("done"))

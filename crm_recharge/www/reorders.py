@@ -19,13 +19,14 @@ PAGE = "/reorders"
 
 def get_context(context):
 	"""The customer's own items and wishes. A GET shows; a POST of one of its forms acts and comes back by GET."""
+	private_pages.begin("reorders")
 	if frappe.session.user == "Guest":
 		frappe.local.flags.redirect_location = frappe.flags.redirect_location = f"/login?redirect-to={PAGE}"
 		raise frappe.Redirect(302)
 	form = frappe.form_dict
 	context.no_breadcrumbs = True
 	context.shows, context.sheet = private_pages.shows, private_pages.style("reorder.css")
-	context.mark, context.script = private_pages.mark("reorders"), private_pages.script("reorders_page.js")
+	context.mark, context.script = private_pages.mark(), private_pages.script("reorders_page.js")
 	context.title = _("My reorders")
 	context.csrf_token = frappe.sessions.get_csrf_token()
 	own = api.customers_of(frappe.session.user)

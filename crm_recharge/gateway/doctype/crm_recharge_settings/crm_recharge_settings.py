@@ -64,8 +64,8 @@ class CRMRechargeSettings(GuardedDocument):
 			)
 
 	def secret_key(self) -> str:
-		"""The secret key as it will be after saving."""
-		key = self.stripe_secret_key or ""
+		"""The secret key as it will be after saving; one in site_config.json goes before it."""
+		key = frappe.conf.get("crm_recharge_stripe_secret_key") or self.stripe_secret_key or ""
 		if key and self.is_dummy_password(key):
 			return self.get_password("stripe_secret_key", raise_exception=False) or ""
 		return key

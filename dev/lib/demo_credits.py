@@ -59,7 +59,9 @@ def main():
 	where = f"a stand-in at {gateway.stand_in.api_base}" if gateway.stand_in else "Stripe, test mode"
 	say(f"Gateway: {where}. {sum(map(len, usage.values())):,} events of {len(usage)} accounts.")
 	if days:
-		say(f"Their times are moved by {days} days, so that the last weeks of the desk's charts have usage to show.")
+		say(
+			f"Their times are moved by {days} days, so that the last weeks of the desk's charts have usage to show."
+		)
 	played = play(usage, options.prices, gateway)
 	say()
 	frappe.db.rollback()

@@ -113,6 +113,10 @@ frappe.provide("crm_recharge.desk");
 		return on_right ? `${text} ${__(symbol)}` : `${__(symbol)} ${text}`;
 	};
 
+	/* Formatters of lists: an amount in its row's currency; nothing where there is none. */
+	desk.listed_money = (value, _df, doc) => crm_recharge.listed(desk.money(value, doc.currency));
+	desk.listed_amount = (value, df, doc) => (Number(value) ? desk.listed_money(value, df, doc) : crm_recharge.listed(""));
+
 	/* An amount without the currency's sign, as it stands in a field. */
 	desk.number = (value, currency) =>
 		crm_recharge.amounts.write(plain(Number(value) || 0), style_of(currency), places_of(currency));

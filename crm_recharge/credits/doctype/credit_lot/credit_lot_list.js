@@ -9,7 +9,7 @@ frappe.listview_settings["Credit Lot"] = {
 	},
 
 	formatters: {
-		original: (value, df, doc) => crm_recharge.desk.money(value, doc.currency),
-		remaining: (value, df, doc) => crm_recharge.desk.money(value, doc.currency),
+		original: crm_recharge.desk.listed_money,
+		remaining: crm_recharge.desk.listed_money,
 	},
 };

@@ -154,11 +154,10 @@ doc_events = {
 	"File": {"before_insert": "crm_recharge.web.on_file"},
 	"Journal Entry": {"on_cancel": "crm_recharge.accounting.disputes.on_cancel"},
 	("Quotation", "Sales Order", "Sales Invoice", "POS Invoice"): {
+		"before_submit": "crm_recharge.reorder.sending.offer.keep_price",
 		"on_submit": "crm_recharge.reorder.consent.checkbox.on_submit",
 	},
-	("Quotation", "Sales Order", "POS Invoice"): {
-		"before_submit": "crm_recharge.reorder.sending.offer.keep_price"
-	},
+	("Sales Invoice", "POS Invoice"): {"before_validate": "crm_recharge.reorder.sending.offer.count_once"},
 	"Contact": {"on_trash": "crm_recharge.reorder.privacy.erasing.on_contact_trash"},
 	# Which contacts and addresses a customer counts as its own: a link alone proves nothing.
 	("Contact", "Address"): {"validate": "crm_recharge.people.vouching.on_validate"},

@@ -2,6 +2,8 @@
 
 import frappe
 
+from crm_recharge.frappe_versions import MAJOR
+
 try:
 	from frappe.tests import IntegrationTestCase  # Frappe 16
 except ImportError:
@@ -31,6 +33,7 @@ NO_RECORDS = [
 	"Currency",
 	"Customer",
 	"DocType",
+	"Fiscal Year",
 	"Payment Entry",
 	"Recharge",
 	"Recharge Card",
@@ -39,4 +42,11 @@ NO_RECORDS = [
 	"User",
 ]
 
-__all__ = ["NO_RECORDS", "BenchTestCase"]
+
+def sell_by_pos_invoice() -> None:
+	"""Have the till write POS Invoices, as it always does in ERPNext 15; in 16 a setting makes it Sales Invoices."""
+	if frappe.get_meta("POS Settings").has_field("invoice_type"):
+		frappe.db.set_single_value("POS Settings", "invoice_type", "POS Invoice")
+
+
+__all__ = ["MAJOR", "NO_RECORDS", "BenchTestCase", "sell_by_pos_invoice"]

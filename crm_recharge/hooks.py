@@ -1,6 +1,7 @@
 """The table of contents of everything that happens by itself."""
 
 from crm_recharge.doors import records as _records
+from crm_recharge.frappe_versions import DESK as _DESK
 
 app_name = "crm_recharge"
 app_title = "CRM Recharge"
@@ -11,6 +12,18 @@ app_description = (
 app_email = "maintainers@example.com"
 app_license = "gpl-3.0"
 required_apps = ["erpnext"]
+
+# The app among others on the page of all apps. The desk of Frappe 16 has, besides, what is in desktop_icon/ and
+# workspace_sidebar/.
+add_to_apps_screen = [
+	{
+		"name": app_name,
+		"logo": "/assets/crm_recharge/images/logo.svg",
+		"title": app_title,
+		"route": f"{_DESK}/crm-recharge",
+		"has_permission": "crm_recharge.doors.sight.may_open_the_app",
+	}
+]
 
 before_install = "crm_recharge.install.before_install"
 after_install = "crm_recharge.install.after_install"

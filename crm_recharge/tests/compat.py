@@ -1,13 +1,19 @@
 """The few differences between Frappe 15 and 16 that tests meet, and what all bench tests need."""
 
-import frappe
+from pathlib import Path
 
+import frappe
+from frappe.modules.import_file import import_file_by_path
+
+import crm_recharge
 from crm_recharge.frappe_versions import MAJOR
 
 try:
 	from frappe.tests import IntegrationTestCase  # Frappe 16
 except ImportError:
 	from frappe.tests.utils import FrappeTestCase as IntegrationTestCase
+
+ROOT = Path(crm_recharge.__file__).parent
 
 
 class BenchTestCase(IntegrationTestCase):
@@ -49,4 +55,11 @@ def sell_by_pos_invoice() -> None:
 		frappe.db.set_single_value("POS Settings", "invoice_type", "POS Invoice")
 
 
-__all__ = ["MAJOR", "NO_RECORDS", "BenchTestCase", "sell_by_pos_invoice"]
+def make_desktop() -> None:
+	"""Write the app's tiles and sidebars as an installation on Frappe 16 does; Frappe 15 has none."""
+	if MAJOR >= 16:
+		for file in sorted(ROOT.glob("desktop_icon/*.json")) + sorted(ROOT.glob("workspace_sidebar/*.json")):
+			import_file_by_path(str(file), force=True)
+
+
+__all__ = ["MAJOR", "NO_RECORDS", "ROOT", "BenchTestCase", "make_desktop", "sell_by_pos_invoice"]

@@ -62,4 +62,25 @@ def make_desktop() -> None:
 			import_file_by_path(str(file), force=True)
 
 
-__all__ = ["MAJOR", "NO_RECORDS", "ROOT", "BenchTestCase", "make_desktop", "sell_by_pos_invoice"]
+def is_valid_link(doctype: str, name: str) -> bool:
+	"""Whether a form takes `name` in a link to `doctype`, as its field asks the server."""
+	from frappe import client
+
+	if MAJOR >= 16:
+		frappe.local.request = frappe._dict(method="POST", headers={})
+		return bool(client.validate_link_and_fetch(doctype, name))
+	try:
+		return bool(client.validate_link(doctype, name).get("name"))
+	except frappe.PermissionError:
+		return False
+
+
+__all__ = [
+	"MAJOR",
+	"NO_RECORDS",
+	"ROOT",
+	"BenchTestCase",
+	"is_valid_link",
+	"make_desktop",
+	"sell_by_pos_invoice",
+]

@@ -113,9 +113,9 @@ frappe.provide("crm_recharge.desk");
 		return on_right ? `${text} ${__(symbol)}` : `${__(symbol)} ${text}`;
 	};
 
-	/* Formatters of lists: an amount in its row's currency; nothing where there is none. */
-	desk.listed_money = (value, _df, doc) => crm_recharge.listed(desk.money(value, doc.currency));
-	desk.listed_amount = (value, df, doc) => (Number(value) ? desk.listed_money(value, df, doc) : crm_recharge.listed(""));
+	/* An amount as a list's formatter returns it; the second shows nothing where there is none. */
+	desk.listed_money = (value, currency) => crm_recharge.listed(desk.money(value, currency));
+	desk.listed_amount = (value, currency) => (Number(value) ? desk.listed_money(value, currency) : crm_recharge.listed(""));
 
 	/* An amount without the currency's sign, as it stands in a field. */
 	desk.number = (value, currency) =>

@@ -15,7 +15,7 @@ frappe.listview_settings["Credit Account"] = {
 	},
 
 	formatters: {
-		overdraft_limit: crm_recharge.desk.listed_amount,
+		overdraft_limit: (value, _df, doc) => crm_recharge.desk.listed_amount(value, doc.currency),
 		balance: (value, df, doc) => {
 			const css = value < 0 ? "text-danger" : "";
 			return crm_recharge.listed(crm_recharge.desk.money(value, doc.currency), css);

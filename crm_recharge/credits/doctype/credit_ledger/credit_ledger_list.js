@@ -9,7 +9,7 @@ frappe.listview_settings["Credit Ledger"] = {
 	],
 
 	formatters: {
-		amount: crm_recharge.desk.listed_money,
-		balance_after: crm_recharge.desk.listed_money,
+		amount: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
+		balance_after: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
 	},
 };

@@ -9,7 +9,7 @@ frappe.listview_settings["Credit Lot"] = {
 	},
 
 	formatters: {
-		original: crm_recharge.desk.listed_money,
-		remaining: crm_recharge.desk.listed_money,
+		original: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
+		remaining: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
 	},
 };

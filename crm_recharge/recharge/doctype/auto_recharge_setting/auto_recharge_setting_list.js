@@ -11,7 +11,7 @@ frappe.listview_settings["Auto-Recharge Setting"] = {
 	},
 
 	formatters: {
-		falls_below: crm_recharge.desk.listed_money,
-		recharge_up_to: crm_recharge.desk.listed_money,
+		falls_below: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
+		recharge_up_to: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
 	},
 };

@@ -9,6 +9,6 @@ frappe.listview_settings["Gateway Difference"] = {
 	],
 
 	formatters: {
-		amount: crm_recharge.desk.listed_amount,
+		amount: (value, _df, doc) => crm_recharge.desk.listed_amount(value, doc.currency),
 	},
 };

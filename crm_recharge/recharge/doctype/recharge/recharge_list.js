@@ -9,6 +9,6 @@ frappe.listview_settings["Recharge"] = {
 	],
 
 	formatters: {
-		amount: crm_recharge.desk.listed_money,
+		amount: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
 	},
 };

@@ -9,6 +9,6 @@ frappe.listview_settings["Recharge Decision"] = {
 	],
 
 	formatters: {
-		balance: crm_recharge.desk.listed_money,
+		balance: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
 	},
 };

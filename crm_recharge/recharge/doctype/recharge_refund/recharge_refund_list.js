@@ -8,6 +8,6 @@ frappe.listview_settings["Recharge Refund"] = {
 	],
 
 	formatters: {
-		amount: crm_recharge.desk.listed_amount,
+		amount: (value, _df, doc) => crm_recharge.desk.listed_amount(value, doc.currency),
 	},
 };

@@ -1,6 +1,7 @@
 """The table of contents of everything that happens by itself."""
 
 from crm_recharge.doors import records as _records
+from crm_recharge.frappe_versions import DESK as _DESK
 from crm_recharge.setup.titles import N_
 
 app_name = "crm_recharge"
@@ -13,6 +14,18 @@ app_description = (
 app_email = "the issues page of this app's repository"
 app_license = "gpl-3.0"
 required_apps = ["erpnext"]
+
+# The app among others on the page of all apps. The desk of Frappe 16 has, besides, what is in desktop_icon/ and
+# workspace_sidebar/.
+add_to_apps_screen = [
+	{
+		"name": app_name,
+		"logo": "/assets/crm_recharge/images/logo.svg",
+		"title": app_title,
+		"route": f"{_DESK}/crm-recharge",
+		"has_permission": "crm_recharge.doors.sight.may_open_the_app",
+	}
+]
 
 before_install = "crm_recharge.install.before_install"
 after_install = "crm_recharge.install.after_install"
@@ -172,11 +185,10 @@ doc_events = {
 		"on_cancel": "crm_recharge.accounting.disputes.on_cancel",
 	},
 	("Quotation", "Sales Order", "Sales Invoice", "POS Invoice"): {
+		"before_submit": "crm_recharge.reorder.sending.offer.keep_price",
 		"on_submit": "crm_recharge.reorder.consent.checkbox.on_submit",
 	},
-	("Quotation", "Sales Order", "POS Invoice"): {
-		"before_submit": "crm_recharge.reorder.sending.offer.keep_price"
-	},
+	("Sales Invoice", "POS Invoice"): {"before_validate": "crm_recharge.reorder.sending.offer.count_once"},
 	"Contact": {"on_trash": "crm_recharge.reorder.privacy.erasing.on_contact_trash"},
 	# Which contacts and addresses a customer counts as its own: a link alone proves nothing.
 	("Contact", "Address"): {"validate": "crm_recharge.people.vouching.on_validate"},

@@ -108,21 +108,39 @@ def queue(invoice, recipients: list[str], subject: str, message: str, pdf: dict)
 def make_pdf(invoice) -> dict:
 	"""The print of `invoice` in the customer's language, as an attachment (fname, fcontent).
 
-	In the site's default print format for Sales Invoice if one is set, else in this app's.
+	In the print format of `print_format`.
 
 	wkhtmltopdf fetches style sheets and images from the site's own address, which a worker may not reach; and
 	then it fails. So they are put into the page first.
 	"""
 	language = frappe.db.get_value("Customer", invoice.customer, "language") or frappe.local.lang
-	print_format = frappe.get_meta("Sales Invoice").default_print_format or PRINT_FORMAT
 	before = frappe.local.lang
 	try:
 		frappe.local.lang, frappe.local.jenv = language, None
-		html = frappe.get_print("Sales Invoice", invoice.name, print_format, doc=invoice)
+		html = frappe.get_print("Sales Invoice", invoice.name, print_format(), doc=invoice)
 	finally:
 		frappe.local.lang, frappe.local.jenv = before, None
 	return frappe.attach_print(
 		"Sales Invoice", invoice.name, doc=invoice, html=self_contained(html), lang=language
+	)
+
+
+def print_format() -> str:
+	"""The site's default print format for Sales Invoice if somebody has chosen one, else this app's.
+
+	What ERPNext 16 sets for every site when it is installed is nobody's choice.
+	"""
+	chosen = frappe.get_meta("Sales Invoice").default_print_format
+	return PRINT_FORMAT if not chosen or _set_by_erpnext(chosen) else chosen
+
+
+def _set_by_erpnext(chosen: str) -> bool:
+	setter = {"doc_type": "Sales Invoice", "property": "default_print_format", "is_system_generated": 1}
+	module = frappe.db.get_value("Print Format", {"name": chosen, "standard": "Yes"}, "module")
+	return bool(
+		module
+		and frappe.db.get_value("Module Def", module, "app_name") == "erpnext"
+		and frappe.db.exists("Property Setter", setter)
 	)
 
 

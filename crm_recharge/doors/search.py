@@ -42,10 +42,12 @@ def records_of(
 	as_dict: Flag = False,
 	reference_doctype: str | None = None,
 	ignore_user_permissions: Flag = False,
+	link_fieldname: str | None = None,
 ) -> list:
 	"""Records of a DocType of the app whose name, title or search fields hold `txt`, of those the caller may list.
 
-	The parameters are those that Frappe hands to a query of a link field; `ignore_user_permissions` is passed over.
+	The parameters are those that Frappe hands to a query of a link field (the last comes with Frappe 16);
+	`ignore_user_permissions` is passed over.
 	"""
 	if doctype not in records.declared() or not sight.may(doctype):
 		return []
@@ -57,18 +59,27 @@ def records_of(
 	chosen = [f"`tab{doctype}`.`{column}`" for column in columns]
 	if meta.show_title_field_in_link and meta.title_field:
 		chosen.insert(1, f"`tab{doctype}`.`{meta.title_field}` as `label`")
-	conditions = _conditions(meta, filters or [])
-	return frappe.get_list(
-		doctype,
-		fields=chosen,
-		filters=[*conditions, *_in_use(meta)],
-		# A record with two rows that fit is found once.
-		distinct=any(condition[0] != doctype for condition in conditions),
-		or_filters=like if txt else None,
-		limit_start=max(start, 0),
-		limit_page_length=min(max(page_len, 1), MOST_FOUND),
-		as_list=not as_dict,
-	)
+	conditions, most = _conditions(meta, filters or []), min(max(page_len, 1), MOST_FOUND)
+
+	def listed(*named: list) -> list:
+		return frappe.get_list(
+			doctype,
+			fields=chosen,
+			filters=[*conditions, *_in_use(meta), *named],
+			# A record with two rows that fit is found once.
+			distinct=any(condition[0] != doctype for condition in conditions),
+			or_filters=like if txt else None,
+			limit_start=max(start, 0),
+			limit_page_length=most,
+			as_list=not as_dict,
+		)
+
+	found = listed()
+	if not txt or len(found) < most:
+		return found
+	# The record of this very name is not lost among many like it: Frappe 16 asks so whether a link is right.
+	same = listed([doctype, "name", "=", txt])
+	return [*same, *(row for row in found if row not in same)]
 
 
 @frappe.whitelist(methods=["GET", "POST"])

@@ -424,7 +424,9 @@ class TestExports(WebCase):
 		note = "<img src=x onerror=alert(1)><a href='https://evil.example'>Pay</a>"
 		frappe.db.rollback()
 		# Past the API, as another app might.
-		frappe.db.sql("UPDATE `tabCredit Ledger` SET `note` = %s WHERE `credit_account` = %s", (note, self.of))
+		frappe.db.sql(
+			"UPDATE `tabCredit Ledger` SET `note` = %s WHERE `credit_account` = %s", (note, self.of)
+		)
 		html = self.mailed("HTML")
 		self.assertIn("&lt;img src=x", html)
 		self.assertNotIn("<img src=x", html)

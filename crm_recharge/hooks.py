@@ -1,6 +1,8 @@
 """The table of contents of everything that happens by itself."""
 
 from crm_recharge.doors import records as _records
+from crm_recharge.frappe_versions import DESK as _DESK
+from crm_recharge.setup.titles import N_
 
 app_name = "crm_recharge"
 app_title = "CRM Recharge"
@@ -8,9 +10,22 @@ app_publisher = "crm_recharge maintainers"
 app_description = (
 	"Prepaid credits, auto-recharge with fallback cards, spend control and reorder reminders for ERPNext"
 )
-app_email = "maintainers@example.com"
+# Nobody's address: faults and questions belong where the app came from.
+app_email = "the issues page of this app's repository"
 app_license = "gpl-3.0"
 required_apps = ["erpnext"]
+
+# The app among others on the page of all apps. The desk of Frappe 16 has, besides, what is in desktop_icon/ and
+# workspace_sidebar/.
+add_to_apps_screen = [
+	{
+		"name": app_name,
+		"logo": "/assets/crm_recharge/images/logo.svg",
+		"title": app_title,
+		"route": f"{_DESK}/crm-recharge",
+		"has_permission": "crm_recharge.doors.sight.may_open_the_app",
+	}
+]
 
 before_install = "crm_recharge.install.before_install"
 after_install = "crm_recharge.install.after_install"
@@ -74,16 +89,21 @@ doctype_list_js = {
 
 # Whose records a user sees, in lists and one by one; doors/records.py declares what hangs on what.
 permission_query_conditions = {
-	doctype: "crm_recharge.doors.visibility.list_conditions" for doctype in _records.confined()
+	**{doctype: "crm_recharge.doors.visibility.list_conditions" for doctype in _records.confined()},
+	"Prepared Report": "crm_recharge.doors.prepared.list_conditions",
+	**{doctype: "crm_recharge.doors.beside.list_conditions" for doctype in _records.LISTED_BESIDE},
 }
 has_permission = {
-	doctype: "crm_recharge.doors.visibility.has_permission"
-	for doctype in _records.confined()
-	if doctype not in _records.ROWS
+	**{
+		doctype: "crm_recharge.doors.visibility.has_permission"
+		for doctype in _records.confined()
+		if doctype not in _records.ROWS
+	},
+	"Prepared Report": "crm_recharge.doors.prepared.has_permission",
 }
 
 # What an invoice, a delivery or a payment sets going; in this order.
-_BOOKED = ["crm_recharge.accounting.corrections.on_submit"]
+_BOOKED = ["crm_recharge.accounting.corrections.on_submit", "crm_recharge.accounting.refunds.on_submit"]
 _UNBOOKED = ["crm_recharge.accounting.corrections.on_cancel", "crm_recharge.accounting.refunds.on_cancel"]
 _PURCHASED = [
 	"crm_recharge.reorder.learning.purchases.on_submit",
@@ -94,9 +114,15 @@ _UNDONE = [
 	"crm_recharge.reorder.answers.outcome.on_invoice",
 ]
 
-# What Frappe's search passes by, or tells too much of, is asked here for the app's DocTypes.
+# What Frappe's search, charts and tags pass by, or tell too much of, is asked here for the app's DocTypes.
 standard_queries = {doctype: "crm_recharge.doors.search.records_of" for doctype in _records.searched()}
-override_whitelisted_methods = {"frappe.desk.search.get_link_title": "crm_recharge.doors.search.link_title"}
+override_whitelisted_methods = {
+	"frappe.desk.doctype.dashboard_chart.dashboard_chart.get": "crm_recharge.doors.charts.get",
+	"frappe.desk.doctype.tag.tag.get_tagged_docs": "crm_recharge.doors.beside.tagged",
+	"frappe.desk.search.get_link_title": "crm_recharge.doors.search.link_title",
+}
+
+override_doctype_class = {"Prepared Report": "crm_recharge.doors.prepared.PreparedReport"}
 
 # What happens when something is written.
 doc_events = {
@@ -116,6 +142,8 @@ doc_events = {
 		"on_trash": "crm_recharge.accounting.setup.on_company_trash",
 		"after_rename": "crm_recharge.accounting.setup.on_company_rename",
 	},
+	# Only the app ties them to a recharge, a refund or a dispute.
+	("Sales Invoice", "Payment Entry", "Journal Entry"): {"validate": "crm_recharge.accounting.ties.keep"},
 	"Payment Entry": {"on_submit": _BOOKED, "on_cancel": _UNBOOKED},
 	"Sales Invoice": {
 		"on_submit": [*_BOOKED, *_PURCHASED],
@@ -151,14 +179,16 @@ doc_events = {
 		"after_rename": "crm_recharge.reorder.learning.renames.after_rename",
 		"on_trash": "crm_recharge.reorder.learning.renames.on_trash",
 	},
-	"File": {"before_insert": "crm_recharge.web.on_file"},
-	"Journal Entry": {"on_cancel": "crm_recharge.accounting.disputes.on_cancel"},
+	"File": {"before_insert": "crm_recharge.web.on_file", "validate": "crm_recharge.doors.files.check"},
+	"Journal Entry": {
+		"on_submit": "crm_recharge.accounting.disputes.on_submit",
+		"on_cancel": "crm_recharge.accounting.disputes.on_cancel",
+	},
 	("Quotation", "Sales Order", "Sales Invoice", "POS Invoice"): {
+		"before_submit": "crm_recharge.reorder.sending.offer.keep_price",
 		"on_submit": "crm_recharge.reorder.consent.checkbox.on_submit",
 	},
-	("Quotation", "Sales Order", "POS Invoice"): {
-		"before_submit": "crm_recharge.reorder.sending.offer.keep_price"
-	},
+	("Sales Invoice", "POS Invoice"): {"before_validate": "crm_recharge.reorder.sending.offer.count_once"},
 	"Contact": {"on_trash": "crm_recharge.reorder.privacy.erasing.on_contact_trash"},
 	# Which contacts and addresses a customer counts as its own: a link alone proves nothing.
 	("Contact", "Address"): {"validate": "crm_recharge.people.vouching.on_validate"},
@@ -172,7 +202,8 @@ doc_events = {
 		"on_update": "crm_recharge.reorder.privacy.requests.on_deletion_request"
 	},
 	"Personal Data Download Request": {
-		"after_insert": "crm_recharge.reorder.privacy.requests.on_download_request"
+		"before_insert": "crm_recharge.reorder.privacy.requests.refuse_for_another",
+		"after_insert": "crm_recharge.reorder.privacy.requests.on_download_request",
 	},
 	("Item", "Item Group", "Brand"): {
 		"after_rename": "crm_recharge.reorder.doctype.reorder_rule.reorder_rule.after_rename",
@@ -180,7 +211,10 @@ doc_events = {
 }
 
 # Around every request: none is forged, private pages stay private, exported tables hold no formulas.
-before_request = ["crm_recharge.web.before_request", "crm_recharge.doors.expanding.before_request"]
+before_request = [
+	"crm_recharge.web.before_request",
+	"crm_recharge.doors.expanding.before_request",
+]
 after_request = ["crm_recharge.web.after_request", "crm_recharge.private_pages.after_request"]
 
 # An order that came of a reminder is the sales team's own: it can be deleted all the same.
@@ -188,6 +222,8 @@ ignore_links_on_delete = ["Reorder Message", "Reorder Message Item"]
 
 # A recharge outlives its invoice: cancelling the one must not cancel the other.
 auto_cancel_exempted_doctypes = ["Recharge"]
+# What it mails of this app's tables holds no formulas.
+override_doctype_class = {"Auto Email Report": "crm_recharge.mailed_reports.MailedReport"}
 override_doctype_dashboards = {
 	"Sales Invoice": "crm_recharge.accounting.dashboard.with_recharge",
 	"Customer": "crm_recharge.reorder.desk.with_reorders",
@@ -203,31 +239,19 @@ crm_recharge_gateways = {"Stripe": "crm_recharge.gateway.stripe.adapter.StripeAd
 # What this app itself announces: usage that was refused for lack of credits (account, amount).
 usage_refused = ["crm_recharge.recharge.threshold.on_refused_usage"]
 
-# What recharge/sweeps.py runs once more each minute, beside its own. Each may run at any time, and twice.
-crm_recharge_sweepers = [
-	"crm_recharge.accounting.sweep.sweep",
-	"crm_recharge.accounting.refunds.sweep_refunds",
-	"crm_recharge.accounting.disputes.sweep_disputes",
-]
+# Background work about rows: what is declared here is swept, enqueued, tried again (outbox/work.py). Other apps' too.
+crm_recharge_work = ["crm_recharge.background.WORK"]
 
-# What happens with time. Each is a sweeper: it finds in the database what is due. Frappe names a job by the last two
+# What happens with time. Each finds in the database what is due. Frappe names a job by the last two
 # words of its path and knows one job of a name: these must differ.
 scheduler_events = {
 	"cron": {
 		"* * * * *": [
 			# Where the clock goes back, the others go on.
 			"crm_recharge.setup.jobs.keep_due",
-			"crm_recharge.recharge.worker.sweep",
-			"crm_recharge.recharge.events.sweep",
-			"crm_recharge.recharge.decisions.sweep",
-			"crm_recharge.recharge.refunds.sweep",
-			# All of these again, should one have died at its work.
-			"crm_recharge.recharge.sweeps.once_more",
-		],
-		"*/3 * * * *": [
-			"crm_recharge.accounting.sweep.sweep",
-			"crm_recharge.accounting.refunds.sweep_refunds",
-			"crm_recharge.accounting.disputes.sweep_disputes",
+			# All work that is due (background.py), and once more, should the sweep have died at its work.
+			"crm_recharge.outbox.sweep.sweep",
+			"crm_recharge.outbox.sweep.once_more",
 		],
 		# Within the gateway's 24 hours in which a key can be asked again.
 		"17 * * * *": ["crm_recharge.recharge.reconcile.reconcile_recent"],
@@ -235,11 +259,9 @@ scheduler_events = {
 	},
 	"hourly": [
 		"crm_recharge.reorder.answers.outcome.catch_up",
-		"crm_recharge.credits.expiry.post_due",
 	],
 	"hourly_long": [
 		"crm_recharge.reorder.learning.history.take_up",
-		"crm_recharge.reorder.learning.repair.sweep",
 		"crm_recharge.reorder.sending.run.run_hourly",
 	],
 	"daily": [
@@ -260,8 +282,8 @@ scheduler_events = {
 # The customer's pages. Who is nobody's person is told so there; no role makes one. Without a role here, too, the one
 # that people choose in Portal Settings stays at a migration.
 standard_portal_menu_items = [
-	{"title": "Credits", "route": "/credits", "reference_doctype": "Credit Account"},
-	{"title": "My Reorders", "route": "/reorders", "reference_doctype": "Reorder Preference"},
+	{"title": N_("Credits"), "route": "/credits", "reference_doctype": "Credit Account"},
+	{"title": N_("My Reorders"), "route": "/reorders", "reference_doctype": "Reorder Preference"},
 ]
 
 # Days after which Frappe's log settings clear what is done with.

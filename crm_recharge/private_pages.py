@@ -5,12 +5,16 @@
 
 import base64
 import hashlib
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import frappe
+from frappe.website.utils import get_home_page
+
+from crm_recharge import forged
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,25 @@ POLICY = {
 INLINE = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script\s*>", re.IGNORECASE | re.DOTALL)
 
 
+def begin(name: str) -> None:
+	"""What the code of each page begins with: from here on the answer is the page `name`, whatever address led to it.
+
+	Frappe shows one page at several: /credits, /credits.html, / where it is somebody's home page. Raises
+	frappe.CSRFTokenError (400) for a form that another site may have sent.
+	"""
+	frappe.local.flags.crm_recharge_page = name
+	if not PAGES[name].token and forged.may_be(getattr(frappe.local, "request", None)):
+		forged.refuse()
+
+
 def page_of(path: str) -> Page | None:
-	"""The private page of that path, if it is one."""
-	return PAGES.get(path.strip("/").lower())
+	"""The private page that Frappe shows at that path, if it is one: it takes several spellings for one page."""
+	route = posixpath.normpath(path.strip("/ ").lower())
+	while route.endswith(".html"):
+		route = route.removesuffix(".html").rstrip("/ ")
+	if route in (".", "index") and getattr(frappe.local, "session", None):
+		route = str(get_home_page()).strip("/ ").lower()
+	return PAGES.get(route)
 
 
 def mark() -> str:
@@ -90,7 +110,8 @@ def _asset(name: str) -> str:
 
 def after_request(response, request) -> None:
 	"""Put `HEADERS` and the policy on the answers of `PAGES`. Runs after every request, so it looks at the path first."""
-	if response is None or not (page := page_of(request.path)):
+	page = PAGES.get(frappe.local.flags.crm_recharge_page) or page_of(request.path)
+	if response is None or not page:
 		return
 	response.headers.update(HEADERS)
 	response.headers["Content-Security-Policy"] = policy(page, _hashes(response))

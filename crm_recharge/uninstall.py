@@ -10,7 +10,7 @@ import frappe
 from frappe import _
 from frappe.query_builder.functions import Cast
 
-from crm_recharge import install
+from crm_recharge import frappe_versions, install
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
 from crm_recharge.gateway import home
@@ -30,6 +30,7 @@ def before_uninstall() -> None:
 	templates.take_away()
 	jobs.take_away()
 	traces.take_away()
+	frappe_versions.take_desktop_away(traces.APP)
 
 
 def after_uninstall() -> None:

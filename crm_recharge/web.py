@@ -14,6 +14,7 @@ import openpyxl
 from frappe import _
 from frappe.utils import cint, cstr
 
+from crm_recharge import forged
 from crm_recharge.domain import cells
 from crm_recharge.private_pages import page_of
 
@@ -21,7 +22,6 @@ METHOD = re.compile(r"/api/(?:v[12]/)?method/(?P<method>crm_recharge\.[\w.]+)")
 RECORD = re.compile(r"/api/(?:v[12]/)?(?:resource|document)/(?P<doctype>[^/]+)")
 LONGEST_NAME = 61
 """Of a DocType."""
-CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 # Where Frappe's own methods are sent whole documents.
 DOCUMENTS = ("doc", "docs", "document")
 
@@ -34,26 +34,8 @@ def before_request() -> None:
 	request = frappe.local.request
 	if _method(request) or page_of(request.path):
 		frappe.local.flags.disable_traceback = True
-	if request.method in CHANGING and _by_cookie_alone() and _changes_ours(request):
-		frappe.local.flags.disable_traceback = True
-		frappe.local.response["error"] = {"code": "csrf_token_missing"}
-		frappe.throw(
-			_(
-				"The request came with a login cookie, but without the token that proves that a page of this site sent"
-				" it. Load the page anew; programs log in with an API key."
-			),
-			frappe.CSRFTokenError,
-		)
-
-
-def _by_cookie_alone() -> bool:
-	"""Whether a session without a token is all that speaks for the caller. One with a token Frappe has checked."""
-	return (
-		frappe.session.user != "Guest"
-		and not frappe.session.data.csrf_token
-		and not frappe.get_request_header("Authorization")
-		and not frappe.conf.ignore_csrf
-	)
+	if forged.may_be(request) and _changes_ours(request):
+		forged.refuse()
 
 
 def _changes_ours(request) -> bool:
@@ -100,10 +82,11 @@ def _named(request) -> list:
 
 
 def _names_ours(value) -> bool:
-	return isinstance(value, str) and (value.startswith("crm_recharge.") or _is_our_doctype(value))
+	return isinstance(value, str) and (value.startswith("crm_recharge.") or is_our_doctype(value))
 
 
-def _is_our_doctype(doctype) -> bool:
+def is_our_doctype(doctype) -> bool:
+	"""Whether that is a DocType of this app, whatever it is."""
 	if not isinstance(doctype, str) or not doctype.isprintable() or len(doctype) > LONGEST_NAME:
 		return False
 	module = frappe.db.get_value("DocType", doctype, "module", cache=True)
@@ -167,7 +150,7 @@ def _is_our_export() -> bool:
 	if str(form["cmd"]).endswith("auto_email_report.download"):
 		report = frappe.db.get_value("Auto Email Report", cstr(form.get("name")), "report")
 	of_report = frappe.db.get_value("Report", cstr(report), "ref_doctype", cache=True) if report else None
-	return _is_our_doctype(of_report or form.get("doctype"))
+	return is_our_doctype(of_report or form.get("doctype"))
 
 
 def _take_out_formulas(response) -> None:
@@ -182,7 +165,7 @@ def on_file(doc, method=None) -> None:
 	if doc.attached_to_doctype != "Report" or kind not in SAFE or not doc.get("content"):
 		return
 	name = cstr(doc.attached_to_name)
-	if _is_our_doctype(frappe.db.get_value("Report", name, "ref_doctype") or name):
+	if is_our_doctype(frappe.db.get_value("Report", name, "ref_doctype") or name):
 		content = doc.content if isinstance(doc.content, bytes) else doc.content.encode()
 		# Frappe has written it by now.
 		doc.save_file(content=SAFE[kind](content, {}), ignore_existing_file_check=True, overwrite=True)

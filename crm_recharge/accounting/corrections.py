@@ -6,7 +6,7 @@ from frappe import _
 from crm_recharge import clock
 from crm_recharge.accounting.custom_fields import RECHARGE
 from crm_recharge.accounting.rows import DONE, FAILED, PENDING
-from crm_recharge.recharge.queue import enqueue_after_commit
+from crm_recharge.outbox.queue import enqueue_after_commit
 
 LINK = {"Sales Invoice": "sales_invoice", "Payment Entry": "payment_entry"}
 

@@ -15,19 +15,19 @@ from frappe.utils import get_datetime, now_datetime
 from crm_recharge.accounting import documents, general_ledger, invoiced, lookup, rows, takeback_rows
 from crm_recharge.accounting.books import Books, books_of
 from crm_recharge.accounting.custom_fields import DISPUTE
-from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.general_ledger import Line, Lines
 from crm_recharge.accounting.rows import DONE, FAILED, NOT_NEEDED, PENDING
 from crm_recharge.accounting.setup import company_settings, setup_company
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.money import as_text, exact, money
 from crm_recharge.domain.money import ZERO
-from crm_recharge.domain.takeback import LOST
+from crm_recharge.domain.takeback import ACCOUNT_FOR_DISPUTE, LOST
 from crm_recharge.domain.voucher import Amounts, Figures, no_longer_owed, rounded, share_out
 from crm_recharge.intake import intake
+from crm_recharge.outbox.attempt import attempt
 
 DOCTYPE = "Recharge Dispute"
-JOB = "account_for_dispute"
+JOB = ACCOUNT_FOR_DISPUTE
 FUNDS, FEE = "funds", "fee"
 LINK = {FUNDS: "journal_entry", FEE: "fee_entry"}
 
@@ -37,7 +37,8 @@ def account_for(name: str) -> str:
 
 	Owns its transactions, so it must run on its own: as a job, or with nothing written before it.
 	"""
-	return takeback_rows.work(DOCTYPE, name, _post)
+	with rows.acting_as("Administrator"):
+		return attempt(JOB, name, _post)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -47,20 +48,23 @@ def retry(name: str) -> str:
 	return takeback_rows.retry(DOCTYPE, name, JOB)
 
 
-def sweep_disputes() -> int:
-	"""Queue what is due: disputes to be booked, and lost ones whose debt has been paid since. Returns how many."""
-	paid_since = frappe.db.sql(
+def paid_since() -> list[str]:
+	"""Lost disputes whose debt has been paid since."""
+	return frappe.db.sql(
 		"SELECT d.`name` FROM `tabRecharge Dispute` d JOIN `tabCredit Account` a ON a.`name` = d.`credit_account`"
 		" WHERE d.`written_off` > 0 AND d.`accounting_status` = %s AND (SELECT SUM(o.`written_off`)"
 		" FROM `tabRecharge Dispute` o WHERE o.`credit_account` = a.`name`) > GREATEST(-a.`balance`, 0) LIMIT %s",
 		(DONE, takeback_rows.BATCH),
 		pluck=True,
 	)
-	for name in paid_since:
+
+
+def account_for_paid_debt(name: str) -> str:
+	"""As `account_for`, for a lost dispute that was booked while the customer owed more."""
+	if frappe.db.get_value(DOCTYPE, name, "accounting_status", for_update=True) == DONE:
 		takeback_rows.write(DOCTYPE, name, accounting_status=PENDING)
-	if paid_since:
-		frappe.db.commit()
-	return takeback_rows.enqueue_all(takeback_rows.due(DOCTYPE), JOB)
+	frappe.db.commit()
+	return account_for(name)
 
 
 @retry_on_contention
@@ -89,9 +93,18 @@ def _post(name: str) -> str:
 	for kind, wanted in ((FUNDS, books.funds(row, written_off)), (FEE, books.fee(row))):
 		if entry := books.book_difference(row, kind, wanted):
 			links[LINK[kind]] = entry
+		elif not row[LINK[kind]]:
+			# Amended by a person, and as it should be.
+			links[LINK[kind]] = _standing(name, kind)
 	takeback_rows.write(DOCTYPE, name, accounting_status=DONE, written_off=str(written_off), **links)
 	frappe.db.commit()
 	return DONE
+
+
+def _standing(name: str, kind: str) -> str | None:
+	"""The last Journal Entry of this kind that stands."""
+	wanted = {DISPUTE: name, "cheque_no": reference(name, kind), "docstatus": 1}
+	return frappe.db.get_value("Journal Entry", wanted, order_by="creation desc")
 
 
 def read(name: str, lock: bool = False):
@@ -99,7 +112,7 @@ def read(name: str, lock: bool = False):
 	amounts = ("amount", "taken", "withdrawn", "fees", "written_off")
 	rows = frappe.db.sql(
 		"SELECT `name`, `recharge`, `credit_account`, `customer`, `company`, `status`, `currency`, `balance_currency`,"
-		f" `opened_at`, `intent`, `accounting_status`, {as_text(*amounts)} FROM `tabRecharge Dispute`"
+		f" `opened_at`, `intent`, `accounting_status`, `journal_entry`, `fee_entry`, {as_text(*amounts)} FROM `tabRecharge Dispute`"
 		f" WHERE `name` = %s{' FOR UPDATE' if lock else ''}",
 		name,
 		as_dict=True,
@@ -128,7 +141,7 @@ def taken_of(recharge: str, invoice: Figures, books: Books, but: str = "") -> Fi
 	name alone: an accountant reclaims it."""
 	rows = frappe.db.sql(
 		"SELECT `name`, CAST(`taken` - `written_off` AS CHAR) FROM `tabRecharge Dispute` WHERE `recharge` = %s"
-		f" AND `name` <> %s AND `{LINK[FUNDS]}` IS NOT NULL",
+		" AND `name` <> %s",
 		(recharge, but),
 	)
 	return sum((_taken_by(name, exact(credits), invoice, books) for name, credits in rows), Figures())
@@ -169,13 +182,7 @@ class DisputeBooks:
 		self.balance_rate = self._rate(row)
 		self.places = general_ledger.places()
 		for account in (self.books.clearing, self.books.unearned, self.loss, self.fee_account):
-			currency = self.books.currency_of(account)
-			if currency not in (self.books.company_currency, self.books.currency):
-				raise AccountingError(
-					_("{0} is in {1}. For a dispute in {2} it must be in {2} or {3}.").format(
-						account, currency, self.books.currency, self.books.company_currency
-					)
-				)
+			lookup.check_currency(_("Account"), account, self.books.company_currency, self.books.currency)
 
 	def _rate(self, row) -> Decimal:
 		"""That of the day the bank took the money: on another day the same money must not be worth anything else."""
@@ -273,7 +280,7 @@ def on_cancel(doc, method=None) -> None:
 	name = doc.get(DISPUTE)
 	if not name:
 		return
-	kind = next((kind for kind in LINK if doc.cheque_no == reference(name, kind)), None)
+	kind = _kind_of(doc)
 	status = frappe.db.get_value(DOCTYPE, name, "accounting_status", for_update=True)
 	if kind is None or status != DONE:
 		return
@@ -282,7 +289,18 @@ def on_cancel(doc, method=None) -> None:
 		name,
 		accounting_status=FAILED,
 		accounting_error=_(
-			"{0} {1} was cancelled by {2}. Use Retry to have a new one written. Nothing happens by itself."
+			"{0} {1} was cancelled by {2}. Amend it, or use Retry to have a new one written. Nothing happens by itself."
 		).format(_("Journal Entry"), doc.name, frappe.session.user),
 		**{LINK[kind]: None},
 	)
+
+
+def on_submit(doc, method=None) -> None:
+	"""Journal Entry, on_submit: an amended one takes the place of the cancelled one."""
+	if doc.get(DISPUTE) and doc.get("amended_from") and (kind := _kind_of(doc)):
+		takeback_rows.amended(DOCTYPE, doc.get(DISPUTE), JOB, **{LINK[kind]: doc.name})
+
+
+def _kind_of(entry) -> str | None:
+	"""Which of a dispute's entries it is, by the reference number it carries."""
+	return next((kind for kind in LINK if entry.cheque_no == reference(entry.get(DISPUTE), kind)), None)

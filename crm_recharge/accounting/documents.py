@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from frappe import _
+from frappe.model import no_value_fields
 from frappe.utils import cint, get_datetime
 
 from crm_recharge.accounting import general_ledger, invoiced, vouchers
@@ -26,6 +27,9 @@ ON = {
 	"On Item Quantity": "quantity",
 }
 """ERPNext's charge types but "On Net Total"."""
+
+COUNTED = ("item_wise_tax_detail",)
+"""What of a tax row follows from its amounts."""
 
 
 # -- invoice and credit note -------------------------------------------------------------------------------
@@ -142,6 +146,7 @@ def _invoice_voucher(
 		},
 		books.dimensions,
 		books.split,
+		mode_of_payment=books.mode_of_payment,
 	)
 
 
@@ -150,18 +155,16 @@ def _price(voucher: Voucher, rate: Decimal) -> None:
 
 
 def _tax_of(row, part: Decimal) -> dict:
-	"""A tax row of a credit note after that of the invoice."""
-	copied = (
-		"charge_type",
-		"row_id",
-		"account_head",
-		"description",
-		"rate",
-		"included_in_print_rate",
-		"cost_center",
-	)
+	"""A tax row of a credit note after that of the invoice: all it says, such as why a tax is none, but amounts."""
+	copied = {
+		df.fieldname: row.get(df.fieldname)
+		for df in row.meta.fields
+		if df.fieldtype not in (*no_value_fields, "Currency")
+		and df.fieldname not in COUNTED
+		and row.get(df.fieldname) is not None
+	}
 	actual = {"tax_amount": float(-part)} if row.charge_type == "Actual" else {}
-	return {fieldname: row.get(fieldname) for fieldname in copied} | actual
+	return copied | actual
 
 
 # -- payments ----------------------------------------------------------------------------------------------
@@ -229,6 +232,20 @@ def _side(books: Books, account: str, amount: Decimal, rate: float) -> dict:
 		"amount": float(amount),
 		"rate": 1.0 if currency == books.company_currency else rate,
 	}
+
+
+def refuse_other_payment(entry, invoice) -> None:
+	"""Raise AccountingError unless a Payment Entry that was found is submitted and pays `invoice`."""
+	pays = any(
+		row.reference_doctype == "Sales Invoice" and row.reference_name == invoice.name
+		for row in entry.references
+	)
+	if entry.docstatus != 1 or not pays:
+		raise AccountingError(
+			_(
+				"Payment Entry {0} carries this payment, and does not pay Sales Invoice {1}. Cancel or delete it."
+			).format(entry.name, invoice.name)
+		)
 
 
 # -- journal entries ---------------------------------------------------------------------------------------

@@ -20,6 +20,11 @@ MERGED = {
 }
 """DocType -> its field on a Credit Account, and the others that together are one account's alone."""
 
+ALL = tuple(plan.fieldname for plan in ACCOUNTS)
+
+KEPT_FOR_OTHERS = ("Receivable", "Payable", "Stock", "Depreciation")
+"""Account types to which ERPNext posts from some documents only, or with a party only."""
+
 
 def _invoicing() -> bool:
 	return bool(cint(frappe.db.get_single_value(SETTINGS, "make_invoices")))
@@ -39,8 +44,8 @@ def on_account(doc, method=None) -> None:
 	_refuse_customer(doc.customer, doc.company)
 	settings = company_settings(doc.company)
 	_refuse_unusable(settings)
-	lookup.check_currencies(settings, company_currency, doc.currency)
-	lookup.included_taxes(settings.taxes_template)
+	lookup.check_currencies(settings, company_currency, doc.currency, ALL)
+	_refuse_taxes(settings)
 	lookup.price_list(doc.company)
 	receivable_account(doc.customer, doc.company, doc.currency, make=False)
 	if cint(frappe.db.get_single_value("Currency Exchange Settings", "disabled")):
@@ -87,7 +92,7 @@ def on_settings(doc, method=None) -> None:
 	for row in doc.companies:
 		if not _same(row, known.get(row.company)):
 			_refuse_unusable(row)
-			lookup.included_taxes(row.taxes_template)
+			_refuse_taxes(row)
 			_refuse_currencies(row)
 
 
@@ -97,23 +102,36 @@ def _same(row, before) -> bool:
 
 
 def _refuse_currencies(row) -> None:
-	"""The accounts must take every currency in which the company's customers hold credits."""
+	"""The accounts must take every currency in which the company's customers hold credits, and its own."""
 	company_currency = frappe.get_cached_value("Company", row.company, "default_currency")
-	if not (row.unearned_revenue_account and row.clearing_account):
+	held = frappe.get_all("Credit Account", {"company": row.company}, pluck="currency", distinct=True)
+	for currency in held or [company_currency]:
+		lookup.check_currencies(row, company_currency, currency, ALL)
+
+
+def _refuse_taxes(row) -> None:
+	"""The template must be enabled, its accounts open ledgers, and its taxes such as an amount can contain."""
+	if not row.taxes_template:
 		return
-	for currency in frappe.get_all(
-		"Credit Account", {"company": row.company}, pluck="currency", distinct=True
-	):
-		lookup.check_currencies(row, company_currency, currency)
+	disabled = frappe.db.get_value("Sales Taxes and Charges Template", row.taxes_template, "disabled")
+	_refuse_closed(row, "taxes_template", frappe._dict(name=row.taxes_template, disabled=disabled))
+	heads = [tax["account_head"] for tax in lookup.included_taxes(row.taxes_template)]
+	for account in _accounts_named(heads):
+		_refuse_closed(row, "taxes_template", account)
+
+
+def _accounts_named(names: list[str]) -> list:
+	wanted = ["name", "is_group", "disabled", "account_type"]
+	return frappe.get_all("Account", {"name": ("in", names or [""])}, wanted)
 
 
 def _refuse_unusable(row) -> None:
 	"""Accounts must be open ledgers, the cost centre no group, and the item one that can be sold."""
 	accounts = {row.get(plan.fieldname): plan.fieldname for plan in ACCOUNTS if row.get(plan.fieldname)}
-	for account in frappe.get_all(
-		"Account", {"name": ("in", list(accounts))}, ["name", "is_group", "disabled"]
-	):
+	for account in _accounts_named(list(accounts)):
 		_refuse_closed(row, accounts[account.name], account)
+		_refuse_type(row, accounts[account.name], account)
+	_refuse_one_for_two(row)
 	for field, doctype in (("cost_center", "Cost Center"), ("mode_of_payment", "Mode of Payment")):
 		if not row.get(field):
 			continue
@@ -133,6 +151,37 @@ def _refuse_closed(row, field: str, found) -> None:
 				_(row.meta.get_label(field)), row.company, found.name, reason, _(SETTINGS)
 			)
 		)
+
+
+def _refuse_type(row, field: str, account) -> None:
+	if account.account_type in KEPT_FOR_OTHERS:
+		raise AccountingError(
+			_(
+				"{0} of {1} cannot be {2}: ERPNext keeps accounts of type {3} for other documents. Choose another in"
+				" {4} → Accounting."
+			).format(
+				_(row.meta.get_label(field)), row.company, account.name, _(account.account_type), _(SETTINGS)
+			)
+		)
+
+
+def _refuse_one_for_two(row) -> None:
+	"""What comes in, what is owed for it, and what it costs cannot be one account: nothing would be seen of them."""
+	apart = ("unearned_revenue_account", "clearing_account")
+	for field in apart:
+		for other in (plan.fieldname for plan in ACCOUNTS if plan.fieldname != field):
+			if row.get(field) and row.get(field) == row.get(other):
+				raise AccountingError(
+					_(
+						"{0} and {1} of {2} must be two accounts; {3} is both. Choose another in {4} → Accounting."
+					).format(
+						_(row.meta.get_label(field)),
+						_(row.meta.get_label(other)),
+						row.company,
+						row.get(field),
+						_(SETTINGS),
+					)
+				)
 
 
 def _refuse_item(row) -> None:
@@ -192,7 +241,7 @@ def _as_settled(check, *args, held: str, **kwargs) -> None:
 		check(*args, **kwargs)
 	except AccountingError as error:
 		raise AccountingError(
-			_("Credit account {0} could not be invoiced any more. {1}").format(held, error)
+			_("Credit account {0} could not be invoiced any more. {1}").format(held, str(error))
 		) from error
 
 

@@ -14,13 +14,16 @@ from crm_recharge.accounting.setup import company_settings
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.voucher import RATE_PLACES, rounded
 
+POSTED = ("unearned_revenue_account", "clearing_account")
+"""The accounts of a company's row to which a recharge itself is posted."""
+
 
 def look_up(row) -> Books:
 	"""Settings, accounts and exchange rates. May make a receivable account; may ask the network for a rate."""
 	settings = company_settings(row.company)
 	company_currency = frappe.get_cached_value("Company", row.company, "default_currency")
 	posted_on = get_datetime(row.settled_at).date() if row.settled_at else now_datetime().date()
-	check_currencies(settings, company_currency, row.currency)
+	check_currencies(settings, company_currency, row.currency, POSTED)
 	receivable = receivable_account(row.customer, row.company, row.currency)
 	taxes = included_taxes(settings.taxes_template)
 	refuse_frozen(
@@ -57,17 +60,33 @@ def look_up(row) -> Books:
 	)
 
 
-def check_currencies(settings, company_currency: str, currency: str) -> None:
-	"""Raise AccountingError where the company's accounts cannot take an amount in `currency`."""
-	for field in ("unearned_revenue_account", "clearing_account"):
-		account = settings.get(field)
-		kept_in = general_ledger.account_currency(account, company_currency)
-		if kept_in not in (company_currency, currency):
-			raise AccountingError(
-				_("{0} {1} is in {2}. For a recharge in {3} it must be in {3} or {4}.").format(
-					_(settings.meta.get_label(field)), account, kept_in, currency, company_currency
-				)
-			)
+def check_currencies(settings, company_currency: str, currency: str, fields: tuple[str, ...]) -> None:
+	"""Raise AccountingError where an account of the company's row in `fields`, or of its taxes, cannot take an amount
+	in `currency`."""
+	for field in fields:
+		if account := settings.get(field):
+			label = _(settings.meta.get_label(field))
+			check_currency(label, account, company_currency, currency)
+	if settings.taxes_template:
+		for account in frappe.get_all(
+			"Sales Taxes and Charges",
+			{"parent": settings.taxes_template},
+			pluck="account_head",
+			distinct=True,
+		):
+			check_currency(_("Tax account"), account, company_currency, currency)
+
+
+def check_currency(label: str, account: str, company_currency: str, currency: str) -> None:
+	"""Raise AccountingError where `account`, called `label`, cannot take an amount in `currency`."""
+	kept_in = general_ledger.account_currency(account, company_currency)
+	if kept_in in (company_currency, currency):
+		return
+	if currency == company_currency:
+		text = _("{0} {1} is in {2}. For payments in {3} it must be in {3}.")
+	else:
+		text = _("{0} {1} is in {2}. For payments in {3} it must be in {3} or {4}.")
+	raise AccountingError(text.format(label, account, kept_in, currency, company_currency))
 
 
 def refuse_frozen(customer: str, accounts: list[str]) -> None:

@@ -22,9 +22,10 @@ from frappe.utils import (
 )
 
 from crm_recharge.accounting.errors import AccountingError
-from crm_recharge.accounting.rows import DONE, explain, log_failure, next_try, read
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.accounting.rows import DONE, explain, read
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.money import money
+from crm_recharge.outbox.attempt import attempt
 from crm_recharge.people import contacts
 from crm_recharge.recharge import payment_mail
 from crm_recharge.setup import templates
@@ -33,8 +34,7 @@ TEMPLATE = "Recharge Invoice"
 
 PRINT_FORMAT = "Recharge Invoice"
 
-TRIES = 8
-"""Some three days. After that it waits for a person: an address that is missing stays missing."""
+MAIL_INVOICE = "mail_invoice"
 
 
 def mail_invoice(recharge: str) -> bool:
@@ -43,16 +43,7 @@ def mail_invoice(recharge: str) -> bool:
 	Owns its transactions. A failure is written on the Recharge and tried again by the sweeper.
 	"""
 	frappe.db.rollback()
-	try:
-		return _mail(recharge)
-	except frappe.DoesNotExistError:
-		frappe.db.rollback()
-		raise
-	except Exception as error:
-		trace = frappe.get_traceback()
-		frappe.db.rollback()
-		_record_failure(recharge, error, trace)
-		return False
+	return attempt(MAIL_INVOICE, recharge, _mail) or False
 
 
 @retry_on_contention
@@ -117,21 +108,39 @@ def queue(invoice, recipients: list[str], subject: str, message: str, pdf: dict)
 def make_pdf(invoice) -> dict:
 	"""The print of `invoice` in the customer's language, as an attachment (fname, fcontent).
 
-	In the site's default print format for Sales Invoice if one is set, else in this app's.
+	In the print format of `print_format`.
 
 	wkhtmltopdf fetches style sheets and images from the site's own address, which a worker may not reach; and
 	then it fails. So they are put into the page first.
 	"""
 	language = frappe.db.get_value("Customer", invoice.customer, "language") or frappe.local.lang
-	print_format = frappe.get_meta("Sales Invoice").default_print_format or PRINT_FORMAT
 	before = frappe.local.lang
 	try:
 		frappe.local.lang, frappe.local.jenv = language, None
-		html = frappe.get_print("Sales Invoice", invoice.name, print_format, doc=invoice)
+		html = frappe.get_print("Sales Invoice", invoice.name, print_format(), doc=invoice)
 	finally:
 		frappe.local.lang, frappe.local.jenv = before, None
 	return frappe.attach_print(
 		"Sales Invoice", invoice.name, doc=invoice, html=self_contained(html), lang=language
+	)
+
+
+def print_format() -> str:
+	"""The site's default print format for Sales Invoice if somebody has chosen one, else this app's.
+
+	What ERPNext 16 sets for every site when it is installed is nobody's choice.
+	"""
+	chosen = frappe.get_meta("Sales Invoice").default_print_format
+	return PRINT_FORMAT if not chosen or _set_by_erpnext(chosen) else chosen
+
+
+def _set_by_erpnext(chosen: str) -> bool:
+	setter = {"doc_type": "Sales Invoice", "property": "default_print_format", "is_system_generated": 1}
+	module = frappe.db.get_value("Print Format", {"name": chosen, "standard": "Yes"}, "module")
+	return bool(
+		module
+		and frappe.db.get_value("Module Def", module, "app_name") == "erpnext"
+		and frappe.db.exists("Property Setter", setter)
 	)
 
 
@@ -214,22 +223,6 @@ def _render(row, invoice) -> tuple[str, str]:
 	return templates.render(TEMPLATE, context)
 
 
-@retry_on_contention
-def _record_failure(recharge: str, error: Exception, trace: str) -> None:
-	row = read(recharge, lock=True)
-	if row.invoice_mailed_at:
-		frappe.db.rollback()
-		return
-	tries = cint(row.accounting_tries) + 1
-	again = tries < TRIES
-	log = log_failure(f"Mailing the invoice of recharge {recharge}", recharge, error, trace, tries)
-	frappe.db.set_value(
-		"Recharge",
-		recharge,
-		{
-			"accounting_error": _("The invoice could not be mailed.") + " " + explain(error, log, again),
-			"accounting_tries": tries,
-			"accounting_next_try_at": next_try(tries) if again else None,
-		},
-	)
-	frappe.db.commit()
+def say(error: Exception, trace: str, log: str | None, again: bool) -> dict[str, str]:
+	"""What the recharge keeps of a failure of its mail."""
+	return {"accounting_error": _("The invoice could not be mailed.") + " " + explain(error, log, again)}

@@ -26,16 +26,15 @@ from crm_recharge.accounting.rows import (
 	ROLES,
 	SETTLED,
 	acting_as,
-	explain,
-	log_failure,
-	next_try,
 	read,
 )
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
+from crm_recharge.domain.payment import ACCOUNT_FOR
 from crm_recharge.intake import intake
-from crm_recharge.recharge.queue import enqueue_after_commit
+from crm_recharge.outbox.attempt import attempt
+from crm_recharge.outbox.queue import enqueue_after_commit
 
 # -- asking for it -----------------------------------------------------------------------------------------
 
@@ -60,7 +59,7 @@ def retry(recharge: str) -> str:
 				"accounting_error": None,
 			},
 		)
-		enqueue_after_commit("account_for", recharge)
+		enqueue_after_commit(ACCOUNT_FOR, recharge)
 	return frappe.db.get_value("Recharge", recharge, "accounting_status")
 
 
@@ -73,18 +72,8 @@ def account_for(recharge: str) -> str:
 	Owns its transactions, so it must run on its own: as a job, or with nothing written before it.
 	Returns the accounting status (Done, Failed, Not Needed), or "" while the recharge is not settled.
 	"""
-	if frappe.db.transaction_writes:
-		raise RuntimeError("account_for commits and rolls back: enqueue it, or commit first")
 	with acting_as("Administrator"):
-		try:
-			status = _post(recharge)
-		except frappe.DoesNotExistError:
-			frappe.db.rollback()
-			raise
-		except Exception as error:
-			trace = frappe.get_traceback()
-			frappe.db.rollback()
-			status = _record_failure(recharge, error, trace)
+		status = attempt(ACCOUNT_FOR, recharge, _post)
 		if status == DONE:
 			mail_invoice(recharge)
 	return status
@@ -196,16 +185,7 @@ def _existing_payment(payment: Payment, invoice):
 	if not rows:
 		return None
 	entry = frappe.get_doc("Payment Entry", rows[0].name)
-	pays = any(
-		row.reference_doctype == "Sales Invoice" and row.reference_name == invoice.name
-		for row in entry.references
-	)
-	if entry.docstatus != 1 or not pays:
-		raise AccountingError(
-			_(
-				"Payment Entry {0} for this recharge does not pay Sales Invoice {1}. Cancel or delete it."
-			).format(entry.name, invoice.name)
-		)
+	documents.refuse_other_payment(entry, invoice)
 	return entry
 
 
@@ -215,26 +195,3 @@ def _write(recharge: str, **values) -> None:
 		recharge,
 		{"accounting_error": None, "accounting_tries": 0, "accounting_next_try_at": None, **values},
 	)
-
-
-# -- when it fails -----------------------------------------------------------------------------------------
-
-
-@retry_on_contention
-def _record_failure(recharge: str, error: Exception, trace: str) -> str:
-	row = read(recharge, lock=True)
-	if row.accounting_status in (DONE, NOT_NEEDED):
-		# Another worker has succeeded meanwhile.
-		frappe.db.rollback()
-		return row.accounting_status
-	tries = cint(row.accounting_tries) + 1
-	log = log_failure(f"Accounting for recharge {recharge}", recharge, error, trace, tries)
-	_write(
-		recharge,
-		accounting_status=FAILED,
-		accounting_error=explain(error, log),
-		accounting_tries=tries,
-		accounting_next_try_at=next_try(tries),
-	)
-	frappe.db.commit()
-	return FAILED

@@ -15,14 +15,16 @@ from crm_recharge.accounting.books import Books, books_of
 from crm_recharge.accounting.custom_fields import REFUND
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.rows import DONE, FAILED, NOT_NEEDED, PENDING
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain import takeback
 from crm_recharge.intake import intake
+from crm_recharge.outbox.attempt import attempt
 from crm_recharge.setup import templates
 
 DOCTYPE = "Recharge Refund"
-JOB = "account_for_refund"
+JOB = takeback.ACCOUNT_FOR_REFUND
+MAIL_CREDIT_NOTE = "mail_credit_note"
 TEMPLATE = "Recharge Credit Note"
 LINK = {"Sales Invoice": "credit_note", "Payment Entry": "payment_entry"}
 
@@ -32,7 +34,8 @@ def account_for(name: str) -> str:
 
 	Owns its transactions, so it must run on its own: as a job, or with nothing written before it.
 	"""
-	status = takeback_rows.work(DOCTYPE, name, _post)
+	with rows.acting_as("Administrator"):
+		status = attempt(JOB, name, _post)
 	if status == DONE:
 		mail_credit_note(name)
 	return status
@@ -43,21 +46,6 @@ def account_for(name: str) -> str:
 def retry(name: str) -> str:
 	"""A person asks to try again now. Returns the accounting status. For the roles of rows.ROLES."""
 	return takeback_rows.retry(DOCTYPE, name, JOB)
-
-
-def sweep_refunds() -> int:
-	"""Queue what is due: documents, and credit notes that are not mailed yet. Returns how many."""
-	names = takeback_rows.due(DOCTYPE)
-	# In SQL: get_all would take a mail without a due time for one that is long due.
-	now = clock.now()
-	found = frappe.db.sql(
-		"SELECT `name`, `accounting_next_try_at` FROM `tabRecharge Refund`"
-		" WHERE `accounting_status` = %s AND `accounting_next_try_at` <= %s AND `credit_note_mailed_at` IS NULL"
-		" ORDER BY `accounting_next_try_at` LIMIT %s",
-		(DONE, clock.latest(now), takeback_rows.BATCH),
-	)
-	names += clock.due(found, now)
-	return takeback_rows.enqueue_all(names, JOB)
 
 
 # -- the documents -------------------------------------------------------------------------------------------
@@ -103,9 +91,10 @@ def _post(name: str) -> str:
 			_must_be(row, note)
 		else:
 			note = make_credit_note(row, books, invoice)
-		entry = _existing("Payment Entry", name) or documents.make_payment(
-			books, note, row.gateway_refund, {REFUND: name}
-		)
+		if entry := _existing("Payment Entry", name):
+			documents.refuse_other_payment(entry, note)
+		else:
+			entry = documents.make_payment(books, note, row.gateway_refund, {REFUND: name})
 		documents.check(books, note, entry)
 		mail = cint(frappe.db.get_single_value("CRM Recharge Settings", "mail_invoices"))
 		takeback_rows.write(
@@ -197,10 +186,16 @@ def on_cancel(doc, method=None) -> None:
 		name,
 		accounting_status=FAILED,
 		accounting_error=_(
-			"{0} {1} was cancelled by {2}. Use Retry to have a new one written. Nothing happens by itself."
+			"{0} {1} was cancelled by {2}. Amend it, or use Retry to have a new one written. Nothing happens by itself."
 		).format(_(doc.doctype), doc.name, frappe.session.user),
 		**{field: None},
 	)
+
+
+def on_submit(doc, method=None) -> None:
+	"""Sales Invoice and Payment Entry, on_submit: an amended document takes the place of the cancelled one."""
+	if doc.get(REFUND) and doc.get("amended_from"):
+		takeback_rows.amended(DOCTYPE, doc.get(REFUND), JOB, **{LINK[doc.doctype]: doc.name})
 
 
 # -- the mail ------------------------------------------------------------------------------------------------
@@ -209,16 +204,7 @@ def on_cancel(doc, method=None) -> None:
 def mail_credit_note(name: str) -> bool:
 	"""Queue the credit note as a PDF, once. Whether it was queued now. A failure is tried again by the sweeper."""
 	frappe.db.rollback()
-	try:
-		return _mail(name)
-	except frappe.DoesNotExistError:
-		frappe.db.rollback()
-		raise
-	except Exception as error:
-		trace = frappe.get_traceback()
-		frappe.db.rollback()
-		_record_mail_failure(name, error, trace)
-		return False
+	return attempt(MAIL_CREDIT_NOTE, name, _mail) or False
 
 
 @retry_on_contention
@@ -257,26 +243,7 @@ def _mail(name: str) -> bool:
 	return True
 
 
-@retry_on_contention
-def _record_mail_failure(name: str, error: Exception, trace: str) -> None:
-	row = read(name, lock=True)
-	if row.credit_note_mailed_at:
-		frappe.db.rollback()
-		return
-	tries = cint(row.accounting_tries) + 1
-	again = tries < mailing.TRIES
-	if tries == 1:
-		frappe.log_error(
-			title=f"Mailing the credit note of {name}",
-			message=trace,
-			reference_doctype=DOCTYPE,
-			reference_name=name,
-		)
-	takeback_rows.write(
-		DOCTYPE,
-		name,
-		accounting_error=_("The credit note could not be mailed.") + " " + rows.explain(error, None, again),
-		accounting_tries=tries,
-		accounting_next_try_at=rows.next_try(tries) if again else None,
-	)
-	frappe.db.commit()
+def say(error: Exception, trace: str, log: str | None, again: bool) -> dict[str, str]:
+	"""What the refund keeps of a failure of its mail."""
+	explained = rows.explain(error, log, again)
+	return {"accounting_error": _("The credit note could not be mailed.") + " " + explained}

@@ -1,20 +1,20 @@
-"""A recharge as its accounting sees it: the fields of its row, the words for its state, when and why it is tried again.
+"""A recharge as its accounting sees it: the fields of its row, the words for its state, why it is tried again.
 
 `accounting_status`, `accounting_error`, `accounting_tries` and `accounting_next_try_at` are the same on refunds and
 disputes (see takeback_rows.py).
 """
 
+import traceback
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 
 import frappe
 from frappe import _
 from frappe.query_builder.functions import Cast
 from frappe.utils import strip_html
 
-from crm_recharge import clock
-from crm_recharge.credits.contention import is_contention
+from crm_recharge.contention import is_contention
 from crm_recharge.credits.money import exact
+from crm_recharge.domain.back_off import minutes
 
 PENDING, DONE, FAILED, NOT_NEEDED = "Pending", "Done", "Failed", "Not Needed"
 
@@ -23,7 +23,7 @@ SETTLED = ("Succeeded", "Partly Refunded", "Refunded", "Disputed", "Charged Back
 
 ROLES = ("System Manager", "Accounts Manager", "Credit Manager")
 
-WAITS = tuple(timedelta(minutes=minutes) for minutes in (2, 10, 60, 360, 1440))
+BACK_OFF = minutes(2, 10, 60, 360, 1440)
 """Between two tries; the last one again and again: a period may be reopened next week."""
 
 
@@ -66,22 +66,9 @@ def read(recharge: str, lock: bool = False):
 	return row
 
 
-def pause(tries: int) -> timedelta:
-	"""How long to wait after `tries` failures in a row (the first is 1)."""
-	return WAITS[min(max(tries, 1), len(WAITS)) - 1]
-
-
-def next_try(tries: int) -> datetime:
-	"""When to try again after `tries` failures in a row, as the column keeps it."""
-	return clock.later(pause(tries))
-
-
-def log_failure(title: str, recharge: str, error: Exception, trace: str, tries: int) -> str | None:
-	"""An Error Log for the first failure and for every unexpected one; returns its name."""
-	if tries > 1 and isinstance(error, frappe.ValidationError):
-		return None
-	log = frappe.log_error(title=title, message=trace, reference_doctype="Recharge", reference_name=recharge)
-	return log.name if log else None
+def say(error: Exception, trace: str, log: str | None, again: bool) -> dict[str, str]:
+	"""What the row keeps of a failure of its documents."""
+	return {"accounting_error": explain(error, log, again)}
 
 
 def explain(error: Exception, log: str | None = None, again: bool = True) -> str:
@@ -89,7 +76,7 @@ def explain(error: Exception, log: str | None = None, again: bool = True) -> str
 
 	`again`: whether it is tried again without anybody's doing.
 	"""
-	text, advice = strip_html(str(error)).strip(), _advice(error)
+	text, advice = _sentence(strip_html(str(error)).strip()), _advice(error)
 	if is_contention(error):
 		text = _("The database was busy.")
 	elif not isinstance(error, frappe.ValidationError):
@@ -97,6 +84,10 @@ def explain(error: Exception, log: str | None = None, again: bool = True) -> str
 		advice = _("See Error Log {0}.").format(log) if log else ""
 	outlook = _("It is tried again by itself.") if again else _("Use Retry when that is done.")
 	return " ".join(part for part in (text, advice, outlook) if part)
+
+
+def _sentence(text: str) -> str:
+	return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _advice(error: Exception) -> str:
@@ -122,7 +113,18 @@ def _advice(error: Exception) -> str:
 		MandatoryAccountDimensionError: _("Look at the Accounting Dimension Filters of this account."),
 		InvalidAccountDimensionError: _("Look at the Accounting Dimension Filters of this account."),
 	}
-	return next((text for kind, text in advice.items() if isinstance(error, kind)), "")
+	known = next((text for kind, text in advice.items() if isinstance(error, kind)), "")
+	return known or _advice_on_closed_books(error)
+
+
+def _advice_on_closed_books(error: Exception) -> str:
+	"""What to do where ERPNext refuses a date with a bare error: only where it did so tells which."""
+	refused_in = {frame.f_code.co_name for frame, _line in traceback.walk_tb(error.__traceback__)}
+	if "check_freezing_date" in refused_in:
+		return _("Move “Accounts Frozen Till Date”, or book this payment by hand.")
+	if "validate_against_pcv" in refused_in:
+		return _("Cancel the Period Closing Voucher, or book this payment by hand.")
+	return ""
 
 
 @contextmanager

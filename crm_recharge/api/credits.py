@@ -20,10 +20,11 @@ from crm_recharge.intake import intake
 def _check(account: str, ptype: str) -> None:
 	"""The caller must be allowed `ptype` on the ledger and may see this account."""
 	sight.check("Credit Ledger", ptype)
-	if frappe.session.user != "Administrator":
-		# Unknown accounts go on, to be answered with 404 by whoever looks them up.
-		if is_readable(account) and frappe.db.exists("Credit Account", account):
-			frappe.has_permission("Credit Account", "read", doc=account, throw=True)
+	if frappe.session.user == "Administrator" or not is_readable(account) or sight.may_see_account(account):
+		return
+	# One that is not there goes on, to be answered with 404 by whoever looks it up: for those from whom none is kept.
+	if sight.accounts() or frappe.db.exists("Credit Account", account):
+		sight.check_account(account)
 
 
 @frappe.whitelist(methods=["POST"])

@@ -17,7 +17,7 @@ from crm_recharge.domain import payment
 from crm_recharge.domain.cards import Card, why_unusable
 from crm_recharge.domain.money import plain
 from crm_recharge.domain.threshold import usual_amounts
-from crm_recharge.doors.sight import check, may
+from crm_recharge.doors.sight import check, check_account, may
 from crm_recharge.gateway import registry
 from crm_recharge.intake import intake
 from crm_recharge.recharge import decisions, threshold
@@ -50,8 +50,8 @@ MANAGERS = {"Credit Manager", "System Manager"}
 def account_overview(account: str) -> dict:
 	"""An account as its form shows it: balance, recharge under way, last movements and recharges, what
 	auto-recharge would decide now, and what the caller may do. Errors: 403, 404."""
+	check_account(account)
 	found = queries.balance(account)
-	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
 	row = frappe.db.get_value(
 		"Credit Account", account, ["customer", "customer_name", "company", "status_reason"], as_dict=True
 	)
@@ -204,7 +204,7 @@ def ask_before_saving(account: str, setting: dict) -> dict:
 	`changed`: the setting as it is now, where it was changed since the form was filled, or None. Errors: 403, and
 	422 for what the setting's rules refuse.
 	"""
-	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
+	check_account(account)
 	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account})
 	frappe.has_permission("Auto-Recharge Setting", "write" if name else "create", doc=name, throw=True)
 	doc = frappe.get_doc("Auto-Recharge Setting", name) if name else _new_setting(account)
@@ -241,8 +241,8 @@ def _as_it_is(doc) -> dict:
 @intake
 def charge_on_resume(account: str) -> dict:
 	"""What resuming auto-recharge would charge at once: `charge`, as in `ask_before_saving`. Errors: 403."""
-	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
-	frappe.has_permission("Auto-Recharge Setting", "write", throw=True)
+	check("Auto-Recharge Setting", "write")
+	check_account(account)
 	return {"charge": what_resuming_charges(account)}
 
 
@@ -250,9 +250,8 @@ def charge_on_resume(account: str) -> dict:
 @intake
 def add_credits_form(account: str) -> dict:
 	"""What the *Add Credits* dialog offers: usual amounts, limits and the account's cards. Errors: 403, 404."""
-	queries.read_account(account)
 	check("Recharge", "create")
-	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
+	check_account(account)
 	return add_credits_form_of(account)
 
 
@@ -330,6 +329,7 @@ def _money_back(doctype: str, recharge: str, *fields: str) -> list[dict]:
 		doctype, {"recharge": recharge}, ["name", "creation", "status", *fields], order_by="creation"
 	)
 	amounts = dict(
+		# nosemgrep: frappe-sql-format-injection -- the caller names one of two DocTypes
 		frappe.db.sql(
 			f"SELECT `name`, CAST(`amount` AS CHAR) FROM `tab{doctype}` WHERE `recharge` = %s", recharge
 		)

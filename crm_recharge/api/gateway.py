@@ -8,6 +8,7 @@ from frappe import _
 from crm_recharge.gateway import inbox, registry
 from crm_recharge.gateway.errors import WebhookError
 from crm_recharge.intake import intake
+from crm_recharge.outbox import queue
 from crm_recharge.recharge import events
 
 
@@ -28,7 +29,7 @@ def webhook() -> dict:
 	# Kept before anything else can fail.
 	frappe.db.commit()
 	if is_new:
-		_once_answered(partial(events.try_enqueue, event))
+		_once_answered(partial(queue.enqueue, events.GATEWAY_EVENT, event))
 	return {"received": True}
 
 
@@ -56,6 +57,6 @@ def replay(event: str) -> dict:
 	doc.check_permission("read")
 	events.reset(event)
 	frappe.db.commit()
-	if not events.try_enqueue(event, again=True):
+	if not queue.enqueue(events.GATEWAY_EVENT, event, again=True):
 		frappe.msgprint(_("The queue is away; the event is taken up within a minute of its return."))
 	return {"event": event, "status": "Received"}

@@ -218,7 +218,7 @@ def resume_auto_recharge(account: str, charge: Amount | None = None) -> dict:
 	"""
 	account = _owned(account, "Auto-Recharge Setting", "write")
 	held = portal_view.held_because(account)
-	if held and not frappe.has_permission("Auto-Recharge Setting", "write"):
+	if held and not may("Auto-Recharge Setting", "write"):
 		frappe.throw(text_of("on_hold", {"because": held}), frappe.PermissionError, title=_("On hold"))
 	if found := charge_on_resume(account):
 		refuse_untold(charge, found)
@@ -248,6 +248,8 @@ def _count_card_form(account: str) -> None:
 	Counted by the names as they are stored, not as they were sent, and whatever address the visitor comes from.
 	"""
 	key = frappe.cache.make_key(f"crm_recharge:card_forms:{account}:{frappe.session.user}")
+	# make_key has put the site before the key.
+	# nosemgrep: frappe-cache-breaks-multitenancy -- the key is the site's
 	frappe.cache.set(key, 0, ex=HOUR, nx=True)
 	if frappe.cache.incr(key) > CARD_FORMS_AN_HOUR:
 		frappe.throw(

@@ -8,6 +8,7 @@ import frappe
 from frappe import _
 from frappe.utils import format_datetime, strip_html
 
+from crm_recharge.accounting import mailing
 from crm_recharge.api import desk
 from crm_recharge.api import recharge as rest
 from crm_recharge.credits import queries
@@ -199,8 +200,7 @@ def _invoice_link(invoice: str | None) -> str | None:
 	doc = frappe.get_doc("Sales Invoice", invoice)
 	if not frappe.has_permission("Sales Invoice", "print", doc) and not frappe.has_website_permission(doc):
 		return None
-	print_format = frappe.get_meta("Sales Invoice").default_print_format or "Recharge Invoice"
-	query = {"doctype": "Sales Invoice", "name": invoice, "format": print_format}
+	query = {"doctype": "Sales Invoice", "name": invoice, "format": mailing.print_format()}
 	return f"/api/method/frappe.utils.print_format.download_pdf?{urlencode(query)}"
 
 

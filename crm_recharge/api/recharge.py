@@ -32,7 +32,7 @@ CAP_FIELDS = {
 
 def _check(account: str, doctype: str, ptype: str) -> None:
 	sight.check(doctype, ptype)
-	frappe.has_permission("Credit Account", "read", doc=account, throw=True)
+	sight.check_account(account)
 
 
 @frappe.whitelist(methods=["POST"])

@@ -9,6 +9,7 @@ from frappe import _
 from frappe.utils import get_url
 
 from crm_recharge.domain.errors import InvalidRequest, shown
+from crm_recharge.doors import sight
 from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.intake import intake
@@ -86,9 +87,17 @@ def confirm_site(what: str) -> dict:
 
 	`what`: "moved" (this is the site itself, at another place) or "copy" (the original goes on elsewhere: the payments and
 	cards that this one came with are left alone, and auto-recharge is switched off). Returns `site`'s answer, and for a
-	copy how much was set aside. Errors: 422.
+	copy how much was set aside. Errors: 422; 403 for whoever may not see all accounts, since it concerns them all.
 	"""
 	_check()
+	if sight.accounts():
+		frappe.throw(
+			_(
+				"This concerns the payments of all accounts, and some are kept from you. Ask somebody who sees them all."
+			),
+			frappe.PermissionError,
+			title=_("Not permitted"),
+		)
 	if what not in ("moved", "copy"):
 		raise InvalidRequest("not_one_of", field="what", value=shown(what), known="moved, copy")
 	if home.is_home():

@@ -257,7 +257,7 @@ def _shown(value) -> str:
 	if isinstance(value, dict):
 		value = ", ".join(f"{key} {part}" for key, part in value.items() if part is not None)
 	if isinstance(value, list):
-		value = _(" or ").join(str(part) for part in value)
+		value = (" " + _("or") + " ").join(str(part) for part in value)
 	return frappe.utils.escape_html(str(value))
 
 

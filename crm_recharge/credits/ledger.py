@@ -6,7 +6,7 @@ from decimal import Decimal
 import frappe
 
 from crm_recharge import clock
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.credits.store import BookStore, find_entries

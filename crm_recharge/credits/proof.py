@@ -9,7 +9,7 @@ from crm_recharge.credits.money import exact
 from crm_recharge.credits.queries import read_account
 from crm_recharge.domain import proof as rules
 from crm_recharge.domain.proof import EXPORTED, LedgerProof, read_row
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 
 ROWS_A_READ = 5000
 MONEY = ("amount", "balance_after", "quantity")
@@ -131,9 +131,9 @@ def make_checkpoint(account: str) -> str:
 	previous = frappe.db.get_value(
 		"Ledger Checkpoint", {"credit_account": account}, ["name", "seal"], order_by="sequence desc"
 	) or (None, "")
-	doc = frappe.get_doc(
+	doc = new(
+		"Ledger Checkpoint",
 		{
-			"doctype": "Ledger Checkpoint",
 			"credit_account": account,
 			"checked_at": now_datetime(),
 			"sequence": row.sequence,
@@ -142,6 +142,6 @@ def make_checkpoint(account: str) -> str:
 			"hash": row.last_hash,
 			"previous": previous[0],
 			"seal": rules.seal(previous[1], account, row.sequence, row.last_hash or "", exact(row.balance)),
-		}
+		},
 	)
-	return by_machine(doc).insert(ignore_permissions=True).name
+	return doc.insert(ignore_permissions=True).name

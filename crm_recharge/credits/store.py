@@ -16,13 +16,14 @@ import frappe
 
 from crm_recharge import clock
 from crm_recharge.clock import now_datetime
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import UnknownAccountError, messages, refuse
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain import chain
 from crm_recharge.domain.book import EXPIRY, Book, Entry, Lot
 from crm_recharge.domain.money import stored
 from crm_recharge.domain.usage import is_readable
+from crm_recharge.doors.guard import new
 
 # Each row comes as one JSON column: the driver spends more time on describing a column than the database on
 # finding the row, and both statements are on the path of every charge.
@@ -269,8 +270,8 @@ class BookStore:
 
 	def _insert_lot(self, lot: Lot) -> None:
 		entry = next(e for e in self.book.entries if e.request_key == lot.source_key)
-		doc = frappe.new_doc("Credit Lot")
-		doc.update(
+		doc = new(
+			"Credit Lot",
 			{
 				"name": lot.name,
 				"credit_account": self.book.account,
@@ -284,9 +285,9 @@ class BookStore:
 				"priority": lot.priority,
 				"expires_at": lot.expires_at,
 				"sequence": lot.sequence,
-			}
+			},
 		)
-		doc.flags.name_set = doc.flags.by_machine = True
+		doc.flags.name_set = True
 		doc.set_user_and_timestamp()
 		doc.db_insert()
 		# As text, past the float that a document would make of it.

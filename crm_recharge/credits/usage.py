@@ -8,7 +8,7 @@ import frappe
 from frappe.utils import get_system_timezone
 
 from crm_recharge.clock import now_datetime
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import BookStore, find_entries

@@ -1,6 +1,7 @@
 """Usage far above an account's own history: told before the bill, not after (U3)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -10,6 +11,15 @@ DAYS = 28
 WINDOW = timedelta(hours=24)
 ENOUGH_DAYS = 7
 """Fewer days of history say nothing about what is usual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spike:
+	"""Usage that is not usual: `used` of the last 24 hours, or since a person has `resumed`; `usual` is for a day."""
+
+	used: Decimal
+	usual: Decimal
+	resumed: bool = False
 
 
 def usual_day(days: Sequence[Decimal]) -> Decimal | None:
@@ -42,3 +52,11 @@ def is_spike(last_24_hours: Decimal, days: Sequence[Decimal], factor: Decimal) -
 	if not factor or not usual:
 		return False
 	return last_24_hours > factor * usual and last_24_hours > max(list(days)[-DAYS:])
+
+
+def found(used: Decimal, days: Sequence[Decimal], factor: Decimal, resumed: bool = False) -> Spike | None:
+	"""What is not usual about `used` (see `is_spike`), or None."""
+	usual = usual_day(days)
+	if usual is None or not is_spike(used, days, factor):
+		return None
+	return Spike(used, usual, resumed)

@@ -26,8 +26,8 @@ class CapLimits:
 
 	amount_day: Decimal | None = None
 	amount_month: Decimal | None = None
-	count_hour: int | None = None
-	count_day: int | None = None
+	count_hour: Decimal | int | None = None
+	count_day: Decimal | int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ class Reservation:
 
 	amount: Decimal
 	captured_at: datetime | None = None
+
+
+def any_set(limits: CapLimits) -> bool:
+	"""Whether any of the caps is set."""
+	return any((limits.amount_day, limits.amount_month, limits.count_hour, limits.count_day))
 
 
 def caps_at(
@@ -53,7 +58,7 @@ def caps_at(
 	reservations = list(reservations)
 	if any(moment.tzinfo is None for moment in (now, *(r.captured_at or now for r in reservations))):
 		raise ValueError("caps are counted between moments: a time lacks its zone")
-	zone = zone or now.tzinfo
+	zone = zone or now.tzinfo or timezone.utc
 	caps = (
 		_cap("amount_day", limits.amount_day, DAY, False, reservations, now, zone),
 		_cap("amount_month", limits.amount_month, MONTH, False, reservations, now, zone),
@@ -64,7 +69,13 @@ def caps_at(
 
 
 def _cap(
-	name: str, limit, window: str, is_count: bool, reservations, now: datetime, zone: tzinfo
+	name: str,
+	limit: Decimal | int | None,
+	window: str,
+	is_count: bool,
+	reservations: list[Reservation],
+	now: datetime,
+	zone: tzinfo,
 ) -> Cap | None:
 	if not limit:
 		return None
@@ -78,10 +89,13 @@ def _cap(
 		if captured is None or captured > start or (window != HOUR and captured == start)
 	]
 	used = Decimal(len(counted)) if is_count else sum((r.amount for r, _ in counted), ZERO)
+	frees_at: datetime | None = end
 	if window == HOUR:
 		captured = [at for _, at in counted if at]
-		end = min(captured) + timedelta(hours=1) if captured else None
-	return Cap(name, Decimal(limit), used, is_count, end.astimezone(zone) if counted and end else None)
+		frees_at = min(captured) + timedelta(hours=1) if captured else None
+	return Cap(
+		name, Decimal(limit), used, is_count, frees_at.astimezone(zone) if counted and frees_at else None
+	)
 
 
 def window_of(window: str, now: datetime, zone: tzinfo) -> tuple[datetime, datetime]:

@@ -6,9 +6,13 @@ of it, and only a person lifts that.
 """
 
 from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
 
 from crm_recharge.domain import effects, fit, payment
 from crm_recharge.domain.answers import DisputeAnswer
+from crm_recharge.domain.effects import DisputeValues, Machine
 from crm_recharge.domain.money import ZERO
 from crm_recharge.domain.takeback import (
 	ACCOUNT_FOR_DISPUTE,
@@ -20,7 +24,6 @@ from crm_recharge.domain.takeback import (
 	WARNING,
 	WON,
 	DisputeView,
-	Machine,
 	PaymentView,
 	has_mark,
 	level,
@@ -37,8 +40,12 @@ DOES_NOT_FIT = "dispute_does_not_fit"
 ACTIVE, DISPUTED_ACCOUNT = "Active", "Disputed"
 
 # Notices.
-DISPUTE_OPENED, DISPUTE_ALERT, DISPUTE_INQUIRY = "dispute_opened", "dispute_alert", "dispute_inquiry"
-DISPUTE_WON, DISPUTE_LOST, FRAUD_WARNING = "dispute_won", "dispute_lost", "fraud_warning"
+DISPUTE_OPENED: Final = "dispute_opened"
+DISPUTE_ALERT: Final = "dispute_alert"
+DISPUTE_INQUIRY: Final = "dispute_inquiry"
+DISPUTE_WON: Final = "dispute_won"
+DISPUTE_LOST: Final = "dispute_lost"
+FRAUD_WARNING: Final = "fraud_warning"
 
 
 def status_of(answer: DisputeAnswer) -> str:
@@ -51,45 +58,47 @@ def status_of(answer: DisputeAnswer) -> str:
 	return INQUIRY if answer.warning else OPEN
 
 
-def follow(account: str, recharge: str, answer: DisputeAnswer, heard: int) -> Machine:
+def follow(account: str, recharge: str, answer: DisputeAnswer, heard: int) -> Machine[str]:
 	"""Bring a dispute in line with `answer`. Returns its status, or AGAIN.
 
 	`heard` is how many answers had been taken over when this one was asked for (0: the dispute was not known).
 	One that has been overtaken says nothing about now, so it is not used.
 	"""
-	now = yield effects.Now()
-	yield effects.LockAccount(account)
-	paid = yield effects.LockPayment(recharge)
+	now = yield from effects.Now()
+	yield from effects.LockAccount(account)
+	paid = yield from effects.LockPayment(recharge)
+	assert paid is not None, "a dispute of no payment here"
 	known = next((d for d in paid.disputes if d.name == answer.dispute), None)
 	if (known.heard if known else 0) != heard:
-		yield effects.Rollback()
+		yield from effects.Rollback()
 		return AGAIN
 	view = _view(known, answer)
 	values = _values(known, view, answer, now)
 	if known is None:
-		yield effects.InsertDispute(view.name, values | {"account": account, "recharge": recharge})
+		owner: DisputeValues = {"account": account, "recharge": recharge}
+		yield from effects.InsertDispute(view.name, values | owner)
 		if wrong := fit.claim_misfits(paid.due, answer):
 			# Claimed all the same, up to what was paid: whoever errs, errs on the side of caution.
-			yield effects.NoteDifference(
+			yield from effects.NoteDifference(
 				DOES_NOT_FIT, view.name, recharge, answer.intent, answer.amount, answer.currency, wrong
 			)
 	else:
-		yield effects.UpdateDispute(view.name, values)
+		yield from effects.UpdateDispute(view.name, values)
 	before = known.status if known else None
 	paid = paid.with_dispute(view)
 	if view.status in CLAIMING and before not in CLAIMING:
 		yield from _stop(paid, view, now)
 		# One that a person has put on hold or disabled keeps that status: it is the stronger one.
 		if paid.account_status == ACTIVE:
-			yield effects.FlagAccount(paid.account, DISPUTED_ACCOUNT, view.name)
+			yield from effects.FlagAccount(paid.account, DISPUTED_ACCOUNT, view.name)
 	paid = yield from level(paid)
 	yield from update_recharge(paid)
 	yield from _unflag(paid, view)
 	yield from _tell(paid, view, before)
 	# Where credits moved, that has been asked for already.
 	if values.get("accounting_status") == PENDING and view in paid.disputes:
-		yield effects.EnqueueAfterCommit(ACCOUNT_FOR_DISPUTE, view.name)
-	yield effects.Commit()
+		yield from effects.EnqueueAfterCommit(ACCOUNT_FOR_DISPUTE, view.name)
+	yield from effects.Commit()
 	return view.status
 
 
@@ -109,9 +118,11 @@ def _view(known: DisputeView | None, answer: DisputeAnswer) -> DisputeView:
 	)
 
 
-def _values(known: DisputeView | None, view: DisputeView, answer: DisputeAnswer, now) -> dict:
+def _values(
+	known: DisputeView | None, view: DisputeView, answer: DisputeAnswer, now: datetime
+) -> DisputeValues:
 	closed = view.status in (WON, LOST)
-	values = {
+	values: DisputeValues = {
 		"status": view.status,
 		"gateway_status": answer.status,
 		"reason": answer.reason,
@@ -134,17 +145,17 @@ def _values(known: DisputeView | None, view: DisputeView, answer: DisputeAnswer,
 	return values
 
 
-def _money(view: DisputeView) -> tuple:
+def _money(view: DisputeView) -> tuple[str | None, Decimal, Decimal]:
 	"""What the books show of a dispute."""
 	return view.status if view.status in CLAIMING else None, view.withdrawn, view.fees
 
 
-def _stop(paid: PaymentView, view: DisputeView, now) -> Machine:
+def _stop(paid: PaymentView, view: DisputeView, now: datetime) -> Machine[None]:
 	"""Hold auto-recharge, and call off the one that has been decided on but that no card was asked for."""
-	yield effects.HoldAutoRecharge(paid.account, mark_of(view))
+	yield from effects.HoldAutoRecharge(paid.account, mark_of(view))
 	if paid.unasked:
-		yield effects.ClearOpenRecharge(paid.account, paid.unasked)
-		yield effects.UpdateRecharge(
+		yield from effects.ClearOpenRecharge(paid.account, paid.unasked)
+		yield from effects.UpdateRecharge(
 			paid.unasked,
 			{
 				"status": payment.CANCELLED,
@@ -157,9 +168,9 @@ def _stop(paid: PaymentView, view: DisputeView, now) -> Machine:
 		)
 
 
-def _unflag(paid: PaymentView, view: DisputeView) -> Machine:
+def _unflag(paid: PaymentView, view: DisputeView) -> Machine[None]:
 	if view.status == WON and paid.account_status == DISPUTED_ACCOUNT and not _unresolved(paid, view):
-		yield effects.FlagAccount(paid.account, ACTIVE, None)
+		yield from effects.FlagAccount(paid.account, ACTIVE, None)
 
 
 def _unresolved(paid: PaymentView, view: DisputeView) -> list[str]:
@@ -172,32 +183,33 @@ def _unresolved(paid: PaymentView, view: DisputeView) -> list[str]:
 	]
 
 
-def _tell(paid: PaymentView, view: DisputeView, before: str | None) -> Machine:
+def _tell(paid: PaymentView, view: DisputeView, before: str | None) -> Machine[None]:
 	details = {"dispute": view.name}
 	if view.status == before:
 		return
 	match view.status:
 		case "Inquiry":
-			yield effects.Notify(DISPUTE_INQUIRY, paid.recharge, details)
+			yield from effects.Notify(DISPUTE_INQUIRY, paid.recharge, details)
 		case "Open":
-			yield effects.Notify(DISPUTE_ALERT, paid.recharge, details)
-			yield effects.Notify(DISPUTE_OPENED, paid.recharge, details)
+			yield from effects.Notify(DISPUTE_ALERT, paid.recharge, details)
+			yield from effects.Notify(DISPUTE_OPENED, paid.recharge, details)
 		case "Won" if before in CLAIMING:
-			yield effects.Notify(DISPUTE_WON, paid.recharge, details)
+			yield from effects.Notify(DISPUTE_WON, paid.recharge, details)
 		case "Lost":
-			yield effects.Notify(DISPUTE_LOST, paid.recharge, details)
+			yield from effects.Notify(DISPUTE_LOST, paid.recharge, details)
 
 
-def warn(account: str, recharge: str, warning: str, intent: str, reason: str | None) -> Machine:
+def warn(account: str, recharge: str, warning: str, intent: str, reason: str | None) -> Machine[str]:
 	"""An early fraud warning about a payment: flag it for review, hold auto-recharge. Returns a word."""
-	now = yield effects.Now()
-	yield effects.LockAccount(account)
-	paid = yield effects.LockPayment(recharge)
+	now = yield from effects.Now()
+	yield from effects.LockAccount(account)
+	paid = yield from effects.LockPayment(recharge)
+	assert paid is not None, "a warning of no payment here"
 	if any(d.name == warning for d in paid.disputes):
-		yield effects.Rollback()
+		yield from effects.Rollback()
 		return "known"
 	view = DisputeView(warning, WARNING, paid.amount, paid.currency, intent, heard=1)
-	yield effects.InsertDispute(
+	yield from effects.InsertDispute(
 		warning,
 		{
 			"account": account,
@@ -212,6 +224,6 @@ def warn(account: str, recharge: str, warning: str, intent: str, reason: str | N
 		},
 	)
 	yield from _stop(paid, view, now)
-	yield effects.Notify(FRAUD_WARNING, recharge, {"dispute": warning})
-	yield effects.Commit()
+	yield from effects.Notify(FRAUD_WARNING, recharge, {"dispute": warning})
+	yield from effects.Commit()
 	return WARNING

@@ -1,64 +1,224 @@
 """What the payment machine asks of whoever performs it: one small class an effect.
 
-The machine yields these and is sent back the result. `recharge/` performs them on Frappe, the simulator in
-memory, the replay over a usage file. Whoever performs may die between any two of them.
+A machine is a generator that yields these and is sent back the results: `now = yield from effects.Now()`. The type of
+an effect says what it answers, and of which columns what it writes. `recharge/` performs them on Frappe, the simulator
+in memory, the replay over a usage file. Whoever performs may die between any two of them.
 """
 
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
 
-from crm_recharge.domain.answers import Answer
+from crm_recharge.domain.answers import Answer, RefundAnswer
+from crm_recharge.domain.fit import Misfit
+
+if TYPE_CHECKING:
+	from crm_recharge.domain.steps import RechargeView
+	from crm_recharge.domain.takeback import PaymentView, RefundView
+
+Result = TypeVar("Result")
+
+
+class Effect(Generic[Result]):
+	"""One thing to be done. `yield from effect` gives the machine its result."""
+
+	__slots__ = ()
+
+	def __iter__(self) -> Generator[Effect[Any], Any, Result]:
+		result: Result = yield self
+		return result
+
+
+Machine = Generator[Effect[Any], Any, Result]
+"""What decides, and returns a Result at its end."""
+
+
+class Job(str, Enum):
+	"""Work that is begun once a transaction is committed. Losing it is harmless: a sweeper finds the row."""
+
+	CARRY_OUT = "carry_out"
+	CLOSE_UP = "close_up"
+	REFUND = "refund"
+	ACCOUNT_FOR = "account_for"
+	ACCOUNT_FOR_REFUND = "account_for_refund"
+	ACCOUNT_FOR_DISPUTE = "account_for_dispute"
+
+
+NoticeKind = Literal[
+	"all_cards_failed",
+	"needs_action",
+	"gateway_error",
+	"refund_done",
+	"refund_failed",
+	"refund_came_back",
+	"refund_undecided",
+	"refunded_at_gateway",
+	"dispute_opened",
+	"dispute_alert",
+	"dispute_inquiry",
+	"dispute_won",
+	"dispute_lost",
+	"fraud_warning",
+]
+
+# -- what may be written ---------------------------------------------------------------------------------------
+
+
+class RechargeValues(TypedDict, total=False):
+	"""Columns of a recharge that the machines write."""
+
+	status: str
+	amount: Decimal | None
+	lease_owner: str | None
+	lease_until: datetime | None
+	next_try_at: datetime | None
+	settled_intent: str
+	charge: str | None
+	captured_amount: Decimal | None
+	captured_currency: str | None
+	gateway_customer: str | None
+	risk_level: str | None
+	settled_at: datetime
+	ended_at: datetime
+	refunded_amount: Decimal
+
+
+class AttemptValues(TypedDict, total=False):
+	"""Columns of an attempt that the machines write."""
+
+	status: str
+	amount: Decimal | None
+	currency: str | None
+	created_at: datetime
+	intent: str | None
+	intent_open: bool
+	charge: str | None
+	code: str | None
+	message: str
+	decline_class: str | None
+	risk_level: str | None
+	milliseconds: int
+	answered_at: datetime
+	asks: int
+	next_ask_at: datetime | None
+
+
+class RefundValues(TypedDict, total=False):
+	"""Columns of a refund that the machines write. `account` is its credit account."""
+
+	kind: str
+	status: str
+	amount: Decimal | None
+	currency: str | None
+	intent: str | None
+	account: str | None
+	recharge: str | None
+	gateway_refund: str | None
+	request_key: str
+	request_hash: str
+	idempotency_key: str
+	requested_by: str
+	reason: str | None
+	charge: str | None
+	code: str | None
+	message: str
+	asks: int
+	asked_at: datetime | None
+	ended_at: datetime | None
+	next_ask_at: datetime | None
+	lease_owner: str | None
+	lease_until: datetime | None
+	taken: Decimal
+	moves: int
+	hold_entry: str
+	reinstate_entry: str
+	accounting_status: str
+	accounting_next_try_at: datetime | None
+
+
+class DisputeValues(TypedDict, total=False):
+	"""Columns of a dispute that the machines write. `account` is its credit account; times may be seconds since 1970."""
+
+	account: str
+	recharge: str
+	status: str
+	gateway_status: str
+	reason: str | None
+	amount: Decimal
+	currency: str
+	intent: str
+	charge: str | None
+	fees: Decimal
+	withdrawn: Decimal
+	balance_currency: str | None
+	evidence_due: int | None
+	heard: int
+	opened_at: datetime | int
+	closed_at: datetime
+	taken: Decimal
+	moves: int
+	take_entry: str
+	reinstate_entry: str
+	accounting_status: str
+	accounting_next_try_at: datetime | None
+
+
+# -- recharges -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class Now(Effect[datetime]):
 	"""-> datetime."""
 
 
 @dataclass(frozen=True, slots=True)
-class LockAccount:
+class LockAccount(Effect[None]):
 	"""Lock the account's row. Always before the recharge's row, so that no two ways cross. -> None."""
 
 	account: str
 
 
 @dataclass(frozen=True, slots=True)
-class LockRecharge:
+class LockRecharge(Effect["RechargeView | None"]):
 	"""Lock and read the recharge as it is committed now. -> payment.RechargeView or None."""
 
 	recharge: str
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateRecharge:
+class UpdateRecharge(Effect[None]):
 	"""Write `values` on the locked recharge. -> None."""
 
 	recharge: str
-	values: dict
+	values: RechargeValues
 
 
 @dataclass(frozen=True, slots=True)
-class InsertAttempt:
+class InsertAttempt(Effect[None]):
 	"""Write a new attempt. Its name is the gateway's idempotency key. -> None."""
 
 	name: str
 	recharge: str
 	number: int
-	card: str
-	values: dict
+	card: str | None
+	values: AttemptValues
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateAttempt:
+class UpdateAttempt(Effect[None]):
 	"""Write `values` on an attempt. -> None."""
 
 	name: str
-	values: dict
+	values: AttemptValues
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateCard:
+class UpdateCard(Effect[None]):
 	"""Give a card of `account` a new status, with the reason; another account's stays as it is. -> None."""
 
 	account: str
@@ -68,17 +228,17 @@ class UpdateCard:
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Effect[None]):
 	"""Make everything since the last Commit durable, and release the locks. -> None."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rollback:
+class Rollback(Effect[None]):
 	"""Drop everything since the last Commit, and release the locks. -> None."""
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(Effect[Answer]):
 	"""Ask the gateway to charge; `key` makes a repeat harmless. Never while a lock is held. -> Answer.
 
 	Not after `until`, when the gateway may have forgotten the key: a worker may have slept since it decided.
@@ -94,7 +254,7 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Effect[Answer]):
 	"""Ask the gateway to close an intent for good. -> Answer."""
 
 	intent: str
@@ -102,7 +262,7 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
-class ClosePage:
+class ClosePage(Effect["Answer | None"]):
 	"""Ask the gateway to close a payment page. -> what became of its payment as an Answer; None when it was closed
 	without one."""
 
@@ -110,7 +270,7 @@ class ClosePage:
 
 
 @dataclass(frozen=True, slots=True)
-class LookUp:
+class LookUp(Effect["Answer | None"]):
 	"""Ask the gateway what became of an attempt whose key can no longer be replayed: its `intent`, where that is
 	known, else the one that was made under `key` since about then. -> Answer or None."""
 
@@ -121,7 +281,7 @@ class LookUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class Search(Effect["tuple[Answer, ...] | Answer"]):
 	"""Ask the gateway for every payment that names the recharge, made since about then. -> tuple of Answer, or one
 	Answer where it could not be asked to the end."""
 
@@ -130,7 +290,7 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class PostCredits:
+class PostCredits(Effect[str]):
 	"""Write the ledger row and the lot of a captured payment, once per intent. -> ledger entry's name."""
 
 	account: str
@@ -140,7 +300,7 @@ class PostCredits:
 
 
 @dataclass(frozen=True, slots=True)
-class ClearOpenRecharge:
+class ClearOpenRecharge(Effect[None]):
 	"""The account's open recharge is no longer `recharge`. -> None."""
 
 	account: str
@@ -148,7 +308,7 @@ class ClearOpenRecharge:
 
 
 @dataclass(frozen=True, slots=True)
-class DisableAutoRecharge:
+class DisableAutoRecharge(Effect[None]):
 	"""Switch the account's auto-recharge off; only a person switches it on again. -> None."""
 
 	account: str
@@ -157,16 +317,16 @@ class DisableAutoRecharge:
 
 
 @dataclass(frozen=True, slots=True)
-class Notify:
+class Notify(Effect[None]):
 	"""Tell people, by rows written in this same transaction (mail queue, desk). -> None."""
 
-	kind: str
+	kind: NoticeKind
 	recharge: str
-	details: dict = field(default_factory=dict)
+	details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class RefundDuplicate:
+class RefundDuplicate(Effect[None]):
 	"""Write down that this capture pays nothing and must be refunded. `held`: a person has decided so about one that
 	does not fit. -> None."""
 
@@ -176,7 +336,7 @@ class RefundDuplicate:
 
 
 @dataclass(frozen=True, slots=True)
-class NoteDifference:
+class NoteDifference(Effect[None]):
 	"""Write down, once for each `kind` and `subject`, that something at the gateway does not fit what is known here,
 	and tell the managers. `subject` is the id of the payment, refund or dispute; `amount` in major units of
 	`currency`; `misfits` are fit.Misfit. -> None."""
@@ -187,11 +347,11 @@ class NoteDifference:
 	intent: str | None
 	amount: Decimal | None
 	currency: str | None
-	misfits: tuple
+	misfits: tuple[Misfit, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class CloseDifference:
+class CloseDifference(Effect[bool]):
 	"""Lock the difference, and write down that a person has decided about it. -> whether it was open until now."""
 
 	kind: str
@@ -200,10 +360,10 @@ class CloseDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class EnqueueAfterCommit:
+class EnqueueAfterCommit(Effect[None]):
 	"""Start a background job once this is committed; losing it is harmless, a sweeper finds the row. -> None."""
 
-	job: str
+	job: Job
 	recharge: str
 
 
@@ -211,7 +371,7 @@ class EnqueueAfterCommit:
 
 
 @dataclass(frozen=True, slots=True)
-class LockPayment:
+class LockPayment(Effect["PaymentView | None"]):
 	"""Lock and read a recharge with its lot and all claims on it; the account is locked already.
 	-> takeback.PaymentView or None."""
 
@@ -219,53 +379,53 @@ class LockPayment:
 
 
 @dataclass(frozen=True, slots=True)
-class LockRefund:
+class LockRefund(Effect["RefundView | None"]):
 	"""Lock and read a refund. -> takeback.RefundView or None."""
 
 	refund: str
 
 
 @dataclass(frozen=True, slots=True)
-class FindRefund:
+class FindRefund(Effect["str | None"]):
 	"""Whether a refund was asked for under this key before. -> its name or None."""
 
 	request_key: str
 
 
 @dataclass(frozen=True, slots=True)
-class InsertRefund:
+class InsertRefund(Effect[None]):
 	"""Write a new refund. Its name is the gateway's idempotency key. -> None."""
 
 	name: str
-	values: dict
+	values: RefundValues
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateRefund:
+class UpdateRefund(Effect[None]):
 	"""Write `values` on a refund. -> None."""
 
 	name: str
-	values: dict
+	values: RefundValues
 
 
 @dataclass(frozen=True, slots=True)
-class InsertDispute:
+class InsertDispute(Effect[None]):
 	"""Write a new dispute or warning under the gateway's own id. Times may be seconds since 1970. -> None."""
 
 	name: str
-	values: dict
+	values: DisputeValues
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateDispute:
+class UpdateDispute(Effect[None]):
 	"""Write `values` on a dispute. -> None."""
 
 	name: str
-	values: dict
+	values: DisputeValues
 
 
 @dataclass(frozen=True, slots=True)
-class TakeCredits:
+class TakeCredits(Effect[str]):
 	"""Take `amount` for a claim by a ledger row of `entry_type`, once per `key`: what `lot` still holds first.
 
 	`hold_if_low` is the mark that holds auto-recharge if takeback.must_hold says so of the balance after.
@@ -283,7 +443,7 @@ class TakeCredits:
 
 
 @dataclass(frozen=True, slots=True)
-class GiveBack:
+class GiveBack(Effect[str]):
 	"""Give back `amount` of what was taken for a claim, by a Reinstatement under `key`, to the lots it came from.
 
 	`moved` are the keys of the claim's ledger rows so far (of `entry_type`, or Reinstatements). `lift` is a mark
@@ -302,7 +462,7 @@ class GiveBack:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldAutoRecharge:
+class HoldAutoRecharge(Effect[None]):
 	"""Hold the account's auto-recharge until a person lifts it; `mark` says why. Twice is once. -> None."""
 
 	account: str
@@ -310,7 +470,7 @@ class HoldAutoRecharge:
 
 
 @dataclass(frozen=True, slots=True)
-class FlagAccount:
+class FlagAccount(Effect[None]):
 	"""Give the account another status; `dispute` says why, None takes the reason away. -> None."""
 
 	account: str
@@ -319,7 +479,7 @@ class FlagAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class AskRefund:
+class AskRefund(Effect[RefundAnswer]):
 	"""Ask the gateway to send money back; `key` makes a repeat harmless. Never while a lock is held, and not after
 	`until`, as for Charge. -> RefundAnswer."""
 
@@ -332,7 +492,7 @@ class AskRefund:
 
 
 @dataclass(frozen=True, slots=True)
-class LookUpRefund:
+class LookUpRefund(Effect["RefundAnswer | None"]):
 	"""Ask the gateway whether it has a refund that was asked for under `key`. -> RefundAnswer or None."""
 
 	key: str
@@ -340,7 +500,7 @@ class LookUpRefund:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckRefund:
+class CheckRefund(Effect[RefundAnswer]):
 	"""Ask the gateway what became of its refund. -> RefundAnswer."""
 
 	gateway_refund: str

@@ -3,6 +3,7 @@
 import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
+from crm_recharge.domain import currencies
 from crm_recharge.domain.errors import InvalidRequest, shown
 
 PLACES = 9
@@ -23,29 +24,17 @@ PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 # Wide enough for the product of two stored numbers: the default 28 digits would round silently.
 EXACT = Context(prec=60)
 
-# ISO 4217 minor units where they are not two.
-EXPONENTS = {
-	**dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
-	**dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-}
-
-
-# Coins that ISO 4217 counts and no card payment carries. Of three decimals the card networks take two
-# (https://docs.stripe.com/currencies), and the ariary has no hundredths.
-CHARGED_IN_WHOLE = ("MGA",)
-
-
 ZERO_STORED = f"{QUANTUM - QUANTUM:f}"
 
 
 def exponent(currency: str) -> int:
 	"""Decimal places of `currency` (ISO 4217 code)."""
-	return EXPONENTS.get(currency.upper(), 2)
+	return currencies.of(currency).places
 
 
 def charged_places(currency: str) -> int:
 	"""Decimal places an amount of `currency` may have when a card is charged."""
-	return 0 if currency.upper() in CHARGED_IN_WHOLE else min(exponent(currency), 2)
+	return currencies.of(currency).charged
 
 
 def parse(value, what: str = "amount") -> Decimal:

@@ -14,14 +14,30 @@ commits: after a crash at any point the next run reads what was committed and go
 - A capture that does not fit (fit.py) is held: it credits nothing, and a person decides.
 """
 
-from collections.abc import Generator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone, tzinfo
-from decimal import Decimal
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Final
 
 from crm_recharge.domain import cards, effects, fit, moments
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import Card
+from crm_recharge.domain.effects import AttemptValues, Job, Machine, RechargeValues
+from crm_recharge.domain.steps import (
+	AUTOMATIC,
+	Ask,
+	AttemptView,
+	Call,
+	Close,
+	ClosePage,
+	GiveUp,
+	LookUp,
+	RechargeView,
+	Search,
+	Skip,
+	Start,
+	Step,
+	Wait,
+)
 
 # Status of a recharge.
 DRAFT, QUEUED, CHARGING = "Draft", "Queued", "Charging"
@@ -43,8 +59,6 @@ REFUSED = "Refused"
 so it is looked up before it counts as an Error, which holds no money."""
 OPEN_ATTEMPT = (CREATED, UNKNOWN, REFUSED)
 
-AUTOMATIC = "Automatic"
-
 LEASE = timedelta(seconds=45)
 """Longer than the slowest call to the gateway; with a sweep each minute a dead worker's recharge is taken up
 within two minutes."""
@@ -61,7 +75,9 @@ NEVER_CHARGED = ("amount_too_small", "amount_too_large", "invalid_charge_amount"
 """Refusals of the request that no further asking changes: this amount is not taken in this currency."""
 
 # Notices.
-ALL_CARDS_FAILED, NEEDS_ACTION, GATEWAY_ERROR = "all_cards_failed", "needs_action", "gateway_error"
+ALL_CARDS_FAILED: Final = "all_cards_failed"
+NEEDS_ACTION: Final = "needs_action"
+GATEWAY_ERROR: Final = "gateway_error"
 
 # Why an automatic recharge failed.
 NO_CARD_WORKED, GATEWAY_GAVE_ERRORS = "all_cards_failed", "gateway_errors"
@@ -69,73 +85,10 @@ NO_CARD_WORKED, GATEWAY_GAVE_ERRORS = "all_cards_failed", "gateway_errors"
 DOES_NOT_FIT = "does_not_fit"
 """Kind of a Gateway Difference: a capture that fit.misfits speaks against."""
 
-ACCOUNT_FOR = "account_for"
-CARRY_OUT = "carry_out"
-CLOSE_UP = "close_up"
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptView:
-	"""One try of one card, as committed."""
-
-	name: str
-	number: int
-	card: str
-	status: str
-	created: datetime
-	intent: str | None = None
-	intent_open: bool = False
-	asks: int = 0
-	next_ask_at: datetime | None = None
-	code: str | None = None
-	page: str | None = None
-	"""The gateway's own payment page, where the card holder pays; it has no card of ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class RechargeView:
-	"""A recharge, its attempts and the cards it may charge, in order, as committed.
-
-	`customers` are the account's at the gateway (see fit.Due), `created` is when the recharge was written.
-	"""
-
-	name: str
-	account: str
-	status: str
-	amount: Decimal
-	currency: str
-	trigger: str = AUTOMATIC
-	cards: tuple[Card, ...] = ()
-	attempts: tuple[AttemptView, ...] = ()
-	lease_owner: str | None = None
-	lease_until: datetime | None = None
-	next_try_at: datetime | None = None
-	settled_intent: str | None = None
-	held_because: str | None = None
-	zone: tzinfo = timezone.utc
-	"""The account's: a card is good until the last day of its month there."""
-	created: datetime | None = None
-	customers: tuple[str, ...] = ()
-	account_currency: str | None = None
-
-	@property
-	def due(self) -> fit.Due:
-		"""What a payment for it must be."""
-		return fit.Due(self.name, self.customers, self.currency, self.amount, self.account_currency)
+ACCOUNT_FOR, CARRY_OUT, CLOSE_UP = Job.ACCOUNT_FOR, Job.CARRY_OUT, Job.CLOSE_UP
 
 
 # -- what to do next: pure ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-	"""One of ask, look_up, close, close_page, search, start, skip, wait, give_up, with what it needs."""
-
-	kind: str
-	attempt: AttemptView | None = None
-	card: Card | None = None
-	reason: str | None = None
-	until: datetime | None = None
 
 
 def next_step(view: RechargeView, now: datetime, searched: bool = False) -> Step:
@@ -145,41 +98,46 @@ def next_step(view: RechargeView, now: datetime, searched: bool = False) -> Step
 		if attempt.status in OPEN_ATTEMPT:
 			return _ask(attempt, now)
 	for attempt in view.attempts:
-		if attempt.intent_open:
-			return _wait_or("close", attempt, now)
+		if attempt.intent_open and attempt.intent:
+			return _wait_or(Close(attempt, attempt.intent), now)
 	errors = [a for a in view.attempts if a.status == ERROR]
 	if errors and errors[-1].next_ask_at and errors[-1].next_ask_at > now:
-		return Step("wait", until=errors[-1].next_ask_at)
-	if not searched and is_old(view, now):
-		return Step("search")
+		return Wait(errors[-1].next_ask_at)
+	if not searched and (since := _searched_from(view, now)):
+		return Search(since)
 	if len(errors) >= ERRORS_BEFORE_GIVING_UP or any(a.code in NEVER_CHARGED for a in errors):
-		return Step("give_up", reason=FAILED)
+		return GiveUp(FAILED)
 	if view.held_because and view.trigger == AUTOMATIC:
 		# Held since it was decided on: no further card is asked. What was asked has its answer by now.
-		return Step("give_up", reason=CANCELLED)
+		return GiveUp(CANCELLED)
 	# What was never charged says nothing about its card: it is that card's turn again, not the next one's.
 	tried = {a.card for a in view.attempts if a.status not in (ERROR, NEVER_HAPPENED)}
 	for card in cards.own(view.cards, view.account):
 		if card.name in tried:
 			continue
 		reason = cards.why_unusable(card, moments.day_of(now, view.zone))
-		return Step("skip", card=card, reason=reason) if reason else Step("start", card=card)
+		return Skip(card, reason) if reason else Start(card)
 	# Who has had the time and did not come is not waited for again.
 	needs_person = any(
 		a.status == NEEDS_AUTHENTICATION and now - a.created <= ACTION_WINDOW for a in view.attempts
 	)
-	return Step("give_up", reason=ACTION_REQUIRED if needs_person else FAILED)
+	return GiveUp(ACTION_REQUIRED if needs_person else FAILED)
 
 
 def is_old(view: RechargeView, now: datetime) -> bool:
 	"""Whether the gateway may have been asked for this recharge and have forgotten the key: then what is written
 	here is not proof that it was not, for a restored backup knows less than the gateway."""
-	return view.created is not None and now - view.created > REPLAY_WINDOW
+	return _searched_from(view, now) is not None
 
 
-def _ask(attempt: AttemptView, now: datetime) -> Step:
+def _searched_from(view: RechargeView, now: datetime) -> datetime | None:
+	"""From when on the gateway is searched for what is not known here; None where there is no need."""
+	return view.created if view.created is not None and now - view.created > REPLAY_WINDOW else None
+
+
+def _ask(attempt: AttemptView, now: datetime) -> Call | Wait:
 	if attempt.page:
-		return _wait_or("close_page", attempt, now)
+		return _wait_or(ClosePage(attempt, attempt.page), now)
 	# What is known by its id is read by it: nothing could be asked for twice.
 	if (
 		not attempt.card
@@ -187,14 +145,13 @@ def _ask(attempt: AttemptView, now: datetime) -> Step:
 		or attempt.intent
 		or now - attempt.created > REPLAY_WINDOW
 	):
-		return _wait_or("look_up", attempt, now)
-	return _wait_or("ask", attempt, now)
+		return _wait_or(LookUp(attempt), now)
+	return _wait_or(Ask(attempt, attempt.card), now)
 
 
-def _wait_or(kind: str, attempt: AttemptView, now: datetime) -> Step:
-	if attempt.next_ask_at and attempt.next_ask_at > now:
-		return Step("wait", attempt=attempt, until=attempt.next_ask_at)
-	return Step(kind, attempt=attempt)
+def _wait_or(call: Call, now: datetime) -> Call | Wait:
+	until = call.attempt.next_ask_at
+	return Wait(until, call.attempt) if until and until > now else call
 
 
 def backoff(asks: int, retry_after: float | None = None) -> timedelta:
@@ -210,10 +167,8 @@ def attempt_name(recharge: str, number: int) -> str:
 
 # -- the machine -------------------------------------------------------------------------------------------
 
-Machine = Generator
 
-
-def carry_out(account: str, recharge: str, worker: str) -> Machine:
+def carry_out(account: str, recharge: str, worker: str) -> Machine[str]:
 	"""Work on `recharge` until it is paid, has failed, or has to wait. Returns a word for the log.
 
 	`worker` names this run and no other: it is what the lease is held by.
@@ -223,39 +178,38 @@ def carry_out(account: str, recharge: str, worker: str) -> Machine:
 		return claimed
 	searched = False
 	while True:
-		view, now = yield from _mine(account, recharge, worker)
-		if view is None:
+		mine = yield from _mine(account, recharge, worker)
+		if mine is None:
 			return "lost"
-		step = next_step(view, now, searched)
-		match step.kind:
-			case "search":
-				yield effects.Commit()
-				found = yield effects.Search(recharge, view.created)
+		view, now = mine
+		ended: str | None = None
+		match next_step(view, now, searched):
+			case Search(since):
+				yield from effects.Commit()
+				found = yield from effects.Search(recharge, since)
 				ended = yield from _searched(account, recharge, worker, found)
-				if ended:
-					return ended
 				searched = True
-			case "skip":
-				yield from _skip(view, step.card, step.reason)
-			case "start":
-				yield from _start(view, step.card, now)
-			case "wait":
-				return (yield from _release(view, step.until))
-			case "give_up":
-				return (yield from _give_up(view, step.reason, now))
-			case _:
-				yield effects.Commit()  # lets go of the locks: the gateway is slow
-				answer = yield _call(view, step)
-				ended = yield from _record(account, recharge, worker, step, answer)
-				if ended:
-					return ended
+			case Skip(card, reason):
+				yield from _skip(view, card, reason)
+			case Start(card):
+				yield from _start(view, card, now)
+			case Wait(until):
+				ended = yield from _release(view, until)
+			case GiveUp(status):
+				ended = yield from _give_up(view, status, now)
+			case call:
+				yield from effects.Commit()  # lets go of the locks: the gateway is slow
+				answer = yield from _call(view, call)
+				ended = yield from _record(account, recharge, worker, call, answer)
+		if ended:
+			return ended
 
 
-def _claim(account: str, recharge: str, worker: str) -> Machine:
+def _claim(account: str, recharge: str, worker: str) -> Machine[str | None]:
 	"""Take the lease. Returns why not, or None."""
-	now = yield effects.Now()
-	yield effects.LockAccount(account)
-	view = yield effects.LockRecharge(recharge)
+	now = yield from effects.Now()
+	yield from effects.LockAccount(account)
+	view = yield from effects.LockRecharge(recharge)
 	why_not = None
 	if view is None:
 		why_not = "missing"
@@ -266,41 +220,44 @@ def _claim(account: str, recharge: str, worker: str) -> Machine:
 	elif view.next_try_at and view.next_try_at > now:
 		why_not = "not yet"
 	if why_not:
-		yield effects.Rollback()
+		yield from effects.Rollback()
 		return why_not
-	yield effects.UpdateRecharge(
+	yield from effects.UpdateRecharge(
 		recharge, {"status": CHARGING, "lease_owner": worker, "lease_until": now + LEASE, "next_try_at": None}
 	)
-	yield effects.Commit()
+	yield from effects.Commit()
 	return None
 
 
-def _mine(account: str, recharge: str, worker: str) -> Machine:
-	"""Lock and read again; (None, None) when the lease has gone to somebody else or the work is done."""
-	now = yield effects.Now()
-	yield effects.LockAccount(account)
-	view = yield effects.LockRecharge(recharge)
+def _mine(account: str, recharge: str, worker: str) -> Machine[tuple[RechargeView, datetime] | None]:
+	"""Lock and read again; None when the lease has gone to somebody else or the work is done."""
+	now = yield from effects.Now()
+	yield from effects.LockAccount(account)
+	view = yield from effects.LockRecharge(recharge)
 	if view is None or view.status != CHARGING or view.lease_owner != worker:
-		yield effects.Rollback()
-		return None, None
+		yield from effects.Rollback()
+		return None
 	return view, now
 
 
-def _searched(account: str, recharge: str, worker: str, found) -> Machine:
+def _searched(
+	account: str, recharge: str, worker: str, found: tuple[Answer, ...] | Answer
+) -> Machine[str | None]:
 	"""Write down what a search found. Returns a word when the run ends with it."""
-	view, now = yield from _mine(account, recharge, worker)
-	if view is None:
+	mine = yield from _mine(account, recharge, worker)
+	if mine is None:
 		return "lost"
+	view, now = mine
 	if isinstance(found, Answer):
 		# Not asked to the end: what was not shown may hold money.
 		return (yield from _release(view, now + backoff(2, found.retry_after)))
 	yield from _adopt(view, found, now)
-	yield effects.UpdateRecharge(recharge, {"lease_until": now + LEASE})
-	yield effects.Commit()
+	yield from effects.UpdateRecharge(recharge, {"lease_until": now + LEASE})
+	yield from effects.Commit()
 	return None
 
 
-def _adopt(view: RechargeView, found: tuple[Answer, ...], now: datetime) -> Machine:
+def _adopt(view: RechargeView, found: tuple[Answer, ...], now: datetime) -> Machine[None]:
 	"""Write down the payments that the gateway knows and nobody here does, each as an attempt whose fate is asked
 	about next. The caller commits."""
 	known, taken = {a.intent for a in view.attempts}, {a.number for a in view.attempts}
@@ -310,12 +267,12 @@ def _adopt(view: RechargeView, found: tuple[Answer, ...], now: datetime) -> Mach
 		if wrong := fit.misfits(view.due, answer):
 			# It only names the recharge: none of the attempts that were forgotten.
 			if answer.outcome is Outcome.SUCCEEDED:
-				yield _difference(view, answer, wrong)
+				yield from _difference(view, answer, wrong)
 			continue
 		number = _number_of(answer, view.name, taken)
 		taken.add(number)
 		card = next((c.name for c in view.cards if c.payment_method == answer.payment_method), None)
-		yield effects.InsertAttempt(
+		yield from effects.InsertAttempt(
 			attempt_name(view.name, number),
 			view.name,
 			number,
@@ -342,103 +299,102 @@ def _next_number(view: RechargeView) -> int:
 	return max((a.number for a in view.attempts), default=0) + 1
 
 
-def _skip(view: RechargeView, card: Card, reason: str) -> Machine:
+def _skip(view: RechargeView, card: Card, reason: str) -> Machine[None]:
 	number = _next_number(view)
-	yield effects.InsertAttempt(
+	yield from effects.InsertAttempt(
 		attempt_name(view.name, number), view.name, number, card.name, {"status": SKIPPED, "code": reason}
 	)
 	if reason == cards.PAST_EXPIRY and card.status == cards.ACTIVE:
-		yield effects.UpdateCard(view.account, card.name, cards.EXPIRED, reason)
-	yield effects.Commit()
+		yield from effects.UpdateCard(view.account, card.name, cards.EXPIRED, reason)
+	yield from effects.Commit()
 
 
-def _start(view: RechargeView, card: Card, now: datetime) -> Machine:
+def _start(view: RechargeView, card: Card, now: datetime) -> Machine[None]:
 	"""Write the attempt down before the gateway hears of it."""
 	number = _next_number(view)
-	yield effects.InsertAttempt(
+	yield from effects.InsertAttempt(
 		attempt_name(view.name, number),
 		view.name,
 		number,
 		card.name,
 		{"status": CREATED, "amount": view.amount, "currency": view.currency, "created_at": now},
 	)
-	yield effects.UpdateRecharge(view.name, {"lease_until": now + LEASE})
-	yield effects.Commit()
+	yield from effects.UpdateRecharge(view.name, {"lease_until": now + LEASE})
+	yield from effects.Commit()
 
 
-def _call(view: RechargeView, step: Step):
-	attempt = step.attempt
-	match step.kind:
-		case "ask":
-			return effects.Charge(
-				attempt.name,
-				view.name,
-				attempt.card,
-				view.amount,
-				view.currency,
-				until=attempt.created + REPLAY_WINDOW,
+def _call(view: RechargeView, step: Call) -> Machine[Answer | None]:
+	match step:
+		case Ask(attempt, card):
+			until = attempt.created + REPLAY_WINDOW
+			return (
+				yield from effects.Charge(
+					attempt.name, view.name, card, view.amount, view.currency, until=until
+				)
 			)
-		case "look_up":
-			return effects.LookUp(attempt.name, view.name, attempt.created, attempt.intent)
-		case "close":
-			return effects.Cancel(attempt.intent, f"{attempt.name}-cancel")
-		case "close_page":
-			return effects.ClosePage(attempt.page)
-	raise AssertionError(step.kind)
+		case LookUp(attempt):
+			return (yield from effects.LookUp(attempt.name, view.name, attempt.created, attempt.intent))
+		case Close(attempt, intent):
+			return (yield from effects.Cancel(intent, f"{attempt.name}-cancel"))
+		case ClosePage(_, page):
+			return (yield from effects.ClosePage(page))
 
 
-def _record(account: str, recharge: str, worker: str, step: Step, answer: Answer | None) -> Machine:
+def _record(
+	account: str, recharge: str, worker: str, step: Call, answer: Answer | None
+) -> Machine[str | None]:
 	"""Write down what the gateway said. Returns a word when the run ends with it.
 
 	A capture is settled whoever holds the lease now; anything else is the lease holder's to write.
 	"""
-	now = yield effects.Now()
-	yield effects.LockAccount(account)
-	view = yield effects.LockRecharge(recharge)
+	now = yield from effects.Now()
+	yield from effects.LockAccount(account)
+	view = yield from effects.LockRecharge(recharge)
 	if answer is not None and answer.outcome is Outcome.SUCCEEDED:
-		yield effects.UpdateAttempt(step.attempt.name, _answered(step, answer, now) | {"status": PAID})
+		yield from effects.UpdateAttempt(step.attempt.name, _answered(step, answer, now) | {"status": PAID})
 		word = yield from settle(with_paid(view, step.attempt.name, answer), answer, now)
-		yield effects.Commit()
+		yield from effects.Commit()
 		return word
 	if view is None or view.status != CHARGING or view.lease_owner != worker:
-		yield effects.Rollback()
+		yield from effects.Rollback()
 		return "lost"
-	if step.kind == "close":
+	if isinstance(step, Close):
 		yield from _record_close(view, step, answer, now)
 	else:
 		yield from _record_ask(view, step, answer, now)
-	yield effects.UpdateRecharge(recharge, {"lease_until": now + LEASE})
-	yield effects.Commit()
+	yield from effects.UpdateRecharge(recharge, {"lease_until": now + LEASE})
+	yield from effects.Commit()
 	return None
 
 
-def _record_close(view: RechargeView, step: Step, answer: Answer, now: datetime) -> Machine:
-	gone = answer.outcome is Outcome.CANCELLED or (
-		answer.outcome is Outcome.ERROR and answer.code == "resource_missing"
+def _record_close(view: RechargeView, step: Close, answer: Answer | None, now: datetime) -> Machine[None]:
+	gone = (
+		answer is None
+		or answer.outcome is Outcome.CANCELLED
+		or (answer.outcome is Outcome.ERROR and answer.code == "resource_missing")
 	)
-	if gone:
-		values = {"intent_open": False, "next_ask_at": None}
-	else:
+	values: AttemptValues = {"intent_open": False, "next_ask_at": None}
+	if answer is not None and not gone:
 		values = yield from _later(view, step, answer, now)
-	yield effects.UpdateAttempt(step.attempt.name, values)
+	yield from effects.UpdateAttempt(step.attempt.name, values)
 
 
-def _record_ask(view: RechargeView, step: Step, answer: Answer | None, now: datetime) -> Machine:
+def _record_ask(view: RechargeView, step: Call, answer: Answer | None, now: datetime) -> Machine[None]:
 	attempt = step.attempt
 	if answer is None:
-		yield effects.UpdateAttempt(attempt.name, _nothing_there(view, attempt, now))
+		yield from effects.UpdateAttempt(attempt.name, _nothing_there(view, attempt, now))
 		return
 	values = _answered(step, answer, now)
 	match answer.outcome:
 		case Outcome.UNKNOWN:
-			status = UNKNOWN if step.kind == "ask" else attempt.status
+			status = UNKNOWN if isinstance(step, Ask) else attempt.status
 			values |= {"status": status} | (yield from _later(view, step, answer, now))
-		case Outcome.ERROR if step.kind != "ask":
+		case Outcome.ERROR if not isinstance(step, Ask):
 			values |= {"status": attempt.status} | (yield from _later(view, step, answer, now))
 		case Outcome.ERROR:
 			values |= {"status": REFUSED, "next_ask_at": None}
 			if not any(a.status in (ERROR, REFUSED) for a in view.attempts):
-				yield effects.Notify(
+				yield from effects.Notify(
 					GATEWAY_ERROR, view.name, {"code": answer.code, "message": answer.message}
 				)
 		case Outcome.NEEDS_AUTHENTICATION:
@@ -451,22 +407,22 @@ def _record_ask(view: RechargeView, step: Step, answer: Answer | None, now: date
 			may_capture = bool(values["intent"]) and answer.intent_open
 			values |= {"status": DECLINED, "intent_open": may_capture, "next_ask_at": None}
 			new_status = cards.status_after(answer.decline_class)
-			if new_status:
-				yield effects.UpdateCard(view.account, attempt.card, new_status, answer.code or "")
+			if new_status and attempt.card:
+				yield from effects.UpdateCard(view.account, attempt.card, new_status, answer.code or "")
 		case Outcome.CANCELLED:
 			# Somebody closed it at the gateway: this card is not charged again for this recharge.
 			values |= {"status": DECLINED, "code": answer.code or "canceled", "next_ask_at": None}
-	yield effects.UpdateAttempt(attempt.name, values)
+	yield from effects.UpdateAttempt(attempt.name, values)
 
 
-def _nothing_there(view: RechargeView, attempt: AttemptView, now: datetime) -> dict:
+def _nothing_there(view: RechargeView, attempt: AttemptView, now: datetime) -> AttemptValues:
 	"""The gateway has shown every intent and none is this attempt's."""
 	if attempt.status == REFUSED:
 		return {"status": ERROR, "next_ask_at": now + backoff(len(view.attempts) + 2)}
 	return {"status": NEVER_HAPPENED, "next_ask_at": None}
 
 
-def _answered(step: Step, answer: Answer, now: datetime) -> dict:
+def _answered(step: Call, answer: Answer, now: datetime) -> AttemptValues:
 	return {
 		"intent": answer.intent or step.attempt.intent,
 		"intent_open": False,
@@ -481,65 +437,67 @@ def _answered(step: Step, answer: Answer, now: datetime) -> dict:
 	}
 
 
-def _later(view: RechargeView, step: Step, answer: Answer, now: datetime) -> Machine:
+def _later(view: RechargeView, step: Call, answer: Answer, now: datetime) -> Machine[AttemptValues]:
 	"""Ask again later. Returns what to write on the attempt; tells a person when this has gone on for long."""
 	asks = step.attempt.asks
 	if asks + 1 == ASKS_BEFORE_TELLING:
 		details = {"attempt": step.attempt.name, "code": answer.code, "message": answer.message}
-		yield effects.Notify(GATEWAY_ERROR, view.name, details)
+		yield from effects.Notify(GATEWAY_ERROR, view.name, details)
 	return {"asks": asks + 1, "next_ask_at": now + backoff(asks, answer.retry_after)}
 
 
-def _release(view: RechargeView, until: datetime) -> Machine:
-	yield effects.UpdateRecharge(view.name, {"lease_owner": None, "lease_until": None, "next_try_at": until})
-	yield effects.Commit()
+def _release(view: RechargeView, until: datetime) -> Machine[str]:
+	yield from effects.UpdateRecharge(
+		view.name, {"lease_owner": None, "lease_until": None, "next_try_at": until}
+	)
+	yield from effects.Commit()
 	return "waiting"
 
 
-def _give_up(view: RechargeView, status: str, now: datetime) -> Machine:
-	values = {"status": status, "lease_owner": None, "lease_until": None, "ended_at": now}
+def _give_up(view: RechargeView, status: str, now: datetime) -> Machine[str]:
+	values: RechargeValues = {"status": status, "lease_owner": None, "lease_until": None, "ended_at": now}
 	if status == ACTION_REQUIRED:
 		# Stays the account's open recharge, or the next usage would ask the same card again.
-		yield effects.UpdateRecharge(view.name, values | {"next_try_at": now + ACTION_WINDOW})
-		yield effects.Notify(NEEDS_ACTION, view.name)
+		yield from effects.UpdateRecharge(view.name, values | {"next_try_at": now + ACTION_WINDOW})
+		yield from effects.Notify(NEEDS_ACTION, view.name)
 	elif status == CANCELLED:
-		yield effects.UpdateRecharge(view.name, values)
-		yield effects.ClearOpenRecharge(view.account, view.name)
+		yield from effects.UpdateRecharge(view.name, values)
+		yield from effects.ClearOpenRecharge(view.account, view.name)
 	else:
-		yield effects.UpdateRecharge(view.name, values)
+		yield from effects.UpdateRecharge(view.name, values)
 		yield from _fail(view)
-	yield effects.Commit()
+	yield from effects.Commit()
 	return status
 
 
-def _fail(view: RechargeView) -> Machine:
+def _fail(view: RechargeView) -> Machine[None]:
 	errors = sum(a.status == ERROR for a in view.attempts)
 	reason = GATEWAY_GAVE_ERRORS if errors >= ERRORS_BEFORE_GIVING_UP else NO_CARD_WORKED
-	yield effects.ClearOpenRecharge(view.account, view.name)
+	yield from effects.ClearOpenRecharge(view.account, view.name)
 	if view.trigger == AUTOMATIC:
-		yield effects.DisableAutoRecharge(view.account, reason, view.name)
-	yield effects.Notify(ALL_CARDS_FAILED, view.name, {"reason": reason})
+		yield from effects.DisableAutoRecharge(view.account, reason, view.name)
+	yield from effects.Notify(ALL_CARDS_FAILED, view.name, {"reason": reason})
 
 
-def expire_action(account: str, recharge: str) -> Machine:
+def expire_action(account: str, recharge: str) -> Machine[str]:
 	"""Fail a recharge whose card holder never came. Returns its status.
 
 	What the card holder began and did not finish is asked about and closed first, by a worker: it may still capture.
 	"""
-	now = yield effects.Now()
-	yield effects.LockAccount(account)
-	view = yield effects.LockRecharge(recharge)
+	now = yield from effects.Now()
+	yield from effects.LockAccount(account)
+	view = yield from effects.LockRecharge(recharge)
 	if view is None or view.status != ACTION_REQUIRED or not view.next_try_at or view.next_try_at > now:
-		yield effects.Rollback()
+		yield from effects.Rollback()
 		return view.status if view else "missing"
 	if _still_open(view) or is_old(view, now):
-		yield effects.UpdateRecharge(recharge, {"status": QUEUED, "next_try_at": None})
-		yield effects.EnqueueAfterCommit(CARRY_OUT, recharge)
-		yield effects.Commit()
+		yield from effects.UpdateRecharge(recharge, {"status": QUEUED, "next_try_at": None})
+		yield from effects.EnqueueAfterCommit(CARRY_OUT, recharge)
+		yield from effects.Commit()
 		return QUEUED
-	yield effects.UpdateRecharge(recharge, {"status": FAILED, "ended_at": now, "next_try_at": None})
+	yield from effects.UpdateRecharge(recharge, {"status": FAILED, "ended_at": now, "next_try_at": None})
 	yield from _fail(view)
-	yield effects.Commit()
+	yield from effects.Commit()
 	return FAILED
 
 
@@ -560,26 +518,26 @@ def may_call_off(view: RechargeView) -> bool:
 	return view.status == ACTION_REQUIRED or (view.status == QUEUED and not asked)
 
 
-def call_off(account: str, recharge: str) -> Machine:
+def call_off(account: str, recharge: str) -> Machine[str]:
 	"""Cancel a payment that only waits. Returns its status: CANCELLED, or what kept it from being that.
 
 	It blocks nothing from now on; what the card holder could still confirm is closed next, by `close_up`.
 	"""
-	now = yield effects.Now()
-	yield effects.LockAccount(account)
-	view = yield effects.LockRecharge(recharge)
+	now = yield from effects.Now()
+	yield from effects.LockAccount(account)
+	view = yield from effects.LockRecharge(recharge)
 	if view is None or not may_call_off(view):
-		yield effects.Rollback()
+		yield from effects.Rollback()
 		return view.status if view else "missing"
 	yield from end_unpaid(view, CANCELLED, now)
-	yield effects.Commit()
+	yield from effects.Commit()
 	return CANCELLED
 
 
-def end_unpaid(view: RechargeView, status: str, now: datetime) -> Machine:
+def end_unpaid(view: RechargeView, status: str, now: datetime) -> Machine[None]:
 	"""A person ends a recharge as `status`; what could still capture is closed next. The caller commits."""
 	is_open = _still_open(view) is not None or is_old(view, now)
-	yield effects.UpdateRecharge(
+	yield from effects.UpdateRecharge(
 		view.name,
 		{
 			"status": status,
@@ -589,9 +547,9 @@ def end_unpaid(view: RechargeView, status: str, now: datetime) -> Machine:
 			"next_try_at": now if is_open else None,
 		},
 	)
-	yield effects.ClearOpenRecharge(view.account, view.name)
+	yield from effects.ClearOpenRecharge(view.account, view.name)
 	if is_open:
-		yield effects.EnqueueAfterCommit(CLOSE_UP, view.name)
+		yield from effects.EnqueueAfterCommit(CLOSE_UP, view.name)
 
 
 def _still_open(view: RechargeView, paid: Answer | None = None) -> AttemptView | None:
@@ -606,79 +564,84 @@ def _still_open(view: RechargeView, paid: Answer | None = None) -> AttemptView |
 	)
 
 
-def close_up(account: str, recharge: str) -> Machine:
+def close_up(account: str, recharge: str) -> Machine[str]:
 	"""Close at the gateway whatever of a recharge that has ended could still capture. Returns a word for the log.
 
 	Nothing is charged here. A capture that was faster counts: it is credited as any other.
 	"""
 	searched = False
 	while True:
-		now = yield effects.Now()
-		yield effects.LockAccount(account)
-		view = yield effects.LockRecharge(recharge)
+		now = yield from effects.Now()
+		yield from effects.LockAccount(account)
+		view = yield from effects.LockRecharge(recharge)
 		if view is None or view.status in NOT_ENDED:
-			yield effects.Rollback()
+			yield from effects.Rollback()
 			return view.status if view else "missing"
 		attempt = _still_open(view)
-		if attempt is None and not searched and is_old(view, now):
-			yield effects.Commit()
-			found = yield effects.Search(recharge, view.created)
+		if attempt is None and not searched and (since := _searched_from(view, now)):
+			yield from effects.Commit()
+			found = yield from effects.Search(recharge, since)
 			if (yield from _searched_to_close(account, recharge, found)):
 				return "waiting"
 			searched = True
 			continue
 		if attempt is None:
-			yield effects.UpdateRecharge(recharge, {"next_try_at": None})
-			yield effects.Commit()
+			yield from effects.UpdateRecharge(recharge, {"next_try_at": None})
+			yield from effects.Commit()
 			return "closed"
-		kind = "close" if attempt.status not in OPEN_ATTEMPT else "close_page" if attempt.page else "look_up"
-		step = _wait_or(kind, attempt, now)
-		if step.kind == "wait":
-			yield effects.UpdateRecharge(recharge, {"next_try_at": step.until})
-			yield effects.Commit()
+		step = _closing(attempt, now)
+		if isinstance(step, Wait):
+			yield from effects.UpdateRecharge(recharge, {"next_try_at": step.until})
+			yield from effects.Commit()
 			return "waiting"
-		yield effects.Commit()
-		answer = yield _call(view, step)
+		yield from effects.Commit()
+		answer = yield from _call(view, step)
 		ended = yield from _record_closing(account, recharge, step, answer)
 		if ended:
 			return ended
 
 
-def _searched_to_close(account: str, recharge: str, found) -> Machine:
+def _closing(attempt: AttemptView, now: datetime) -> Call | Wait:
+	"""How an attempt that could still capture is closed: what was asked has to be found first."""
+	if attempt.status not in OPEN_ATTEMPT and attempt.intent:
+		return _wait_or(Close(attempt, attempt.intent), now)
+	return _wait_or(ClosePage(attempt, attempt.page) if attempt.page else LookUp(attempt), now)
+
+
+def _searched_to_close(account: str, recharge: str, found: tuple[Answer, ...] | Answer) -> Machine[bool]:
 	"""Write down what a search found. Returns whether it has to be made again later."""
-	now = yield effects.Now()
-	yield effects.LockAccount(account)
-	view = yield effects.LockRecharge(recharge)
-	again = isinstance(found, Answer)
-	if again:
-		yield effects.UpdateRecharge(recharge, {"next_try_at": now + backoff(2, found.retry_after)})
-	else:
+	now = yield from effects.Now()
+	yield from effects.LockAccount(account)
+	view = yield from effects.LockRecharge(recharge)
+	if isinstance(found, Answer):
+		yield from effects.UpdateRecharge(recharge, {"next_try_at": now + backoff(2, found.retry_after)})
+	elif view is not None:
 		yield from _adopt(view, found, now)
-	yield effects.Commit()
-	return again
+	yield from effects.Commit()
+	return isinstance(found, Answer)
 
 
-def _record_closing(account: str, recharge: str, step: Step, answer: Answer | None) -> Machine:
-	now = yield effects.Now()
-	yield effects.LockAccount(account)
-	view = yield effects.LockRecharge(recharge)
+def _record_closing(account: str, recharge: str, step: Call, answer: Answer | None) -> Machine[str | None]:
+	now = yield from effects.Now()
+	yield from effects.LockAccount(account)
+	view = yield from effects.LockRecharge(recharge)
 	if answer is not None and answer.outcome is Outcome.SUCCEEDED:
-		yield effects.UpdateAttempt(step.attempt.name, _answered(step, answer, now) | {"status": PAID})
+		yield from effects.UpdateAttempt(step.attempt.name, _answered(step, answer, now) | {"status": PAID})
 		word = yield from settle(with_paid(view, step.attempt.name, answer), answer, now)
-		yield effects.Commit()
+		yield from effects.Commit()
 		return word
 	if view is None or view.status in NOT_ENDED:
-		yield effects.Rollback()
+		yield from effects.Rollback()
 		return "lost"
-	if step.kind == "close":
+	if isinstance(step, Close):
 		yield from _record_close(view, step, answer, now)
 	else:
 		yield from _record_ask(view, step, answer, now)
-	yield effects.Commit()
+	yield from effects.Commit()
 	return None
 
 
-def settle(view: RechargeView | None, answer: Answer, now: datetime) -> Machine:
+def settle(view: RechargeView | None, answer: Answer, now: datetime) -> Machine[str]:
 	"""Credit a captured payment, once, if it fits; the caller holds both locks and commits. Returns a word.
 
 	For worker, webhook, page and sweeper alike. A second capture for the same recharge is money without a
@@ -694,11 +657,11 @@ def settle(view: RechargeView | None, answer: Answer, now: datetime) -> Machine:
 		yield from _hold(view, answer, wrong)
 		return HELD
 	if view.settled_intent or view.status not in UNPAID:
-		yield effects.RefundDuplicate(view.name, answer)
+		yield from effects.RefundDuplicate(view.name, answer)
 		return "duplicate"
 	is_open = _still_open(view, answer) is not None
-	yield effects.ClearOpenRecharge(view.account, view.name)
-	yield effects.UpdateRecharge(
+	yield from effects.ClearOpenRecharge(view.account, view.name)
+	yield from effects.UpdateRecharge(
 		view.name,
 		{
 			"status": SUCCEEDED,
@@ -716,24 +679,25 @@ def settle(view: RechargeView | None, answer: Answer, now: datetime) -> Machine:
 		},
 	)
 	if is_open:
-		yield effects.EnqueueAfterCommit(CLOSE_UP, view.name)
-	# Last, for the ledger row's own hook looks at the threshold again.
-	yield effects.PostCredits(view.account, view.name, answer.intent, answer.amount)
-	yield effects.EnqueueAfterCommit(ACCOUNT_FOR, view.name)
+		yield from effects.EnqueueAfterCommit(CLOSE_UP, view.name)
+	# It fits, so the amount is what was captured. Last, for the ledger row's own hook looks at the threshold again.
+	yield from effects.PostCredits(view.account, view.name, answer.intent, view.amount)
+	yield from effects.EnqueueAfterCommit(ACCOUNT_FOR, view.name)
 	return SUCCEEDED
 
 
-def _difference(view: RechargeView, answer: Answer, wrong) -> effects.NoteDifference:
+def _difference(view: RechargeView, answer: Answer, wrong: tuple[fit.Misfit, ...]) -> effects.NoteDifference:
 	return effects.NoteDifference(
-		DOES_NOT_FIT, answer.intent, view.name, answer.intent, answer.amount, answer.currency, wrong
+		DOES_NOT_FIT, answer.intent or "", view.name, answer.intent, answer.amount, answer.currency, wrong
 	)
 
 
-def _hold(view: RechargeView, answer: Answer, wrong: tuple[fit.Misfit, ...]) -> Machine:
+def _hold(view: RechargeView, answer: Answer, wrong: tuple[fit.Misfit, ...]) -> Machine[None]:
 	"""Credit nothing. A recharge whose own payment it is waits for a person: no other card may be charged while
 	money has been taken for it. A payment that only names the recharge does not stop it."""
-	yield _difference(view, answer, wrong)
+	yield from _difference(view, answer, wrong)
 	own = any(answer.intent == a.intent or answer.metadata.get("attempt") == a.name for a in view.attempts)
 	if own and view.status in (*WORKABLE, ACTION_REQUIRED):
-		values = {"status": HELD, "lease_owner": None, "lease_until": None, "next_try_at": None}
-		yield effects.UpdateRecharge(view.name, values)
+		yield from effects.UpdateRecharge(
+			view.name, {"status": HELD, "lease_owner": None, "lease_until": None, "next_try_at": None}
+		)

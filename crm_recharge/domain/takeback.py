@@ -5,16 +5,16 @@ So the order in which refunds and disputes begin, end and are heard of does not 
 No claim reaches beyond what the payment bought: a payment is never taken back twice.
 """
 
-from collections.abc import Generator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any, TypeVar
 
 from crm_recharge.domain import effects, fit
 from crm_recharge.domain.book import CHARGEBACK, REFUND
+from crm_recharge.domain.effects import DisputeValues, Job, Machine, RefundValues
 from crm_recharge.domain.money import ZERO
-
-Machine = Generator
 
 # Status of a refund. Held: the credits are taken, the gateway is asked next.
 HELD, ASKED, SUCCEEDED, FAILED = "Held", "Asked", "Succeeded", "Failed"
@@ -32,7 +32,7 @@ DISPUTED, CHARGED_BACK = "Disputed", "Charged Back"
 
 # Accounting.
 PENDING, NOT_NEEDED = "Pending", "Not Needed"
-ACCOUNT_FOR_REFUND, ACCOUNT_FOR_DISPUTE = "account_for_refund", "account_for_dispute"
+ACCOUNT_FOR_REFUND, ACCOUNT_FOR_DISPUTE = Job.ACCOUNT_FOR_REFUND, Job.ACCOUNT_FOR_DISPUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,11 @@ class PaymentView:
 		"""What the payment was, for what claims it."""
 		return fit.Due(self.recharge, (), self.currency, self.amount)
 
+	@property
+	def claims(self) -> "tuple[Claim, ...]":
+		"""Its refunds and disputes."""
+		return (*self.refunds, *self.disputes)
+
 	def with_refund(self, refund: RefundView) -> "PaymentView":
 		"""This payment with `refund` in the place of what was known of it."""
 		return replace(self, refunds=_with(self.refunds, refund))
@@ -112,10 +117,15 @@ class PaymentView:
 		return replace(self, disputes=_with(self.disputes, dispute))
 
 
-def _with(views: tuple, view) -> tuple:
+Claim = RefundView | DisputeView
+"""What wants credits of a payment back."""
+C = TypeVar("C", RefundView, DisputeView)
+
+
+def _with(views: tuple[C, ...], view: C) -> tuple[C, ...]:
 	if any(v.name == view.name for v in views):
 		return tuple(view if v.name == view.name else v for v in views)
-	return (*views, view)
+	return views + (view,)  # noqa: RUF005
 
 
 # -- who wants what ------------------------------------------------------------------------------------------
@@ -131,16 +141,17 @@ def wanted(paid: PaymentView) -> dict[str, Decimal]:
 	confirmed = [r for r in refunds if r.status == SUCCEEDED or (r.status == ASKED and r.gateway_refund)]
 	others = [r for r in refunds if r.status in OPEN_REFUND and r not in confirmed]
 	disputes = [d for d in paid.disputes if d.status in CLAIMING and d.intent == paid.intent]
-	found = {claim.name: ZERO for claim in (*paid.refunds, *paid.disputes)}
+	found = {claim.name: ZERO for claim in paid.claims}
 	left = paid.bought
-	for claim in (*confirmed, *others, *disputes):
+	in_turn: tuple[Claim, ...] = (*confirmed, *others, *disputes)
+	for claim in in_turn:
 		# An amount in another currency cannot be compared: the whole payment is claimed.
 		found[claim.name] = min(claim.amount, left) if claim.currency == paid.currency else left
 		left -= found[claim.name]
 	return found
 
 
-def level(paid: PaymentView) -> Machine:
+def level(paid: PaymentView) -> Machine[PaymentView]:
 	"""Take and give back until each claim has what it wants. Returns the payment as it is then.
 
 	The caller holds the locks and commits. What is given back comes first, so that nothing becomes a debt
@@ -148,10 +159,10 @@ def level(paid: PaymentView) -> Machine:
 	"""
 	want = wanted(paid)
 	# Held before anything moves: what is given back is a ledger row too, and looks at the threshold.
-	for claim in (*paid.refunds, *paid.disputes):
+	for claim in paid.claims:
 		if want[claim.name] > claim.taken and _always_holds(claim):
-			yield effects.HoldAutoRecharge(paid.account, mark_of(claim))
-	claims = sorted((*paid.refunds, *paid.disputes), key=lambda c: (want[c.name] > c.taken, c.name))
+			yield from effects.HoldAutoRecharge(paid.account, mark_of(claim))
+	claims = sorted(paid.claims, key=lambda c: (want[c.name] > c.taken, c.name))
 	for claim in claims:
 		difference = want[claim.name] - claim.taken
 		if difference < 0:
@@ -161,15 +172,16 @@ def level(paid: PaymentView) -> Machine:
 	return paid
 
 
-def _always_holds(claim) -> bool:
+def _always_holds(claim: Claim) -> bool:
 	"""Only a refund that was asked for here leaves auto-recharge alone while the balance stays above the level:
 	for all others nobody here has decided that the card may be charged again."""
 	return not isinstance(claim, RefundView) or claim.kind == FROM_GATEWAY
 
 
-def _take(paid: PaymentView, claim, amount: Decimal) -> Machine:
+def _take(paid: PaymentView, claim: Claim, amount: Decimal) -> Machine[PaymentView]:
+	assert paid.lot is not None, "what bought nothing cannot be taken back"
 	is_refund = isinstance(claim, RefundView)
-	entry = yield effects.TakeCredits(
+	entry = yield from effects.TakeCredits(
 		account=paid.account,
 		lot=paid.lot,
 		entry_type=REFUND if is_refund else CHARGEBACK,
@@ -179,13 +191,14 @@ def _take(paid: PaymentView, claim, amount: Decimal) -> Machine:
 		intent=claim.intent,
 		hold_if_low=None if _always_holds(claim) else mark_of(claim),
 	)
-	return (yield from _moved(paid, claim, amount, "hold_entry" if is_refund else "take_entry", entry))
+	return (yield from _moved(paid, claim, amount, entry))
 
 
-def _give_back(paid: PaymentView, claim, amount: Decimal) -> Machine:
+def _give_back(paid: PaymentView, claim: Claim, amount: Decimal) -> Machine[PaymentView]:
+	assert paid.lot is not None, "what bought nothing cannot be taken back"
 	is_refund = isinstance(claim, RefundView)
 	entry_type = REFUND if is_refund else CHARGEBACK
-	entry = yield effects.GiveBack(
+	entry = yield from effects.GiveBack(
 		account=paid.account,
 		lot=paid.lot,
 		entry_type=entry_type,
@@ -198,21 +211,28 @@ def _give_back(paid: PaymentView, claim, amount: Decimal) -> Machine:
 		# won or not: only a person may let a card be charged again after that.
 		lift=mark_of(claim) if is_refund and claim.taken == amount else None,
 	)
-	return (yield from _moved(paid, claim, -amount, "reinstate_entry", entry))
+	return (yield from _moved(paid, claim, -amount, entry))
 
 
-def _moved(paid: PaymentView, claim, by: Decimal, column: str, entry: str) -> Machine:
-	claim = replace(claim, taken=claim.taken + by, moves=claim.moves + 1)
-	values = {"taken": claim.taken, "moves": claim.moves, column: entry}
+def _moved(paid: PaymentView, claim: Claim, by: Decimal, entry: str) -> Machine[PaymentView]:
 	if isinstance(claim, RefundView):
-		yield effects.UpdateRefund(claim.name, values)
-		return paid.with_refund(claim)
+		refund = replace(claim, taken=claim.taken + by, moves=claim.moves + 1)
+		values: RefundValues = {"taken": refund.taken, "moves": refund.moves}
+		moved: RefundValues = {"hold_entry": entry} if by > 0 else {"reinstate_entry": entry}
+		yield from effects.UpdateRefund(refund.name, values | moved)
+		return paid.with_refund(refund)
+	dispute = replace(claim, taken=claim.taken + by, moves=claim.moves + 1)
 	# What an opened dispute took decides how its loss is booked.
-	yield effects.UpdateDispute(
-		claim.name, values | {"accounting_status": PENDING, "accounting_next_try_at": None}
-	)
-	yield effects.EnqueueAfterCommit(ACCOUNT_FOR_DISPUTE, claim.name)
-	return paid.with_dispute(claim)
+	changed: DisputeValues = {
+		"taken": dispute.taken,
+		"moves": dispute.moves,
+		"accounting_status": PENDING,
+		"accounting_next_try_at": None,
+	}
+	drawn: DisputeValues = {"take_entry": entry} if by > 0 else {"reinstate_entry": entry}
+	yield from effects.UpdateDispute(dispute.name, changed | drawn)
+	yield from effects.EnqueueAfterCommit(ACCOUNT_FOR_DISPUTE, dispute.name)
+	return paid.with_dispute(dispute)
 
 
 def movement_key(claim: str, number: int) -> str:
@@ -223,7 +243,7 @@ def movement_key(claim: str, number: int) -> str:
 # -- what the recharge is then -------------------------------------------------------------------------------
 
 
-def update_recharge(paid: PaymentView) -> Machine:
+def update_recharge(paid: PaymentView) -> Machine[None]:
 	"""Write the recharge's status and refunded amount as its claims make them; one that is not paid has none."""
 	if not paid.intent:
 		return
@@ -232,7 +252,7 @@ def update_recharge(paid: PaymentView) -> Machine:
 	)
 	status = _status(paid, refunded)
 	if (status, refunded) != (paid.status, paid.refunded):
-		yield effects.UpdateRecharge(paid.recharge, {"status": status, "refunded_amount": refunded})
+		yield from effects.UpdateRecharge(paid.recharge, {"status": status, "refunded_amount": refunded})
 
 
 def _status(paid: PaymentView, refunded: Decimal) -> str:
@@ -252,14 +272,14 @@ LONGEST_HOLD = 140
 MORE = "…"
 
 
-def mark_of(claim) -> str:
+def mark_of(claim: Claim) -> str:
 	"""How a claim stands in the account's hold."""
 	if isinstance(claim, RefundView):
 		return f"Refund {claim.name}"
 	return f"Fraud warning {claim.name}" if claim.status == WARNING else f"Dispute {claim.name}"
 
 
-def add_mark(held: str | None, mark: str) -> str:
+def add_mark(held: str | None, mark: str) -> str | None:
 	"""`held` with `mark`, once. What no longer fits is an ellipsis, which nothing but a person takes away."""
 	marks = _marks(held)
 	if mark in marks or MORE in marks:
@@ -283,9 +303,11 @@ def _marks(held: str | None) -> list[str]:
 	return [m for m in (held or "").split(", ") if m]
 
 
-def must_hold(balance_after: Decimal, setting: dict | None) -> bool:
+def must_hold(balance_after: Decimal, setting: Mapping[str, Any] | None) -> bool:
 	"""Whether taking credits must hold auto-recharge: it would start one otherwise.
 
 	`setting` has `enabled` and `falls_below`, as the account's own copy has.
 	"""
-	return bool(setting and setting["enabled"]) and balance_after <= Decimal(setting["falls_below"])
+	if not setting or not setting["enabled"]:
+		return False
+	return balance_after <= Decimal(setting["falls_below"])

@@ -1,5 +1,6 @@
 """Whether a recharge starts now, how much it charges, and why (or why not): B9, A2, A3, U3, B3."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -85,14 +86,48 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-	"""`amount` (major units of the account's currency) is set when and only when `code` is CHARGED."""
+	"""`amount` (major units of the account's currency) is set when and only when `code` is CHARGED.
+
+	`pauses` says why auto-recharge is to pause from now on, until a person resumes it.
+	"""
 
 	code: str
 	amount: Decimal | None = None
-	figures: dict = field(default_factory=dict)
+	figures: dict[str, str] = field(default_factory=dict)
+	pauses: str | None = None
 
 
-def decide(view: View) -> Decision:
+def may_start(entry_type: str) -> bool:
+	"""Whether a ledger row of that type may start a recharge by itself."""
+	return entry_type in TRIGGERS
+
+
+def look_at_entry(balance: Decimal, falls_below: Decimal, more_follow: bool = False) -> bool:
+	"""Whether a ledger row that leaves `balance` calls for a decision. Of several rows that are written as one the last
+	decides: an expiry that is posted before a payment must not charge a card for what the payment brings."""
+	return not more_follow and balance <= falls_below
+
+
+def look_at_refusal(view: View) -> bool:
+	"""Whether a refused charge calls for a decision: credits do not suffice, and the balance is low, or a recharge
+	would let it through."""
+	if view.refused is None or view.balance + view.overdraft >= view.refused:
+		return False
+	return view.balance <= view.falls_below or falls_short(view)
+
+
+def decide(view: View, unusual: Callable[[], str | None] = lambda: None) -> Decision:
+	"""Decide on `view`; what would be charged is not, where usage is `unusual`: then auto-recharge pauses.
+
+	`unusual` says why; it is asked only when a charge would start, so that ordinary usage pays nothing for it.
+	"""
+	decision = _decide(view)
+	if decision.code != CHARGED or not (because := unusual()):
+		return decision
+	return Decision(PAUSED, figures=decision.figures | {"because": because}, pauses=because)
+
+
+def _decide(view: View) -> Decision:
 	"""Decide on `view`. At or below `falls_below` counts (A5); the whole gap is closed in one charge (A3)."""
 	if not view.has_setting:
 		return Decision(NO_SETTING)
@@ -143,7 +178,7 @@ def charge_amount(view: View) -> Decimal:
 	return min(gap, payable_at_most(view.limits.maximum, view.currency))
 
 
-def cap_figures(cap: Cap) -> dict:
+def cap_figures(cap: Cap) -> dict[str, str]:
 	"""`cap` as the figures of a decision."""
 	frees = {"frees_at": cap.frees_at.isoformat(sep=" ")} if cap.frees_at else {}
 	return {"cap": cap.name, "limit": plain(cap.limit), "used": plain(cap.used)} | frees

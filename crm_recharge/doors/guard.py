@@ -4,6 +4,9 @@ Frappe checks User Permissions against the values that were sent, and takes read
 before anything is checked, a document has the links, copies and machine's fields of the stored record (or, where it
 is new, of its account); what may be set from outside is all that is left of the sent ones. The app's own code that
 sets more says so by `by_machine`, which no request can: Frappe takes no flags from outside.
+
+Nor has the site a say in what the app writes: defaults of forms and users, a field made mandatory, a naming rule. Usage
+would be refused for a field that no card knows, and a payment be looked for under another name.
 """
 
 import frappe
@@ -24,7 +27,47 @@ def by_machine(doc):
 	return doc
 
 
-class GuardedDocument(Document):
+def new(doctype: str, values: dict | None = None):
+	"""A new document of the app's own, by machine: as the app ships it, with `values`."""
+	return by_machine(frappe.get_doc({"doctype": doctype, **records.defaults(doctype), **(values or {})}))
+
+
+class AsShipped(Document):
+	"""What the site's forms ask for is asked of people: what the app writes is as the app ships it."""
+
+	def own_name(self) -> str | None:
+		"""The name that the app counts on, whatever a naming rule of the site says; None where any will do."""
+
+	def set_new_name(self, force=False, set_name=None, set_child_names=True):
+		super().set_new_name(force, set_name or self.own_name(), set_child_names)
+
+	def _set_defaults(self):
+		if not self.flags.by_machine:
+			super()._set_defaults()
+			return
+		for doc in (self, *self.get_all_children()):
+			doc.update_if_missing(records.defaults(doc.doctype))
+			for field in doc.meta.get_custom_fields():
+				if field.default and doc.get(field.fieldname) is None:
+					doc.set(field.fieldname, cast(field.fieldtype, field.default))
+
+	def _get_missing_mandatory_fields(self):
+		missing = super()._get_missing_mandatory_fields()
+		if not self.flags.by_machine:
+			return missing
+		shipped = records.fields_of(self.doctype)
+		return [(name, text) for name, text in missing if shipped.get(name, {}).get("reqd")]
+
+	def _validate_selects(self):
+		if not self.flags.by_machine:
+			super()._validate_selects()
+
+	def _validate_non_negative(self):
+		if not self.flags.by_machine:
+			super()._validate_non_negative()
+
+
+class GuardedDocument(AsShipped):
 	"""A document whose links and machine's fields come from the database, whatever was sent."""
 
 	# -- where Frappe comes by before it checks or writes anything ------------------------------------------
@@ -184,7 +227,7 @@ class GuardedDocument(Document):
 		)
 
 
-class Row(Document):
+class Row(AsShipped):
 	"""A row of a table: it is written, and checked, with the document it stands in, and never by itself.
 
 	Saving the document does not come by here; saving or deleting a row by itself does.

@@ -97,7 +97,17 @@ REFUSED_BY_ITS_OWN = {
 }
 """Fields that only the app sets, whose controller refuses a change aloud instead of passing over it."""
 
+LISTED_BESIDE = {
+	"Comment": ("reference_doctype", "reference_name"),
+	"Communication": ("reference_doctype", "reference_name"),
+	"Document Follow": ("ref_doctype", "ref_docname"),
+	"File": ("attached_to_doctype", "attached_to_name"),
+	"Tag Link": ("document_type", "document_name"),
+}
+"""DocType of Frappe that is listed to others than those it is written for → the fields that name the record it is about."""
+
 LAYOUT = ("Section Break", "Column Break", "Tab Break", "HTML", "Button", "Heading", "Fold")
+NUMBERS = {"Check": int, "Int": int, "Float": float, "Currency": float, "Percent": float}
 APP = Path(__file__).parents[1]
 
 
@@ -137,6 +147,26 @@ def fields_of(doctype: str) -> dict[str, dict]:
 	"""Field → its properties as the app ships them, whatever Customize Form says; without layout."""
 	rows = _shipped(doctype)["fields"]
 	return {row["fieldname"]: row for row in rows if row["fieldtype"] not in LAYOUT}
+
+
+@cache
+def defaults(doctype: str) -> dict:
+	"""Field → what it holds in a new record as the app ships it: its default, a Select's first option, a number's 0."""
+	return {
+		name: value for name, row in fields_of(doctype).items() if (value := _default_of(row)) is not None
+	}
+
+
+def _default_of(row: dict):
+	if row.get("default") is not None:
+		return _as_number(row["fieldtype"], row["default"])
+	if row["fieldtype"] in NUMBERS:
+		return 0
+	return row.get("options", "").split("\n", 1)[0] or None if row["fieldtype"] == "Select" else None
+
+
+def _as_number(fieldtype: str, text: str):
+	return NUMBERS[fieldtype](text) if fieldtype in NUMBERS else text
 
 
 @cache

@@ -28,6 +28,14 @@ def may(doctype: str, ptype: str = "read", user: str | None = None) -> bool:
 	return bool(rights.get(ptype))
 
 
+def may_open_the_app() -> bool:
+	"""Whether the app is shown to the session's user among the desk's apps: to staff whose roles allow to read of it."""
+	user = frappe.session.user
+	if user != "Administrator" and frappe.get_cached_value("User", user, "user_type") != "System User":
+		return False
+	return may("Credit Account") or may("Reorder Reminder")
+
+
 def check(doctype: str, ptype: str = "read") -> None:
 	"""Raise frappe.PermissionError (403) unless the session's roles allow `ptype` on `doctype`; see `may`."""
 	if not may(doctype, ptype):

@@ -1,12 +1,13 @@
 """The field on Contact and Address that says for which customers they count."""
 
 from crm_recharge.people.vouching import FIELD, PRIMARY, take_up
+from crm_recharge.setup.titles import N_
 
 CUSTOM_FIELDS = {
 	doctype: [
 		{
 			"fieldname": FIELD,
-			"label": "Counts For",
+			"label": N_("Counts For"),
 			"fieldtype": "Long Text",
 			"insert_after": "links",
 			"hidden": 1,

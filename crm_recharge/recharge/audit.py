@@ -157,5 +157,6 @@ def _alert(breaches: list[dict]) -> None:
 	text = "\n".join(f"{b['account']}: {b['rule']}: {b['what']}" for b in breaches)
 	frappe.db.rollback()
 	frappe.log_error(title=_("The books do not hold: {0} breaches").format(len(breaches)), message=text)
-	notices.alert(_("The credit books do not hold"), text, breaches[0]["account"])
+	accounts = list(dict.fromkeys(b["account"] for b in breaches))
+	notices.alert(_("The credit books do not hold"), text, ("Credit Account", accounts[0]), accounts)
 	frappe.db.commit()

@@ -2,14 +2,14 @@
 
 import frappe
 
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.store import lock_account
 from crm_recharge.domain import chain
 from crm_recharge.domain.errors import IdempotencyConflict
 from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.domain.usage import read_key
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 
 
 @for_people
@@ -29,9 +29,9 @@ def start(account: str, amount, idempotency_key: str, card: str | None = None, o
 	)
 	if known:
 		return _first_again(known, amount, card, idempotency_key)
-	doc = frappe.get_doc(
+	doc = new(
+		"Recharge",
 		{
-			"doctype": "Recharge",
 			"credit_account": account,
 			"origin": origin,
 			"amount": str(amount),
@@ -39,10 +39,10 @@ def start(account: str, amount, idempotency_key: str, card: str | None = None, o
 			"idempotency_key": idempotency_key,
 			"request_key": key,
 			"requested_by": frappe.session.user,
-		}
+		},
 	)
 	doc.flags.ignore_permissions = True
-	by_machine(doc).insert()
+	doc.insert()
 	doc.submit()
 	return {"recharge": doc.name, "status": doc.status, "amount": plain(amount), "repeated": False}
 

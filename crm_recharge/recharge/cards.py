@@ -14,7 +14,7 @@ from crm_recharge.domain import fit
 from crm_recharge.domain.answers import SavedCard
 from crm_recharge.domain.cards import ACTIVE, REMOVED, UNUSABLE
 from crm_recharge.domain.errors import InvalidRequest
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 from crm_recharge.gateway import home
 from crm_recharge.gateway.errors import CustomerGone, GatewayError
 from crm_recharge.gateway.registry import chosen, connect, of_account
@@ -234,9 +234,9 @@ def _refuse_strange():
 
 
 def _insert(account: str, card: SavedCard) -> str:
-	doc = frappe.get_doc(
+	doc = new(
+		"Recharge Card",
 		{
-			"doctype": "Recharge Card",
 			"credit_account": account,
 			"status": ACTIVE,
 			"kind": card.kind,
@@ -245,10 +245,10 @@ def _insert(account: str, card: SavedCard) -> str:
 			"payment_method": card.payment_method,
 			"saved_by": frappe.session.user,
 			"saved_at": now_datetime(),
-		}
+		},
 	)
 	try:
-		return by_machine(doc).insert(ignore_permissions=True).name
+		return doc.insert(ignore_permissions=True).name
 	except frappe.UniqueValidationError:
 		# The page and the webhook save the same card at once: the other one has.
 		frappe.clear_last_message()

@@ -15,11 +15,11 @@ from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain import payment
 from crm_recharge.domain.errors import InvalidRequest
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.recharge import cards, links, payments
-from crm_recharge.recharge.performer import customer_of
+from crm_recharge.recharge.reading import customer_of
 from crm_recharge.recharge.reasons import status_words
 
 
@@ -78,8 +78,8 @@ def _next_attempt(recharge: str) -> str:
 	row = frappe.db.get_value("Recharge", recharge, ["amount", "currency"], as_dict=True)
 	last = frappe.db.get_value("Recharge Attempt", {"recharge": recharge}, "number", order_by="number desc")
 	number = (last or 0) + 1
-	attempt = frappe.new_doc("Recharge Attempt")
-	attempt.update(
+	attempt = new(
+		"Recharge Attempt",
 		{
 			"recharge": recharge,
 			"number": number,
@@ -88,13 +88,9 @@ def _next_attempt(recharge: str) -> str:
 			"currency": row.currency,
 			"gateway_customer": customer_of(recharge),
 			"created_at": now_datetime(),
-		}
+		},
 	)
-	return (
-		by_machine(attempt)
-		.insert(ignore_permissions=True, set_name=payment.attempt_name(recharge, number))
-		.name
-	)
+	return attempt.insert(ignore_permissions=True, set_name=payment.attempt_name(recharge, number)).name
 
 
 def _open_page(recharge: str, attempt: str, token: str) -> str:

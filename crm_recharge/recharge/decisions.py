@@ -17,6 +17,8 @@ from crm_recharge.clock import now_datetime
 from crm_recharge.credits.money import money
 from crm_recharge.domain import threshold as rules
 from crm_recharge.domain.threshold import Decision
+from crm_recharge.doors.guard import new
+from crm_recharge.outbox.queue import enqueue_after_commit
 from crm_recharge.recharge import notices
 from crm_recharge.recharge.reasons import held_words
 
@@ -34,8 +36,8 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 			(now, str(balance), last["name"]),
 		)
 		return
-	doc = frappe.new_doc("Recharge Decision")
-	doc.update(
+	doc = new(
+		"Recharge Decision",
 		{
 			"credit_account": account.name,
 			"code": decision.code,
@@ -50,7 +52,7 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 			"figures": json.dumps(decision.figures, indent=1),
 			"frees_at": _frees_at(decision),
 			"tell": int(_is_told(decision)),
-		}
+		},
 	)
 	doc.set_new_name()
 	doc.set_user_and_timestamp()
@@ -61,7 +63,7 @@ def keep(account, decision: Decision, balance: Decimal, recharge: str | None, en
 		(account.last_decision, account.name),
 	)
 	if _is_told(decision):
-		frappe.db.after_commit.add(lambda: try_enqueue(doc.name))
+		enqueue_after_commit("tell_decision", doc.name)
 
 
 def _is_told(decision: Decision) -> bool:
@@ -92,14 +94,6 @@ def _mark(decision: Decision) -> str:
 # -- telling people ------------------------------------------------------------------------------------------
 
 
-def try_enqueue(decision: str) -> None:
-	"""Tell of `decision` in the background; the sweeper finds it when Redis is away."""
-	try:
-		frappe.enqueue("crm_recharge.recharge.decisions.tell", queue="short", decision=decision)
-	except Exception:
-		frappe.logger("crm_recharge").warning(f"decision {decision} was not enqueued", exc_info=True)
-
-
 def tell(decision: str) -> bool:
 	"""Mail and notify the owner of one decision, once. Returns whether it did."""
 	frappe.set_user("Administrator")
@@ -124,18 +118,6 @@ def tell(decision: str) -> bool:
 	frappe.db.set_value("Recharge Decision", decision, "told_at", now_datetime())
 	frappe.db.commit()
 	return True
-
-
-def sweep() -> int:
-	"""Tell of what nobody has been told yet. Returns how many."""
-	waiting = frappe.get_all(
-		"Recharge Decision",
-		{"tell": 1, "told_at": ["is", "not set"]},
-		pluck="name",
-		order_by="creation",
-		limit=100,
-	)
-	return sum(tell(name) for name in waiting)
 
 
 # -- in words ------------------------------------------------------------------------------------------------

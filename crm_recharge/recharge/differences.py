@@ -14,6 +14,7 @@ from crm_recharge.credits.errors import for_people
 from crm_recharge.domain import dispute, effects, fit, held, payment, reconcile, refund
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.errors import InvalidRequest, shown
+from crm_recharge.doors.guard import new
 from crm_recharge.gateway import registry
 from crm_recharge.gateway.errors import GatewayUnavailable
 from crm_recharge.recharge import notices
@@ -84,9 +85,9 @@ def write(
 		return None
 	known = recharge and frappe.db.get_value("Recharge", recharge, "credit_account")
 	account = known or account
-	doc = frappe.get_doc(
+	doc = new(
+		DOCTYPE,
 		{
-			"doctype": DOCTYPE,
 			"kind": kind,
 			"status": RESOLVED if resolved else OPEN,
 			"subject": subject,
@@ -100,9 +101,8 @@ def write(
 			"explanation": explanation,
 			"resolution": _("Done by itself") if resolved else None,
 			"mark": mark,
-		}
+		},
 	)
-	doc.flags.by_machine = True
 	doc.insert(ignore_permissions=True)
 	if tell and not resolved:
 		tell_of([doc.name])
@@ -119,7 +119,10 @@ def tell_of(names: list[str]) -> None:
 	rows = [
 		row
 		for row in frappe.get_all(
-			DOCTYPE, {"name": ["in", names or [""]]}, ["name", "kind", "explanation"], order_by="creation"
+			DOCTYPE,
+			{"name": ["in", names or [""]]},
+			["name", "kind", "explanation", "credit_account"],
+			order_by="creation",
 		)
 		if row.kind in TOLD
 	]
@@ -131,7 +134,8 @@ def tell_of(names: list[str]) -> None:
 	notices.alert(
 		_("The payment gateway and the credit accounts differ"),
 		"\n\n".join(lines),
-		about=(DOCTYPE, rows[0].name),
+		(DOCTYPE, rows[0].name),
+		list({row.credit_account for row in rows}),
 	)
 
 

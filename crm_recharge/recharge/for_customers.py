@@ -149,5 +149,5 @@ def _figure(key: str, value, currency: str | None) -> str:
 	if currency and value not in (None, ""):
 		return money(value, currency)
 	if isinstance(value, list):
-		return _(" or ").join(str(part) for part in value)
+		return (" " + _("or") + " ").join(str(part) for part in value)
 	return str(value)

@@ -13,22 +13,34 @@ from crm_recharge.gateway import home, inbox
 from crm_recharge.recharge import notices
 
 TOLD = "crm_recharge_away_told"
+SETTINGS = "CRM Recharge Settings"
 
 
-def tell() -> bool:
+def due() -> list[str]:
+	"""Remembers a site that has not been used yet. Whom to tell that payments rest: the settings' managers, if any."""
+	home.settle_in()
+	return [] if home.is_home() or frappe.db.get_global(TOLD) == _place() else [SETTINGS]
+
+
+def tell(settings: str | None = None) -> bool:
 	"""Tell the managers, once for each place the site is found at, that payments rest. Commits. Whether it did."""
-	now_here = frappe.as_json(home.here(), indent=None)
-	if frappe.db.get_global(TOLD) == now_here:
+	now_here = _place()
+	if home.is_home() or frappe.db.get_global(TOLD) == now_here:
 		return False
 	frappe.db.set_global(TOLD, now_here)
 	frappe.log_error(title=_("Payments rest on this site"), message=home.in_words())
 	notices.alert(
 		_("Payments rest on this site"),
 		home.in_words(),
-		about=("CRM Recharge Settings", "CRM Recharge Settings"),
+		about=(SETTINGS, SETTINGS),
+		accounts=[],
 	)
 	frappe.db.commit()
 	return True
+
+
+def _place() -> str:
+	return frappe.as_json(home.here(), indent=None)
 
 
 def moved() -> None:
@@ -59,7 +71,7 @@ def copied() -> dict:
 
 
 def _note(text: str) -> None:
-	frappe.get_doc("CRM Recharge Settings").add_comment("Info", text.format(frappe.session.user))
+	frappe.get_doc(SETTINGS).add_comment("Info", text.format(frappe.session.user))
 
 
 def _set_aside_recharges() -> int:

@@ -8,9 +8,10 @@ import frappe
 from frappe import _
 from frappe.utils import create_batch, escape_html, get_url, get_url_to_form
 
-from crm_recharge.credits.contention import is_contention
+from crm_recharge.contention import is_contention
 from crm_recharge.credits.doctype.credit_account.credit_account import addresses_in
 from crm_recharge.credits.money import money
+from crm_recharge.doors import sight
 from crm_recharge.recharge import payment_mail
 from crm_recharge.recharge.links import confirm_link
 from crm_recharge.recharge.reasons import sentence
@@ -32,11 +33,12 @@ def send(kind: str, recharge: str, details: dict | None = None) -> None:
 	context = context_of(recharge) | {"details": details or {}}
 	account = context["account"]
 	people = owners(account) if kind in FOR_CUSTOMER else []
-	addresses = customer_addresses(account) if kind in FOR_CUSTOMER else admin_addresses()
+	staff_addresses = admin_addresses([account.name])
+	addresses = customer_addresses(account) if kind in FOR_CUSTOMER else staff_addresses
 	subject, message = _render(TEMPLATES[kind], context)
-	_notify_desk(subject, message, recharge, {*people, *managers()})
+	_notify_desk(subject, message, recharge, {*people, *managers([account.name])})
 	if not _mail(addresses, subject, message, recharge):
-		_mail([a for a in admin_addresses() if a not in addresses], subject, message, recharge)
+		_mail([a for a in staff_addresses if a not in addresses], subject, message, recharge)
 
 
 def send_about_account(
@@ -45,7 +47,7 @@ def send_about_account(
 	"""Tell owner and managers of something that concerns an account, not one recharge. `to_customer`: the details
 	in the customer's words, where those for staff are others."""
 	doc = frappe.get_doc("Credit Account", account)
-	staff, staff_addresses = set(managers()), admin_addresses()
+	staff, staff_addresses = set(managers([account])), admin_addresses([account])
 	_tell_of_account(kind, doc, details or {}, staff, staff_addresses)
 	addresses = [a for a in customer_addresses(doc) if a not in staff_addresses]
 	_tell_of_account(kind, doc, to_customer or details or {}, {*owners(doc)} - staff, addresses)
@@ -63,13 +65,20 @@ def _tell_of_account(kind: str, doc, details: dict, people: set[str], addresses:
 	_mail(addresses, subject, message, doc.name, "Credit Account")
 
 
-def alert(subject: str, text: str, account: str | None = None, about: tuple[str, str] | None = None) -> None:
-	"""Tell the company's own people, at once, of something that must not be: with `account`, or with the document
-	(DocType and name) it is `about`."""
+def alert(subject: str, text: str, about: tuple[str, str], accounts: list[str] | None) -> None:
+	"""Tell the company's own people, at once, of something that must not be, with the document (DocType and name) it is
+	`about`. `accounts`: the credit accounts that the text tells of, as `managers` takes them."""
 	message = f"<pre>{frappe.utils.escape_html(text[:5000])}</pre>"
-	doctype, name = about or ("Credit Account", account)
-	_notify_desk(subject, message, name, set(managers()), doctype)
-	_mail(admin_addresses(), subject, message, name, doctype)
+	doctype, name = about
+	_notify_desk(subject, message, name, set(managers(accounts)), doctype)
+	_mail(admin_addresses(accounts), subject, message, name, doctype)
+
+
+def given_up(doctype: str, name: str, text: str) -> None:
+	"""Tell the company's own people that work on a document failed too often and is not tried again by itself."""
+	subject = _("{0} {1} needs a person").format(_(doctype), name)
+	why = _("It was tried several times, and is not tried again by itself. The last time: {0}").format(text)
+	alert(subject, why, about=(doctype, name))
 
 
 def _render(template: str, context: dict) -> tuple[str, str]:
@@ -165,22 +174,35 @@ def customer_addresses(account) -> list[str]:
 	return list(dict.fromkeys(filter(None, found)))
 
 
-def admin_addresses() -> list[str]:
-	"""Addresses for alerts to the company's own people."""
+def admin_addresses(accounts: list[str] | None) -> list[str]:
+	"""Addresses for alerts to the company's own people: those of the settings, else those of `managers`."""
 	named = addresses_in(frappe.db.get_single_value("CRM Recharge Settings", "admin_recipients"))
 	if named:
 		return named
-	return [frappe.db.get_value("User", user, "email") for user in managers()]
+	return [frappe.db.get_value("User", user, "email") for user in managers(accounts)]
 
 
-def managers() -> list[str]:
-	"""Enabled users with the role Credit Manager, Administrator aside."""
-	users = frappe.get_all("Has Role", {"role": "Credit Manager", "parenttype": "User"}, pluck="parent")
-	if not users:
-		return []
-	return frappe.get_all(
-		"User", {"name": ["in", users], "enabled": 1, "user_type": "System User"}, pluck="name"
+def managers(accounts: list[str] | None) -> list[str]:
+	"""Enabled users with the role Credit Manager, Administrator aside, who may see all of `accounts`; None: from whom no
+	account is kept. Where managers are confined so that there is none, the System Managers who may."""
+	found = _with_role("Credit Manager")
+	return _who_may_see(accounts, found) or (
+		_who_may_see(accounts, _with_role("System Manager")) if found else []
 	)
+
+
+def _with_role(role: str) -> list[str]:
+	users = frappe.get_all("Has Role", {"role": role, "parenttype": "User"}, pluck="parent")
+	named = set(users) - {"Administrator"}
+	return frappe.get_all(
+		"User", {"name": ["in", [*named, ""]], "enabled": 1, "user_type": "System User"}, pluck="name"
+	)
+
+
+def _who_may_see(accounts: list[str] | None, users: list[str]) -> list[str]:
+	if accounts is None or not all(frappe.db.exists("Credit Account", account) for account in accounts):
+		return [user for user in users if not sight.accounts(user)]
+	return [user for user in users if all(sight.may_see_account(account, user) for account in accounts)]
 
 
 # -- what --------------------------------------------------------------------------------------------------

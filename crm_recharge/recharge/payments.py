@@ -11,7 +11,8 @@ from crm_recharge.gateway import home
 from crm_recharge.gateway.errors import GatewayUnavailable
 from crm_recharge.gateway.registry import connect
 from crm_recharge.recharge import differences
-from crm_recharge.recharge.performer import due_of, perform
+from crm_recharge.recharge.performer import perform
+from crm_recharge.recharge.reading import due_of
 
 NOT_OURS = "not ours"
 OF_ANOTHER_SITE = "of another site"

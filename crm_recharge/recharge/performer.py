@@ -8,24 +8,18 @@ import frappe
 
 from crm_recharge import clock
 from crm_recharge.credits import ledger
-from crm_recharge.credits.money import exact
-from crm_recharge.domain import effects, fit, payment
+from crm_recharge.domain import effects, payment
 from crm_recharge.domain.answers import Answer, Outcome
-from crm_recharge.domain.cards import NETWORK_WINDOW, REMOVED, UNUSABLE, Card
-from crm_recharge.domain.payment import AttemptView, RechargeView
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.domain.cards import REMOVED, UNUSABLE
+from crm_recharge.domain.steps import RechargeView
+from crm_recharge.doors.guard import new
 from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.port import MISSING
+from crm_recharge.outbox.queue import enqueue_after_commit
 from crm_recharge.recharge import cards, differences, notices, takeback_notices, takebacks
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import switch_off
-from crm_recharge.recharge.queue import enqueue_after_commit
-
-# Where a row's column has another name than the machine's.
-RECHARGE_COLUMNS = (
-	"`name`, `credit_account`, `status`, `currency`, `origin`, `card`, `lease_owner`, `lease_until`, `next_try_at`, "
-	"`settled_intent`, `creation`, CAST(`amount` AS CHAR) AS `amount`"
-)
+from crm_recharge.recharge.reading import customer_of, customers_of, recharge_row, recharge_view
 
 
 def perform(machine):
@@ -88,12 +82,8 @@ class Performer:
 		frappe.db.sql("SELECT `name` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", effect.account)
 
 	def lock_recharge(self, effect: effects.LockRecharge) -> RechargeView | None:
-		rows = frappe.db.sql(
-			f"SELECT {RECHARGE_COLUMNS} FROM `tabRecharge` WHERE `name` = %s FOR UPDATE",
-			effect.recharge,
-			as_dict=True,
-		)
-		return view_of(rows[0]) if rows else None
+		row = recharge_row(effect.recharge, lock=True)
+		return recharge_view(row) if row else None
 
 	def update_recharge(self, effect: effects.UpdateRecharge) -> None:
 		values = clock.in_columns(effect.values)
@@ -111,14 +101,14 @@ class Performer:
 		card = effect.card and frappe.db.get_value(
 			"Recharge Card", effect.card, ["brand", "last4", "fingerprint"], as_dict=True
 		)
-		attempt = frappe.new_doc("Recharge Attempt")
+		attempt = new("Recharge Attempt")
 		# Whatever becomes of the account's customer: this try is asked, and looked for, under the one of now.
 		attempt.gateway_customer = customer_of(effect.recharge)
 		attempt.update({"recharge": effect.recharge, "number": effect.number, "card": effect.card})
 		attempt.update(card or {})
 		attempt.update({key: _plain(value) for key, value in clock.in_columns(effect.values).items()})
 		attempt.created_at = attempt.created_at or clock.now_datetime()
-		by_machine(attempt).insert(ignore_permissions=True, set_name=effect.name)
+		attempt.insert(ignore_permissions=True, set_name=effect.name)
 
 	def update_attempt(self, effect: effects.UpdateAttempt) -> None:
 		values = clock.in_columns(effect.values)
@@ -251,113 +241,6 @@ def _close_page(gateway, page: str) -> Answer | None:
 		outcome = Outcome.UNKNOWN if error.retryable else Outcome.ERROR
 		return Answer(outcome, code=error.code, message=error.message, retry_after=error.retry_after)
 	return gateway.retrieve(closed.intent) if closed.intent else None
-
-
-def customer_of(recharge: str) -> str | None:
-	"""The gateway's customer of the recharge's account, as it is now."""
-	account = frappe.db.get_value("Recharge", recharge, "credit_account")
-	return frappe.db.get_value("Credit Account", account, "gateway_customer")
-
-
-def customers_of(recharge: str) -> tuple[str, ...]:
-	"""Whom a payment for the recharge may be of: the account's customer now, and those its attempts were asked with."""
-	asked = frappe.get_all("Recharge Attempt", {"recharge": recharge}, pluck="gateway_customer")
-	return tuple(dict.fromkeys(filter(None, (customer_of(recharge), *asked))))
-
-
-def due_of(recharge: str) -> fit.Due | None:
-	"""What a payment for the recharge must be; see domain/fit.py."""
-	rows = frappe.db.sql(
-		"SELECT r.`currency`, CAST(r.`amount` AS CHAR), a.`currency` FROM `tabRecharge` r"
-		" JOIN `tabCredit Account` a ON a.`name` = r.`credit_account` WHERE r.`name` = %s",
-		recharge,
-	)
-	if not rows:
-		return None
-	currency, amount, account_currency = rows[0]
-	return fit.Due(recharge, customers_of(recharge), currency, exact(amount), account_currency)
-
-
-def view_of(row) -> RechargeView:
-	"""A locked Recharge row with its attempts and cards, as the machine sees it."""
-	attempts = frappe.db.sql(
-		"SELECT `name`, `number`, `card`, `status`, `created_at` AS `created`, `intent`, `intent_open`, `asks`,"
-		" `next_ask_at`, `code`, `checkout_session` AS `page`, `gateway_customer` FROM `tabRecharge Attempt`"
-		" WHERE `recharge` = %s ORDER BY `number`",
-		row.name,
-		as_dict=True,
-	)
-	account = frappe.db.get_value(
-		"Credit Account",
-		row.credit_account,
-		["held_because", "status", "time_zone", "currency", "gateway_customer"],
-		as_dict=True,
-	)
-	customers = (account.gateway_customer, *(attempt.pop("gateway_customer") for attempt in attempts))
-	clock.out_of_columns(row, "lease_until", "next_try_at")
-	return RechargeView(
-		name=row.name,
-		account=row.credit_account,
-		status=row.status,
-		amount=exact(row.amount),
-		currency=row.currency,
-		trigger=row.origin,
-		cards=cards_of(row.credit_account, row.card),
-		attempts=tuple(_attempt(a) for a in attempts),
-		lease_owner=row.lease_owner,
-		lease_until=row.lease_until,
-		next_try_at=row.next_try_at,
-		settled_intent=row.settled_intent,
-		held_because=account.held_because or (account.status if account.status != "Active" else None),
-		zone=clock.zone_of(account.time_zone),
-		created=clock.read(row.creation),
-		customers=tuple(dict.fromkeys(filter(None, customers))),
-		account_currency=account.currency,
-	)
-
-
-def _attempt(row) -> AttemptView:
-	row.intent_open = bool(row.intent_open)
-	return AttemptView(**clock.out_of_columns(row, "created", "next_ask_at"))
-
-
-def cards_of(account: str, chosen: str | None = None) -> tuple[Card, ...]:
-	"""The account's own cards that a recharge may charge, in order: the chosen one, or those of the setting."""
-	if chosen:
-		names = [chosen]
-	else:
-		names = frappe.get_all(
-			"Auto-Recharge Card",
-			{"parent": f"ARS-{account}", "parenttype": "Auto-Recharge Setting"},
-			pluck="card",
-			order_by="idx",
-		)
-	if not names:
-		return ()
-	own = {"name": ["in", names], "credit_account": account}
-	fields = [
-		"name",
-		"credit_account",
-		"payment_method",
-		"status",
-		"kind",
-		"exp_month",
-		"exp_year",
-		"fingerprint",
-	]
-	rows = {c.name: c for c in frappe.get_all("Recharge Card", own, fields)}
-	return tuple(_card(rows[name]) for name in names if name in rows)
-
-
-def _card(row) -> Card:
-	fingerprint, account = row.pop("fingerprint"), row.pop("credit_account")
-	mark = {"fingerprint": fingerprint} if fingerprint else {"card": row.name}
-	declines = frappe.db.count(
-		"Recharge Attempt",
-		mark
-		| {"status": payment.DECLINED, "created_at": [">", clock.earliest(clock.now() - NETWORK_WINDOW)]},
-	)
-	return Card(**row, declines_30d=declines, account=account)
 
 
 def _plain(value):

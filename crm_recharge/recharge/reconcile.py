@@ -10,13 +10,12 @@ import frappe
 
 from crm_recharge import clock
 from crm_recharge.credits.money import exact
-from crm_recharge.domain import reconcile
+from crm_recharge.domain import reconcile, views
 from crm_recharge.domain.answers import Answer
 from crm_recharge.domain.reconcile import Known, Verdict
 from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
-from crm_recharge.recharge import differences, payments, refunds
-from crm_recharge.recharge.performer import due_of
+from crm_recharge.recharge import differences, payments, reading, refunds
 
 WINDOW = timedelta(hours=26)
 LONGER_WINDOW = timedelta(days=8)
@@ -137,10 +136,8 @@ def _act(run: _Run, verdict: Verdict, answer: Answer, known: Known | None) -> st
 
 def _known(recharge: str | None, intent: str) -> Known | None:
 	"""What is known here of the recharge that a payment names; else of the one that says it was paid by it."""
-	fields = ["name", "status", "settled_intent", "lease_until"]
-	row = recharge and frappe.db.get_value("Recharge", recharge, fields, as_dict=True)
-	paid = frappe.db.get_value("Recharge", {"settled_intent": intent}, fields, as_dict=True)
-	row = paid or row
+	paid = frappe.db.get_value("Recharge", {"settled_intent": intent})
+	row = reading.recharge_row(paid or recharge) if paid or recharge else None
 	if not row:
 		return None
 	credited = frappe.db.sql(
@@ -148,13 +145,13 @@ def _known(recharge: str | None, intent: str) -> Known | None:
 		intent,
 	)
 	mark = differences.mark_of(reconcile.DOES_NOT_FIT, intent)
-	return Known(
-		due=due_of(row.name),
-		status=row.status,
-		settled_intent=row.settled_intent,
+	return views.known(
+		row,
+		reading.account_row(row.account),
+		reading.attempt_rows(row.name),
+		clock.now(),
 		credited=exact(credited[0][0]) if credited else None,
 		refund_arranged=bool(frappe.db.exists("Recharge Refund", {"intent": intent})),
-		busy=not clock.is_past(row.lease_until),
 		held=bool(frappe.db.exists("Gateway Difference", {"mark": mark})),
 	)
 

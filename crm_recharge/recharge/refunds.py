@@ -1,27 +1,23 @@
 """Refunds: asked for here, made in the gateway's dashboard, or of a capture that bought nothing.
 
-The rules are the machines of domain/refund.py; this room starts them, and finds what is due.
+The rules are the machines of domain/refund.py; this room starts them.
 """
 
 import frappe
 
-from crm_recharge import clock
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import for_people
 from crm_recharge.domain import chain, refund
 from crm_recharge.domain.answers import Answer, RefundAnswer
 from crm_recharge.domain.errors import IdempotencyConflict, InvalidRequest
 from crm_recharge.domain.money import parse_positive, plain
-from crm_recharge.domain.takeback import DUPLICATE, OPEN_REFUND, ORPHAN
+from crm_recharge.domain.takeback import DUPLICATE, ORPHAN
 from crm_recharge.domain.usage import read_key
 from crm_recharge.gateway import home
 from crm_recharge.gateway.registry import connect
 from crm_recharge.recharge import takebacks
 from crm_recharge.recharge.payments import owner_of
 from crm_recharge.recharge.performer import perform
-from crm_recharge.recharge.queue import try_enqueue
-
-SWEEP_LIMIT = 200
 
 
 @for_people
@@ -92,23 +88,6 @@ def carry_out(name: str) -> str:
 		return "away"
 	worker = frappe.generate_hash(length=16)
 	return perform(refund.carry_out(row.credit_account, row.recharge, name, worker))
-
-
-def sweep() -> int:
-	"""Enqueue every refund that is due and that nobody holds; each minute. Returns how many."""
-	if not home.is_home():
-		return 0
-	now = clock.now()
-	found = frappe.db.sql(
-		"SELECT `name`, `lease_until`, `next_ask_at` FROM `tabRecharge Refund` WHERE `status` IN %s"
-		" AND (`lease_until` IS NULL OR `lease_until` <= %s) AND (`next_ask_at` IS NULL OR `next_ask_at` <= %s)"
-		" ORDER BY `creation` LIMIT %s",
-		(OPEN_REFUND, clock.latest(now), clock.latest(now), SWEEP_LIMIT),
-	)
-	due = clock.due(found, now)
-	for name in due:
-		try_enqueue("refund", name, again=True)
-	return len(due)
 
 
 # -- hearing of them -----------------------------------------------------------------------------------------

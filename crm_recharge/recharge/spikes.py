@@ -9,31 +9,26 @@ from frappe import _
 
 from crm_recharge import clock
 from crm_recharge.credits.money import exact, in_coins, money
-from crm_recharge.domain import moments
-from crm_recharge.domain.anomaly import DAYS, counted_from, is_spike, usual_day
+from crm_recharge.domain import moments, views
+from crm_recharge.domain.anomaly import DAYS
 from crm_recharge.domain.money import ZERO, plain
 
 
-def found(account, setting: dict, balance: Decimal) -> str | None:
-	"""Why auto-recharge of `account` should pause now, or None. `account` is the locked row.
-
-	Read only when a charge is about to start, so that ordinary usage pays nothing for it.
-	"""
-	factor = Decimal(setting.get("anomaly_factor") or 0)
+def found(account, setting: dict) -> str | None:
+	"""Why auto-recharge of `account` should pause now, or None. `account` is the locked row."""
 	days = [Decimal(day) for day in json.loads(account.daily_usage or "[]")]
-	if not factor or usual_day(days) is None:
-		return None
-	seen = setting.get("seen_until") and datetime.fromisoformat(setting["seen_until"])
-	used = used_since(account.name, counted_from(clock.now(), seen))
-	if not is_spike(used, days, factor):
+	spike = views.spike(
+		views.setting(setting), days, lambda since: used_since(account.name, since), clock.now()
+	)
+	if not spike:
 		return None
 	text = (
 		_("{0} used since it was resumed, {1} is usual for a day")
-		if seen and seen > clock.now() - timedelta(hours=24)
+		if spike.resumed
 		else _("{0} used in the last 24 hours, {1} is usual for a day")
 	)
-	usual = in_coins(usual_day(days), account.currency)
-	return text.format(money(used, account.currency), money(usual, account.currency))
+	usual = in_coins(spike.usual, account.currency)
+	return text.format(money(spike.used, account.currency), money(usual, account.currency))
 
 
 def used_since(account: str, since: datetime) -> Decimal:

@@ -49,8 +49,9 @@ def send(kind: str, details: dict) -> None:
 		people.update(notices.owners(account))
 		addresses += notices.customer_addresses(account)
 	if notice.company or not addresses:
-		people.update(notices.managers())
-		addresses += notices.admin_addresses()
+		accounts = [account.name] if account else None
+		people.update(notices.managers(accounts))
+		addresses += notices.admin_addresses(accounts)
 	if requester := doc.get("requested_by"):
 		people.add(requester)
 		if notice.company:

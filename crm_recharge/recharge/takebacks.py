@@ -14,19 +14,19 @@ from crm_recharge import clock
 from crm_recharge.credits.errors import raise_for_people
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.credits.store import BookStore, find_entries
-from crm_recharge.domain import chain, effects, takeback
+from crm_recharge.domain import chain, effects, takeback, views
 from crm_recharge.domain.answers import RefundAnswer, RefundOutcome
 from crm_recharge.domain.book import REINSTATEMENT
 from crm_recharge.domain.dispute import ACTIVE, DISPUTED_ACCOUNT
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import ZERO, stored
 from crm_recharge.domain.takeback import DUPLICATE, HELD, OPEN, ORPHAN, DisputeView, PaymentView, RefundView
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.port import MISSING
-from crm_recharge.recharge import notices, takeback_notices
-from crm_recharge.recharge.queue import enqueue_after_commit
+from crm_recharge.outbox.queue import enqueue_after_commit
+from crm_recharge.recharge import reading, takeback_notices
 
 REFUND_FIELDS = (
 	"name",
@@ -85,42 +85,22 @@ def handlers() -> dict:
 
 def lock_payment(recharge: str) -> PaymentView | None:
 	"""The recharge's row, locked, with its lot and all claims on it. The account is locked already."""
-	rows = frappe.db.sql(
-		"SELECT `name`, `credit_account`, `status`, `currency`, `settled_intent`, `ledger_entry`, "
-		f"{as_text('amount', 'refunded_amount')} FROM `tabRecharge` WHERE `name` = %s FOR UPDATE",
-		recharge,
-		as_dict=True,
-	)
-	if not rows:
+	row = reading.recharge_row(recharge, lock=True)
+	if not row:
 		return None
-	row = rows[0]
-	lot = row.ledger_entry and frappe.db.get_value(
-		"Credit Lot", {"recharge": recharge, "ledger_entry": row.ledger_entry}
-	)
+	entry = frappe.db.get_value("Recharge", recharge, "ledger_entry")
+	lot = entry and frappe.db.get_value("Credit Lot", {"recharge": recharge, "ledger_entry": entry})
 	# The book, not the row: what has expired meanwhile is no longer unused.
-	store = BookStore(row.credit_account, (lot,) if lot else ())
-	account, bought = store.row, store.book.lots.get(lot)
-	return PaymentView(
-		recharge=row.name,
-		account=row.credit_account,
-		status=row.status,
-		amount=exact(row.amount),
-		currency=row.currency,
-		intent=row.settled_intent,
-		lot=lot or None,
-		bought=bought.original if bought else ZERO,
-		unused=bought.remaining if bought else ZERO,
-		refunded=exact(row.refunded_amount),
-		account_status=account.status,
-		held_because=account.held_because,
-		unasked=unasked_recharge(account.open_recharge),
-		refunds=tuple(_views(RefundView, "Recharge Refund", REFUND_COLUMNS, recharge)),
-		disputes=tuple(_views(DisputeView, "Recharge Dispute", DISPUTE_COLUMNS, recharge)),
-		account_disputes=tuple(
-			frappe.db.sql(
-				"SELECT `name`, `status` FROM `tabRecharge Dispute` WHERE `credit_account` = %s AND `status` IN %s",
-				(row.credit_account, takeback.CLAIMING),
-			)
+	store = BookStore(row.account, (lot,) if lot else ())
+	return views.paid(
+		row,
+		reading.plain_account(store.row),
+		store.book.lots.get(lot),
+		unasked_recharge(store.row.open_recharge),
+		_views(RefundView, "Recharge Refund", REFUND_COLUMNS, recharge),
+		_views(DisputeView, "Recharge Dispute", DISPUTE_COLUMNS, recharge),
+		frappe.db.sql(
+			"SELECT `name`, `status` FROM `tabRecharge Dispute` WHERE `credit_account` = %s", row.account
 		),
 	)
 
@@ -129,6 +109,7 @@ def lock_refund(refund: str) -> RefundView | None:
 	"""A refund's row, locked. One that is not there is looked for without a lock, which would be on its gap."""
 	if not frappe.db.exists("Recharge Refund", refund):
 		return None
+	# nosemgrep: frappe-sql-format-injection -- columns are a constant
 	rows = frappe.db.sql(
 		f"SELECT {REFUND_COLUMNS} FROM `tabRecharge Refund` WHERE `name` = %s FOR UPDATE",
 		refund,
@@ -138,6 +119,7 @@ def lock_refund(refund: str) -> RefundView | None:
 
 
 def _views(view, doctype: str, columns: str, recharge: str):
+	# nosemgrep: frappe-sql-format-injection -- columns and DocType are constants of the callers
 	rows = frappe.db.sql(
 		f"SELECT {columns} FROM `tab{doctype}` WHERE `recharge` = %s ORDER BY `creation`, `name`",
 		recharge,
@@ -153,13 +135,9 @@ def _view(view, row):
 
 def unasked_recharge(recharge: str | None) -> str | None:
 	"""`recharge`, if it is automatic and no card was asked for it yet: it can still be called off."""
-	if not recharge:
-		return None
-	row = frappe.db.get_value("Recharge", recharge, ["origin", "status"], as_dict=True)
-	if row.origin != "Automatic" or row.status not in ("Queued", "Charging"):
-		return None
-	asked = frappe.db.exists("Recharge Attempt", {"recharge": recharge, "status": ["!=", "Skipped"]})
-	return None if asked else recharge
+	row = reading.recharge_row(recharge) if recharge else None
+	asked = frappe.get_all("Recharge Attempt", {"recharge": recharge}, pluck="status") if row else ()
+	return views.unasked(row, asked)
 
 
 # -- writing -----------------------------------------------------------------------------------------------
@@ -169,14 +147,13 @@ def insert(doctype: str, name: str, values: dict) -> None:
 	"""A new refund or dispute, with what its recharge or account says of customer and company."""
 	values = {key: _plain(value) for key, value in values.items()}
 	account = values.pop("account", None)
-	doc = frappe.new_doc(doctype)
-	doc.update(values)
+	doc = new(doctype, values)
 	if account:
 		owner = frappe.db.get_value("Credit Account", account, ["customer", "company"], as_dict=True)
 		doc.update({"credit_account": account, **owner})
 	for field in ("currency", "balance_currency"):
 		_drop_unknown_currency(doc, field)
-	by_machine(doc).insert(ignore_permissions=True, set_name=name)
+	doc.insert(ignore_permissions=True, set_name=name)
 
 
 def update(doctype: str, name: str, values: dict) -> None:

@@ -14,18 +14,32 @@ SOLD = (
 """SQL over `tabItem` i."""
 
 
-def sold(items: Iterable[str], today: date | None = None) -> set[str]:
-	"""Those of `items` that are there and may be sold `today` (default: the site's day)."""
+def sold(items: Iterable[str], today: date | None = None, customer: str | None = None) -> set[str]:
+	"""Those of `items` that are there and may be sold `today` (default: the site's day), to `customer` if one is given."""
 	codes = tuple(items)
 	if not codes:
 		return set()
-	return set(
-		frappe.db.sql(
-			f"SELECT i.`name` FROM `tabItem` i WHERE i.`name` IN %(codes)s AND {SOLD}",
-			{"codes": codes, "today": today or getdate(nowdate())},
-			pluck=True,
-		)
+	# nosemgrep: frappe-sql-format-injection -- the condition is a constant
+	rows = frappe.db.sql(
+		f"SELECT i.`name`, i.`item_group`, i.`brand` FROM `tabItem` i WHERE i.`name` IN %(codes)s AND {SOLD}",
+		{"codes": codes, "today": today or getdate(nowdate())},
 	)
+	limits = _limits_of(customer) if customer else {}
+	columns = {"Item": 0, "Item Group": 1, "Brand": 2}
+	return {row[0] for row in rows if all(row[columns[kind]] in names for kind, names in limits.items())}
+
+
+def _limits_of(customer: str) -> dict[str, set[str]]:
+	"""What alone ERPNext offers in documents for this customer: its Party Specific Items, by what they name."""
+	limits: dict[str, set[str]] = {}
+	for row in frappe.get_all(
+		"Party Specific Item",
+		{"party_type": "Customer", "party": customer},
+		["restrict_based_on", "based_on_value"],
+		order_by=None,
+	):
+		limits.setdefault(row.restrict_based_on, set()).add(row.based_on_value)
+	return limits
 
 
 def is_sold(item, today: date | None = None):

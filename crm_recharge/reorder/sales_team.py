@@ -6,18 +6,21 @@ from frappe.desk.form.assign_to import notify_assignment
 from frappe.utils import escape_html, get_link_to_form, nowdate
 
 from crm_recharge.credits.money import exact, in_coins, money
+from crm_recharge.doors import sight
 from crm_recharge.reorder import timeline, words
 
 LAST_ORDERS = 3
 
 
 def person_for(customer: str) -> str | None:
-	"""Who looks after `customer`: the account manager, else Reorder Settings' stand-in, if they may log in."""
+	"""Who looks after `customer`: the account manager, else Reorder Settings' stand-in, if they may log in and no User
+	Permission keeps the customer from them."""
 	manager = frappe.db.get_value("Customer", customer, "account_manager")
 	for user in (manager, frappe.get_cached_doc("Reorder Settings").fallback_user):
 		# Who has no desk sees no task.
 		if user and frappe.db.get_value("User", {"name": user, "enabled": 1, "user_type": "System User"}):
-			return user
+			if sight.is_permitted(frappe.get_doc("Customer", customer), user):
+				return user
 	return None
 
 

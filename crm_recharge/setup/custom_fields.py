@@ -38,13 +38,22 @@ def make(fields: Fields) -> None:
 
 
 def take_away(fields: Fields) -> None:
-	"""Delete the fields. Their columns stay in the tables, as Frappe always leaves them."""
+	"""Delete the fields. Their columns stay in the tables, as Frappe always leaves them; what they link to goes."""
 	for doctype, declared in fields.items():
 		for properties in declared:
 			if name := _name(doctype, properties["fieldname"]):
+				if properties["fieldtype"] == "Link":
+					_unlink(doctype, properties["fieldname"])
 				frappe.delete_doc(DOCTYPE, name, force=True, ignore_permissions=True, delete_permanently=True)
 		frappe.clear_cache(doctype=doctype)
 	written.forget(DOCTYPE)
+
+
+def _unlink(doctype: str, fieldname: str) -> None:
+	"""Empty the column. Where the app is installed again the field is back, and a document that names what is not there
+	can be neither saved nor amended."""
+	table = frappe.qb.DocType(doctype)
+	frappe.qb.update(table).set(table[fieldname], None).where(table[fieldname].isnotnull()).run()
 
 
 def _name(doctype: str, fieldname: str) -> str | None:

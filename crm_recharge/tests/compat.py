@@ -1,11 +1,19 @@
 """The few differences between Frappe 15 and 16 that tests meet, and what all bench tests need."""
 
+from pathlib import Path
+
 import frappe
+from frappe.modules.import_file import import_file_by_path
+
+import crm_recharge
+from crm_recharge.frappe_versions import MAJOR
 
 try:
 	from frappe.tests import IntegrationTestCase  # Frappe 16
 except ImportError:
 	from frappe.tests.utils import FrappeTestCase as IntegrationTestCase
+
+ROOT = Path(crm_recharge.__file__).parent
 
 
 class BenchTestCase(IntegrationTestCase):
@@ -31,6 +39,7 @@ NO_RECORDS = [
 	"Currency",
 	"Customer",
 	"DocType",
+	"Fiscal Year",
 	"Payment Entry",
 	"Recharge",
 	"Recharge Card",
@@ -39,4 +48,39 @@ NO_RECORDS = [
 	"User",
 ]
 
-__all__ = ["NO_RECORDS", "BenchTestCase"]
+
+def sell_by_pos_invoice() -> None:
+	"""Have the till write POS Invoices, as it always does in ERPNext 15; in 16 a setting makes it Sales Invoices."""
+	if frappe.get_meta("POS Settings").has_field("invoice_type"):
+		frappe.db.set_single_value("POS Settings", "invoice_type", "POS Invoice")
+
+
+def make_desktop() -> None:
+	"""Write the app's tiles and sidebars as an installation on Frappe 16 does; Frappe 15 has none."""
+	if MAJOR >= 16:
+		for file in sorted(ROOT.glob("desktop_icon/*.json")) + sorted(ROOT.glob("workspace_sidebar/*.json")):
+			import_file_by_path(str(file), force=True)
+
+
+def is_valid_link(doctype: str, name: str) -> bool:
+	"""Whether a form takes `name` in a link to `doctype`, as its field asks the server."""
+	from frappe import client
+
+	if MAJOR >= 16:
+		frappe.local.request = frappe._dict(method="POST", headers={})
+		return bool(client.validate_link_and_fetch(doctype, name))
+	try:
+		return bool(client.validate_link(doctype, name).get("name"))
+	except frappe.PermissionError:
+		return False
+
+
+__all__ = [
+	"MAJOR",
+	"NO_RECORDS",
+	"ROOT",
+	"BenchTestCase",
+	"is_valid_link",
+	"make_desktop",
+	"sell_by_pos_invoice",
+]

@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from multiprocessing import get_context
 from unittest import SkipTest
@@ -19,11 +20,13 @@ from frappe.utils import now_datetime
 from frappe.utils.background_jobs import get_job_status
 from rq.job import JobStatus
 
+from crm_recharge.background import CARRY_OUT
 from crm_recharge.domain import payment
 from crm_recharge.gateway import inbox
 from crm_recharge.gateway.stripe import adapter
 from crm_recharge.gateway.stripe.events import TYPES
-from crm_recharge.recharge import confirm, disputes, events, links, reconcile, refunds, sweeps, worker
+from crm_recharge.outbox import sweep, work
+from crm_recharge.recharge import confirm, disputes, events, links, reconcile, refunds, worker
 from crm_recharge.recharge.performer import perform
 from crm_recharge.tests.case import FAILS, GOOD, WEBHOOK_SECRET
 from crm_recharge.tests.support import traffic, wires
@@ -106,11 +109,10 @@ def scheduled_runs(method: str) -> bool:
 def spare_sweep_for(recharge: str) -> int:
 	"""In a child: the spare sweeper, with this recharge alone, and with another sweeper that fails."""
 
-	def broken():
-		raise ValueError("this sweeper is broken")
-
-	with patch.object(sweeps, "SWEEPERS", (broken, worker.sweep)):
-		return sweep_for(recharge, sweep=sweeps.once_more)
+	broken = replace(CARRY_OUT, name="broken", due="crm_recharge.there_is_no.such_thing")
+	kinds = {kind.name: kind for kind in (broken, replace(CARRY_OUT, limit=10**6))}
+	with patch.object(work, "all_works", lambda: kinds):
+		return sweep_for(recharge, sweeping=sweep.once_more)
 
 
 class TestQueueLost(FaultCase):
@@ -217,11 +219,11 @@ class TestQueueLost(FaultCase):
 		self.node.flush_redis()
 		self.no_worker()
 		sweeping = self.node.start_worker("default")
-		sweep, spare = ("crm_recharge.recharge." + name for name in ("worker.sweep", "sweeps.once_more"))
+		sweeper, spare = ("crm_recharge.outbox.sweep." + name for name in ("sweep", "once_more"))
 		frappe.db.sql("LOCK TABLES `tabRecharge` WRITE, `tabRecharge` AS r WRITE")
 		try:
-			self.assertTrue(self.node.call(start_scheduled, sweep))
-			wait_until(lambda: self.node.call(scheduled_runs, sweep), 30, "the sweeper's start")
+			self.assertTrue(self.node.call(start_scheduled, sweeper))
+			wait_until(lambda: self.node.call(scheduled_runs, sweeper), 30, "the sweeper's start")
 			time.sleep(1)
 			sweeping.kill()
 		finally:
@@ -692,15 +694,7 @@ def sweep_event(name: str) -> int:
 		"UPDATE `tabGateway Event` SET `creation` = `creation` - INTERVAL 1 MINUTE WHERE `name` = %s", name
 	)
 	frappe.db.commit()
-	taken, enqueue = [], events.try_enqueue
-
-	def only_this(event, again=False):
-		if event == name:
-			taken.append(enqueue(event, again))
-
-	with patch.object(events, "try_enqueue", only_this), patch.object(events, "SWEEP_LIMIT", 10**6):
-		events.sweep()
-	return sum(taken)
+	return sweep_for(name, sweeping=lambda: sweep.sweep_kind("gateway_event", 10**6))
 
 
 def start_together(line, function, *args):

@@ -8,14 +8,19 @@ from zoneinfo import ZoneInfo
 import frappe
 from frappe.core.doctype.report.report import get_report_module_dotted_path
 from frappe.desk.query_report import run
+from frappe.desk.search import search_link
 from frappe.utils import add_days, get_system_timezone, getdate, now_datetime, nowdate
 
 from crm_recharge.api import insight
 from crm_recharge.credits import usage
 from crm_recharge.credits.errors import CreditError
+from crm_recharge.domain.errors import shown
+from crm_recharge.doors.search import OPERATORS, records_of
+from crm_recharge.reorder.answers.tests.reminded import make_message
 from crm_recharge.tests import factories
 from crm_recharge.tests.compat import BenchTestCase
 from crm_recharge.tests.support.money_case import MoneyTestCase
+from crm_recharge.tests.support.reorder_case import make_buyer, make_group, make_item
 from crm_recharge.tests.test_odd_input import ODD, SEED
 
 A_SAMPLE = 16
@@ -159,6 +164,87 @@ class TestCreditsByDay(MoneyTestCase):
 			filters={"currency": currency}, from_date=days[0], to_date=days[-1], time_interval="Daily"
 		)
 		return dict(zip(days, chart["datasets"][0]["values"], strict=True))
+
+
+class TestSearches(MoneyTestCase):
+	"""What link fields of forms ask for, in each shape that the desk has for a filter."""
+
+	def found(self, doctype: str, filters) -> list[str]:
+		return [row["value"] for row in search_link(doctype, "", filters=filters, page_length=500)]
+
+	def test_every_shape_of_a_filter_finds_what_it_says(self):
+		account = self.account("1")
+		customer, company = frappe.db.get_value("Credit Account", account, ["customer", "company"])
+		row = ["Credit Account", "customer", "=", customer]
+		for filters in (
+			{"customer": customer},
+			{"customer": ["=", customer]},
+			{"customer": ["in", [customer, "x"]]},
+			{"customer": ["in", f"{customer},x"]},
+			{"customer": customer, "status": ["is", "set"], "modified_by": ["is", "set"], "idx": 0},
+			{"customer": customer, "_user_tags": ["is", "not set"], "_assign": ["not like", "%x%"]},
+			{"customer": customer, "creation": ["Timespan", "today"]},
+			{"customer": customer, "creation": ["Between", [nowdate(), nowdate()]]},
+			{"customer": customer, "name": ["!=", "x"]},
+			[row],
+			[row[1:]],
+			[[*row, False]],
+			[{"customer": customer}],
+			[row, ["Credit Account", "docstatus", "<", 2], ["Credit Account", "company", "like", company]],
+			frappe.as_json([[*row, False]]),
+		):
+			with self.subTest(filters=filters):
+				self.assertEqual(self.found("Credit Account", filters), [account])
+
+	def test_a_text_that_reads_as_a_number_is_a_name_all_the_same(self):
+		for name in ("Infinity", "NaN", "1e400"):
+			self.assertEqual(self.found("Credit Account", {"customer": name}), [])
+
+	def test_a_tree_is_searched_downwards_and_upwards(self):
+		above = make_group(is_group=1)
+		below = make_group(parent_item_group=above)
+		rule = frappe.get_doc({"doctype": "Reorder Rule", "applies_to": "Item Group", "item_group": below})
+		rule.insert()
+		self.assertIn(rule.name, self.found("Reorder Rule", {"enabled": True}))
+		self.assertNotIn(rule.name, self.found("Reorder Rule", {"enabled": False}))
+		for operator, group, is_found in (
+			("descendants of", above, True),
+			("descendants of", below, False),
+			("descendants of (inclusive)", below, True),
+			("not descendants of", above, False),
+			("ancestors of", below, False),
+			("not ancestors of", below, True),
+		):
+			with self.subTest(operator=operator, group=group):
+				found = self.found("Reorder Rule", [["Reorder Rule", "item_group", operator, group, False]])
+				self.assertEqual(rule.name in found, is_found)
+
+	def test_a_row_of_a_table_finds_its_record_once(self):
+		customer, contact = make_buyer()
+		items = [make_item(), make_item()]
+		message = make_message(customer, contact, [{"item_code": item} for item in items])
+		filters = [["Reorder Message Item", "item_code", "in", items]]
+		self.assertEqual(self.found("Reorder Message", filters), [message.name])
+
+	def test_every_odd_filter_is_answered_plainly(self):
+		columns = ("name", "creation", "_liked_by", "applies_to", "item_group", "enabled", "lead_time")
+		columns += ("discount_percent", "section_timing", "nope", "1=1", "", None, "name`")
+		pick = random.Random(SEED)
+		for _round in range(1500):
+			column, operator = pick.choice(columns), pick.choice([*OPERATORS, "Timespan", "nope", None, 1])
+			odd, value = pick.choice([*ODD.items()])
+			value = pick.choice(
+				[value, [value], [value, value], nowdate(), "1 week", "set", "All Item Groups"]
+			)
+			filters = pick.choice(
+				[{column: [operator, value]}, [["Reorder Rule", column, operator, value]], {column: value}]
+			)
+			with self.subTest(filters=shown(filters), odd=odd, seed=SEED):
+				try:
+					records_of("Reorder Rule", filters=filters)
+				except frappe.ValidationError as refused:
+					self.assertIn(getattr(refused, "http_status_code", 417), (417, 422))
+				frappe.clear_messages()
 
 
 class TestExportsOfReports(BenchTestCase):

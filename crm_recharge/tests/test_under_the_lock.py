@@ -30,6 +30,7 @@ CACHE_COMMANDS = {
 	"SETEX",
 	"HSET",
 	"DEL",
+	"UNLINK",
 	"HDEL",
 	"EXISTS",
 	"HEXISTS",

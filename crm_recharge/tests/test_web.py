@@ -241,11 +241,57 @@ class TestPrivatePages(WebCase):
 				self.assertNotIn("'unsafe-eval'", policy["script-src"])
 				self.assertEqual(policy["object-src"], ["'none'"])
 
+	SPELLINGS = (
+		*("{0}", "{0}/", "/{0}", "{0}.html", "{0}.html/", "{0}.html.html", "{0}%2ehtml"),
+		*("%20{0}", "{0}%20", "{0}.html%20", "./{0}", "__pycache__/../{0}"),
+	)
+
+	def spelled(self, verb: str, path: str, session):
+		"""As it stands: requests would tidy the address."""
+		request = requests.Request(verb, self.web.url, data={"act": "stop"} if verb == "POST" else None)
+		prepared = session.prepare_request(request)
+		prepared.url = f"{self.web.url}/{path}"
+		return session.send(prepared, timeout=60, allow_redirects=False)
+
 	def test_a_spelling_of_the_address_changes_nothing(self):
-		for path in ("/credits/", "/Credits", "//credits", "/credits.html"):
-			response = requests.get(self.web.url + path, timeout=60, allow_redirects=False)
-			if response.status_code == 200 or "login" in response.headers.get("Location", ""):
-				self.assertIn("no-store", response.headers["Cache-Control"], path)
+		session, user = self.logged_in(user_type="Website User")
+		self.account("100", account_owner=user)
+		shown = 0
+		for page in private_pages.PAGES:
+			for spelling in self.SPELLINGS if page == "reorders" else self.SPELLINGS[:4]:
+				response = self.spelled("GET", spelling.format(page), session)
+				if "/crm_recharge/css/" in response.text:
+					shown += 1
+					self.assertIn(
+						"no-store", response.headers.get("Cache-Control", ""), spelling.format(page)
+					)
+					self.assertEqual(self.policy(response)["frame-ancestors"], ["'none'"])
+		self.assertGreater(shown, 20)
+
+	def test_a_forged_form_is_refused_however_the_address_is_spelled(self):
+		session, _user = self.logged_in(user_type="Website User")
+		for spelling in self.SPELLINGS:
+			path = spelling.format("reorders")
+			self.assertIn(self.spelled("POST", path, session).status_code, (400, 404), path)
+
+	def test_a_private_page_that_is_the_sites_home_stays_private(self):
+		session, user = self.logged_in(user_type="Website User")
+		self.account("100", account_owner=user)
+		before = frappe.db.get_single_value("Portal Settings", "default_portal_home")
+		self.addCleanup(self.set_home, before)
+		for page in ("reorders", "credits"):
+			self.set_home(f"/{page}")
+			self.assertEqual(self.spelled("POST", "", session).status_code, 400)
+			response = self.spelled("GET", "", session)
+			self.assertIn("/crm_recharge/css/", response.text)
+			self.assertIn("no-store", response.headers["Cache-Control"])
+			self.assertEqual(self.policy(response)["frame-ancestors"], ["'none'"])
+			session = self.log_in(user)
+
+	def set_home(self, route: str | None):
+		frappe.db.set_single_value("Portal Settings", "default_portal_home", route)
+		frappe.db.commit()
+		frappe.cache.delete_value("home_page")
 
 	def test_a_script_that_somebody_wrote_into_the_page_does_not_run(self):
 		"""The policy admits the scripts around the page's own part, each by its hash, and none within."""
@@ -342,6 +388,49 @@ class TestExports(WebCase):
 		self.assertEqual([cell.value for cell in cells if cell.data_type == "f"], [])
 		self.assert_safe([[cell.value for cell in row] for row in sheet.iter_rows()])
 		self.assertIn(-1.5, [cell.value for cell in cells])
+
+	def mailed(self, kind: str):
+		"""What Frappe's job would put into the mail of a report that a person built of a list."""
+		report = frappe.get_doc(
+			{
+				"doctype": "Report",
+				"report_name": f"Notes {frappe.generate_hash(length=6)}",
+				"report_type": "Report Builder",
+				"ref_doctype": "Credit Ledger",
+				"is_standard": "No",
+				"json": frappe.as_json(
+					{
+						"fields": [["note", "Credit Ledger"], ["amount", "Credit Ledger"]],
+						"filters": [["Credit Ledger", "credit_account", "=", self.of]],
+					}
+				),
+			}
+		).insert()
+		mail = frappe.new_doc("Auto Email Report")
+		mail.update(
+			{"report": report.name, "report_type": report.report_type, "format": kind, "no_of_rows": 99}
+		)
+		mail.update({"name": report.name, "user": "Administrator", "filters": "{}"})
+		self.addCleanup(frappe.db.rollback)
+		return mail.get_report_content()
+
+	def test_a_table_that_is_mailed(self):
+		self.assert_safe(list(csv.reader(io.StringIO(self.mailed("CSV")))))
+		sheet = openpyxl.load_workbook(io.BytesIO(self.mailed("XLSX"))).active
+		self.assertEqual([c.value for row in sheet.iter_rows() for c in row if c.data_type == "f"], [])
+		self.assert_safe([[cell.value for cell in row] for row in sheet.iter_rows()])
+
+	def test_a_mailed_table_shows_what_people_wrote_as_text(self):
+		note = "<img src=x onerror=alert(1)><a href='https://evil.example'>Pay</a>"
+		frappe.db.rollback()
+		# Past the API, as another app might.
+		frappe.db.sql(
+			"UPDATE `tabCredit Ledger` SET `note` = %s WHERE `credit_account` = %s", (note, self.of)
+		)
+		html = self.mailed("HTML")
+		self.assertIn("&lt;img src=x", html)
+		self.assertNotIn("<img src=x", html)
+		self.assertNotIn("href='https://evil", html)
 
 	def test_a_table_written_in_the_background(self):
 		text = '"Note"\n"=1+1"\n-5\n'

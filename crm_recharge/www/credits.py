@@ -26,6 +26,7 @@ FOLDER = Path(__file__).parent.parent / "public" / "js"
 
 def get_context(context):
 	"""The customer's page: one of the accounts that the user owns. Mails link to /credits?account=CA-00001."""
+	private_pages.begin("credits")
 	wanted = str(frappe.form_dict.get("account") or "")
 	if frappe.session.user == "Guest":
 		here = f"/credits?account={quote(wanted)}" if wanted else "/credits"

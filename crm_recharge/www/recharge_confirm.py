@@ -9,8 +9,12 @@ no_cache = 1
 
 def get_context(context):
 	"""The page behind the link in the mail: shows the payment; its buttons act by POST."""
+	private_pages.begin("recharge-confirm")
 	context.no_breadcrumbs = True
-	context.mark, context.script = private_pages.mark(), private_pages.script("confirm_page.js")
+	context.mark, context.script = (
+		private_pages.mark(),
+		private_pages.script("confirm_page.js"),
+	)
 	context.sheet = private_pages.style("credits.css")
 	context.title = _("Confirm your payment")
 	context.token = str(frappe.form_dict.get("token") or "")

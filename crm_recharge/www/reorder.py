@@ -16,6 +16,7 @@ QUANTITY, PRICE = "quantity-", "price-"
 
 def get_context(context):
 	"""The page behind the buttons of a reminder: a GET shows, a POST of its form acts and comes back by GET."""
+	private_pages.begin("reorder")
 	form = frappe.form_dict
 	context.no_breadcrumbs = True
 	context.no_header = True

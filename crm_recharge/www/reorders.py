@@ -19,6 +19,7 @@ PAGE = "/reorders"
 
 def get_context(context):
 	"""The customer's own items and wishes. A GET shows; a POST of one of its forms acts and comes back by GET."""
+	private_pages.begin("reorders")
 	if frappe.session.user == "Guest":
 		frappe.local.flags.redirect_location = frappe.flags.redirect_location = f"/login?redirect-to={PAGE}"
 		raise frappe.Redirect(302)

@@ -116,6 +116,7 @@ def stamp_of(app):
 	folder = frappe.get_app_source_path(app)
 	command = ["git", "-c", "safe.directory=*", "-C", folder, "rev-parse", "HEAD"]
 	try:
+		# nosemgrep: frappe-subprocess-exec -- git, a list
 		commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
 	except FileNotFoundError:
 		commit = ""

@@ -12,11 +12,13 @@ Exits with 1 when ledger, lots, gateway and general ledger do not agree.
 import argparse
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import frappe
 import outgoing
 from demo import accounts, proof, replay
+from demo.days import moved_to_now
 from demo.gateway import Gateway
 from demo.progress import Progress, say
 from demo.stage import connect
@@ -48,7 +50,7 @@ def main():
 	parser.add_argument("--usage", type=Path, required=True)
 	parser.add_argument("--prices", type=Path, required=True)
 	options = parser.parse_args()
-	usage = replay.read_usage(options.usage)
+	usage, days = moved_to_now(replay.read_usage(options.usage), datetime.now().astimezone())
 	connect()
 	accounts.set_up_books()
 	outgoing.set_up()
@@ -56,6 +58,10 @@ def main():
 	gateway = Gateway()
 	where = f"a stand-in at {gateway.stand_in.api_base}" if gateway.stand_in else "Stripe, test mode"
 	say(f"Gateway: {where}. {sum(map(len, usage.values())):,} events of {len(usage)} accounts.")
+	if days:
+		say(
+			f"Their times are moved by {days} days, so that the last weeks of the desk's charts have usage to show."
+		)
 	played = play(usage, options.prices, gateway)
 	say()
 	frappe.db.rollback()

@@ -66,6 +66,7 @@ class Stack:
 		"""Start a service with its output in the bench's logs folder."""
 		log = LOGS / f"crm_recharge-{name}.log"
 		with log.open("ab") as output:
+			# nosemgrep: frappe-subprocess-exec -- a list that this file makes
 			child = subprocess.Popen(
 				command,
 				cwd=cwd,
@@ -132,6 +133,7 @@ class Stack:
 		port = free_port()
 		self.environment |= {"FRAPPE_SOCKETIO_PORT": str(port), "DEV_SERVER": "1"}
 		set_port = [*FRAPPE, "--site", self.site, "set-config", "--parse", "socketio_port", str(port)]
+		# nosemgrep: frappe-subprocess-exec -- bench, a list
 		subprocess.run(set_port, env=self.environment, check=True, stdout=subprocess.DEVNULL)
 		self.start("realtime", ["node", "apps/frappe/socketio.js"], cwd="..")
 
@@ -215,6 +217,7 @@ def start(stack, options):
 def run(stack, command):
 	"""Run the command to its end and return its status; an interruption is passed on to it first."""
 	environment = {name: value for name, value in stack.environment.items() if name != "DEV_SERVER"}
+	# nosemgrep: frappe-subprocess-exec -- what a developer typed
 	child = subprocess.Popen(command, env=environment)
 	while True:
 		try:

@@ -76,7 +76,7 @@ class TestPaymentMail(BooksTestCase):
 		notices.send_about_account("auto_recharge_stopped", self.account)
 		self.assertEqual(self.reached(self.account), {self.owner, self.manager})
 		other = account(account_owner=self.owner)
-		notices.alert("Something is wrong", "x", other)
+		notices.alert("Something is wrong", "x", ("Credit Account", other), [other])
 		self.assertEqual(self.reached(other), {self.manager})
 
 	def test_who_has_unsubscribed_from_this_document(self):

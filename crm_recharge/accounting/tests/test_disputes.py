@@ -17,6 +17,7 @@ from crm_recharge.accounting.tests.books import (
 	yesterday,
 )
 from crm_recharge.credits.money import exact
+from crm_recharge.tests.support.work import due
 
 UNEARNED, CLEARING = "Unearned Credits - RB", "Stripe Clearing - RB"
 LOSS, FEES = "Chargeback Losses - RB", "Payment Gateway Fees - RB"
@@ -145,9 +146,7 @@ class TestDisputes(BooksTestCase):
 
 	def swept(self) -> list[str]:
 		frappe.db.rollback()
-		with patch("crm_recharge.accounting.takeback_rows.try_enqueue", return_value=True) as enqueue:
-			disputes.sweep_disputes()
-		return [call.args[1] for call in enqueue.call_args_list]
+		return [name for kind in ("account_for_dispute", "lost_dispute_paid_since") for name in due(kind)]
 
 	def test_two_lost_ones_never_write_off_the_same_debt(self):
 		recharge = self.invoiced()

@@ -6,8 +6,15 @@ import frappe
 
 from crm_recharge.accounting import posting, setup
 from crm_recharge.accounting.errors import AccountingError
-from crm_recharge.accounting.tests.books import COMPANY, account, fields, new_customer, settled_recharge
-from crm_recharge.accounting.tests.life_case import CLEARING, DEBTORS, LifeCase
+from crm_recharge.accounting.tests.books import (
+	COMPANY,
+	account,
+	fields,
+	new_customer,
+	settled_recharge,
+	vat_template,
+)
+from crm_recharge.accounting.tests.life_case import CLEARING, DEBTORS, FEES, LOSS, UNEARNED, LifeCase
 from crm_recharge.tests.factories import make_account
 
 
@@ -203,6 +210,49 @@ class TestSettings(DoorCase):
 		account("EUR")
 		pounds = self.beside(CLEARING, "GBP")
 		self.refused_row(pounds, "GBP", clearing_account=pounds)
+
+	def test_accounts_that_erpnext_keeps_for_other_documents(self):
+		for kind, field, like in (
+			("Receivable", "unearned_revenue_account", UNEARNED),
+			("Payable", "clearing_account", CLEARING),
+			("Stock", "clearing_account", CLEARING),
+			("Receivable", "fee_account", FEES),
+			("Depreciation", "loss_account", LOSS),
+		):
+			with self.subTest(kind=kind, field=field):
+				other = self.insert(
+					doctype="Account",
+					account_name=f"{kind} {frappe.generate_hash(length=6)}",
+					company=COMPANY,
+					parent_account=frappe.db.get_value("Account", like, "parent_account"),
+					account_type=kind,
+				)
+				self.refused_row(other.name, kind, "Choose another", **{field: other.name})
+
+	def test_fees_losses_and_taxes_in_a_third_currency(self):
+		account("USD")
+		for field, like in (("fee_account", FEES), ("loss_account", LOSS)):
+			pounds = self.beside(like, "GBP")
+			self.refused_row(pounds, "GBP", "must be in USD.", **{field: pounds})
+		pounds = self.beside(vat_template(self, 19), "GBP")
+		self.refused_row(pounds, "GBP", taxes_template=self.template(pounds))
+
+	def test_a_template_that_is_disabled(self):
+		template = self.template(vat_template(self, 19))
+		self.change("Sales Taxes and Charges Template", template, disabled=1)
+		self.refused_row(template, "disabled", taxes_template=template)
+
+	def test_one_account_for_two_things(self):
+		self.refused_row(CLEARING, "two accounts", unearned_revenue_account=CLEARING)
+		self.refused_row(CLEARING, "two accounts", fee_account=CLEARING)
+
+	def template(self, head: str) -> str:
+		return self.insert(
+			doctype="Sales Taxes and Charges Template",
+			title=f"Door {frappe.generate_hash(length=6)}",
+			company=COMPANY,
+			taxes=[{"charge_type": "On Net Total", "account_head": head, "description": "T", "rate": 5}],
+		).name
 
 	def test_a_tax_that_cannot_be_contained(self):
 		tax = frappe.get_all(

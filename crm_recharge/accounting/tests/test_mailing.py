@@ -18,6 +18,7 @@ from crm_recharge.accounting.tests.books import (
 	new_customer,
 	settled_recharge,
 )
+from crm_recharge.background import MAIL_INVOICE
 from crm_recharge.setup import templates
 
 PIXEL = base64.b64decode(
@@ -169,6 +170,48 @@ class TestMailing(BooksTestCase):
 		for kept in ("https://cdn.example.com/x.css", "site_config.json", "/files/missing.png"):
 			self.assertIn(kept, page)
 
+	def test_in_the_print_format_that_somebody_has_chosen_else_in_the_apps_own(self):
+		frappe.db.delete("Property Setter", {"doc_type": "Sales Invoice", "property": "default_print_format"})
+		self.addCleanup(frappe.clear_cache, doctype="Sales Invoice")
+		self.addCleanup(frappe.db.rollback)
+		frappe.clear_cache(doctype="Sales Invoice")
+		self.assertEqual(mailing.print_format(), mailing.PRINT_FORMAT)
+		theirs = frappe.get_all(
+			"Print Format", {"doc_type": "Sales Invoice", "module": "Accounts"}, pluck="name"
+		)
+		own = {
+			"doctype": "Print Format",
+			"name": "Own Invoice",
+			"doc_type": "Sales Invoice",
+			"standard": "No",
+		}
+		own = frappe.get_doc({**own, "custom_format": 1, "html": "<p></p>"}).insert().name
+		for chosen, by_a_person, used in (
+			# As ERPNext 16 does for every site.
+			(theirs[0], False, mailing.PRINT_FORMAT),
+			(theirs[0], True, theirs[0]),
+			# As an app of a country's does.
+			(own, False, own),
+			(own, True, own),
+		):
+			with self.subTest(chosen=chosen, by_a_person=by_a_person):
+				self.set_print_format(chosen, by_a_person)
+				self.assertEqual(mailing.print_format(), used)
+
+	def set_print_format(self, chosen: str, by_a_person: bool) -> None:
+		frappe.db.delete("Property Setter", {"doc_type": "Sales Invoice", "property": "default_print_format"})
+		setter = {
+			"doctype": "Sales Invoice",
+			"doctype_or_field": "DocType",
+			"property": "default_print_format",
+		}
+		frappe.make_property_setter(
+			{**setter, "value": chosen, "property_type": "Link"},
+			validate_fields_for_doctype=False,
+			is_system_generated=not by_a_person,
+		)
+		frappe.clear_cache(doctype="Sales Invoice")
+
 	def some_invoice(self):
 		recharge = settled_recharge(account(account_owner=self.owner), "10")
 		posting.account_for(recharge)
@@ -207,10 +250,12 @@ class TestMailing(BooksTestCase):
 		row = fields(recharge)
 		self.assertIn("Account Owner", row.accounting_error)
 		self.assertIsNotNone(row.accounting_next_try_at)
-		for _ in range(mailing.TRIES - 1):
+		for _ in range(MAIL_INVOICE.retry.back_off.tries - 1):
 			posting.account_for(recharge)
 		row = fields(recharge)
-		self.assertEqual((row.accounting_tries, row.accounting_next_try_at), (mailing.TRIES, None))
+		self.assertEqual(
+			(row.accounting_tries, row.accounting_next_try_at), (MAIL_INVOICE.retry.back_off.tries, None)
+		)
 		self.assertIn("Retry", row.accounting_error)
 
 	def test_switched_off_means_never(self):

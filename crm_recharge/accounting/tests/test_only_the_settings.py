@@ -253,7 +253,7 @@ class TestMasters(LifeCase):
 			expiry_duration=100,
 			expense_account=FEES,
 			cost_center=frappe.db.get_value("Company", COMPANY, "cost_center"),
-			collection_rules=[{"tier_name": "A", "collection_factor": 1}],
+			collection_rules=[{"tier_name": "A", "min_spent": 0, "collection_factor": 1}],
 		)
 		customer = new_customer(loyalty_program=program.name)
 		self.addCleanup(self.change_back, "Customer", customer, loyalty_program=None)

@@ -22,6 +22,7 @@ from crm_recharge.accounting.tests.books import (
 	settled_recharge,
 	yesterday,
 )
+from crm_recharge.outbox import attempt
 
 UNEARNED, CLEARING, DEBTORS = "Unearned Credits - RB", "Stripe Clearing - RB", "Debtors - RB"
 
@@ -265,7 +266,44 @@ class TestFailure(BooksTestCase):
 			self.configure("Accounts Settings", acc_frozen_upto=yesterday().date())
 		else:
 			self.change("Company", COMPANY, accounts_frozen_till_date=yesterday().date())
-		self.refused(settled_recharge(account(), "30", settled_at=yesterday()), "before")
+		self.refused(
+			settled_recharge(account(), "30", settled_at=yesterday()), "before", "Accounts Frozen Till Date"
+		)
+
+	def test_a_year_that_is_closed(self):
+		year = frappe.db.get_value(
+			"Fiscal Year",
+			{"year_start_date": ("<=", yesterday()), "year_end_date": (">=", yesterday())},
+			["name", "year_start_date"],
+			as_dict=True,
+		)
+		equity = frappe.get_all(
+			"Account", {"company": COMPANY, "root_type": "Equity", "is_group": 0}, pluck="name"
+		)
+		# Its job, which would close the year, is left to the queue.
+		closing = frappe.get_doc(
+			{
+				"doctype": "Period Closing Voucher",
+				"company": COMPANY,
+				"fiscal_year": year.name,
+				"period_start_date": year.year_start_date,
+				"period_end_date": yesterday().date(),
+				"transaction_date": yesterday().date(),
+				"closing_account_head": equity[0],
+				"remarks": "Closed",
+			}
+		).submit()
+		frappe.db.commit()
+		self.addCleanup(self.reopen, closing)
+		self.refused(
+			settled_recharge(account(), "30", settled_at=yesterday()), "closed", "Period Closing Voucher"
+		)
+
+	def reopen(self, closing):
+		frappe.db.rollback()
+		closing.reload()
+		closing.cancel()
+		frappe.db.commit()
 
 	def test_closed_period(self):
 		period = self.insert(
@@ -314,11 +352,11 @@ class TestFailure(BooksTestCase):
 	def test_a_worker_that_failed_does_not_overwrite_one_that_succeeded(self):
 		recharge = settled_recharge(account(), "30")
 		posting.account_for(recharge)
-		self.assertEqual(posting._record_failure(recharge, ValueError("late"), "trace"), "Done")
+		self.assertEqual(attempt.record_failure("account_for", recharge, ValueError("late"), "trace"), "Done")
 		self.assertEqual(fields(recharge).accounting_error, None)
 
 	def test_waits_grow_to_a_day(self):
-		waits = [rows.pause(tries) for tries in (1, 2, 3, 4, 5, 6, 100)]
+		waits = [rows.BACK_OFF.wait(tries) for tries in (1, 2, 3, 4, 5, 6, 100)]
 		self.assertEqual([wait.total_seconds() / 60 for wait in waits], [2, 10, 60, 360, 1440, 1440, 1440])
 
 	def test_retry_is_for_some_roles_and_for_paid_recharges(self):

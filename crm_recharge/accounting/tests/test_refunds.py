@@ -20,6 +20,7 @@ from crm_recharge.accounting.tests.books import (
 	yesterday,
 )
 from crm_recharge.recharge import payment_mail
+from crm_recharge.tests.support.work import due
 
 UNEARNED, CLEARING, DEBTORS = "Unearned Credits - RB", "Stripe Clearing - RB", "Debtors - RB"
 
@@ -218,9 +219,7 @@ class TestWaiting(RefundBooksCase):
 
 	def swept(self) -> list[str]:
 		frappe.db.rollback()
-		with patch("crm_recharge.accounting.takeback_rows.try_enqueue", return_value=True) as enqueue:
-			refunds.sweep_refunds()
-		return [call.args[1] for call in enqueue.call_args_list]
+		return [name for kind in ("account_for_refund", "mail_credit_note") for name in due(kind)]
 
 	def test_nothing_where_recharges_are_not_invoiced(self):
 		self.configure("CRM Recharge Settings", make_invoices=0)

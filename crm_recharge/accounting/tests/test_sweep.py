@@ -9,7 +9,7 @@ import frappe
 from frappe.model.base_document import BaseDocument
 from frappe.utils import now_datetime
 
-from crm_recharge.accounting import corrections, dashboard, posting, proof, setup, sweep
+from crm_recharge.accounting import corrections, dashboard, posting, proof, setup
 from crm_recharge.accounting.tests.books import (
 	BooksTestCase,
 	account,
@@ -17,8 +17,8 @@ from crm_recharge.accounting.tests.books import (
 	fields,
 	settled_recharge,
 )
-
-EVERYTHING = 1_000_000
+from crm_recharge.outbox import sweep
+from crm_recharge.tests.support.work import due
 
 
 class TestSweep(BooksTestCase):
@@ -29,16 +29,16 @@ class TestSweep(BooksTestCase):
 		def recharge(**values):
 			return settled_recharge(credit_account, "10", **values)
 
-		expected = {
+		to_book = {
 			recharge(),
 			recharge(accounting_status=None),
 			recharge(accounting_status=""),
 			recharge(status="Refunded"),
 			recharge(accounting_next_try_at=past),
 			recharge(accounting_status="Failed", accounting_next_try_at=past),
-			recharge(accounting_status="Done", accounting_next_try_at=past),
 		}
-		unexpected = {
+		to_mail = {recharge(accounting_status="Done", accounting_next_try_at=past)}
+		neither = {
 			recharge(status="Charging", settled_intent=None),
 			recharge(status="Failed", settled_intent=None),
 			recharge(accounting_next_try_at=future),
@@ -49,26 +49,20 @@ class TestSweep(BooksTestCase):
 			recharge(accounting_status="Done", accounting_next_try_at=past, invoice_mailed_at=past),
 			recharge(accounting_status="Not Needed", accounting_next_try_at=past),
 		}
-
+		ours = to_book | to_mail | neither
+		self.assertEqual(set(due("account_for")) & ours, to_book)
+		self.assertEqual(set(due("mail_invoice")) & ours, to_mail)
 		with patch.object(frappe, "enqueue") as enqueue:
-			swept = sweep.sweep(limit=EVERYTHING)
-		self.assertEqual(set(swept) & (expected | unexpected), expected)
-		self.assertEqual([call.kwargs["recharge"] for call in enqueue.call_args_list], swept)
-		self.assertTrue(all(call.kwargs["deduplicate"] for call in enqueue.call_args_list))
-		self.assertEqual(len({call.kwargs["job_id"] for call in enqueue.call_args_list}), len(swept))
-		self.assertIs(frappe.get_attr(enqueue.call_args.args[0]), posting.account_for)
-
-		with patch.object(frappe, "enqueue") as enqueue:
-			self.assertEqual(len(sweep.sweep(limit=3)), 3)
+			self.assertEqual(sweep.sweep_kind("account_for", 3), 3)
 			self.assertEqual(enqueue.call_count, 3)
 
 	def test_redis_away(self):
 		credit_account = account()
 		names = {settled_recharge(credit_account, "10") for _ in range(3)}
 		with patch.object(frappe, "enqueue", side_effect=ConnectionError) as enqueue:
-			self.assertEqual(sweep.sweep(), [])
+			self.assertEqual(sweep.sweep_kind("account_for"), 0)
 			self.assertEqual(enqueue.call_count, 1)
-		self.assertLessEqual(names, set(sweep.due(EVERYTHING)))
+		self.assertLessEqual(names, set(due("account_for")))
 
 	def test_the_index_is_there(self):
 		setup.after_migrate()
@@ -113,7 +107,7 @@ class TestCorrections(BooksTestCase):
 		)
 		self.assertIn(row.sales_invoice, after.accounting_error)
 		self.assertIn("Administrator", after.accounting_error)
-		self.assertNotIn(recharge, sweep.due(EVERYTHING))
+		self.assertNotIn(recharge, due("account_for"))
 
 		with patch.object(posting, "enqueue_after_commit"):
 			self.assertEqual(posting.retry(recharge), "Pending")

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 import frappe
 
-from crm_recharge.credits import contention
+from crm_recharge import contention
 from crm_recharge.tests.compat import BenchTestCase
 
 

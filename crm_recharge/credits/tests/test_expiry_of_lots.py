@@ -7,9 +7,12 @@ from unittest.mock import patch
 import frappe
 from frappe.utils import now_datetime
 
+from crm_recharge import clock
 from crm_recharge.credits import errors, expiry, ledger, store, usage
 from crm_recharge.tests.support.books import entries
 from crm_recharge.tests.support.money_case import MoneyTestCase
+from crm_recharge.tests.support.site_clock import site_clock
+from crm_recharge.tests.support.work import due, work_off
 
 
 class TestExpiryOfLots(MoneyTestCase):
@@ -90,9 +93,9 @@ class TestExpiryOfLots(MoneyTestCase):
 		frappe.db.commit()
 		with (
 			self.later(seconds=1),
-			patch.object(expiry, "now_datetime", lambda: self.soon + timedelta(seconds=1)),
+			site_clock(clock.read(self.soon) + timedelta(seconds=1), str(clock.site_zone())),
 		):
-			expiry.post_due()
-			expiry.post_due()
+			self.assertEqual(work_off("expire_lots", account, other), [account])
+			self.assertNotIn(account, due("expire_lots"))
 		self.assertEqual(self.kinds(account), [("Grant", Decimal(10)), ("Expiry", Decimal(-10))])
 		self.assertEqual(self.kinds(other), [("Grant", Decimal(5))])

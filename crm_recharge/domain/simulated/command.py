@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
 		"--currency", metavar="CODE", help="of accounts and amounts (default: that of the prices, else USD)"
 	)
 	made.add_argument("--utc-offset", metavar="+HH:MM", help="for times in the file that have no offset")
-	made.add_argument("--png", metavar="FILE", help="also draw the balances as a picture")
+	made.add_argument("--svg", metavar="FILE", help="also draw the balances as a picture")
 	made.add_argument("--no-plot", action="store_true", help="no plot in the terminal")
 	made.add_argument("--json", action="store_true", help="add a last line of JSON for machines")
 	return made
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 	"""The command. Returns its exit status."""
 	options = parser().parse_args(arguments)
 	try:
-		picture = _picture_path(options.png)
+		picture = _picture_path(options.svg)
 		path = Path(options.usage)
 		prices_path = Path(options.prices) if options.prices else path.with_name("prices.csv")
 		prices = read_prices(prices_path) if options.prices or prices_path.is_file() else {}
@@ -105,12 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 		lines.insert(1, f"Columns not looked at: {', '.join(usage.ignored_columns)}")
 	if picture:
 		try:
-			how = plot.to_png(
+			plot.to_svg(
 				[curve_of(account, result) for account in result.accounts if account.balances], picture
 			)
 		except OSError as error:
-			return _complain(f"--png {picture}: it cannot be written ({error.strerror})")
-		lines.append(f"simulated · picture: {picture} ({how})")
+			return _complain(f"--svg {picture}: it cannot be written ({error.strerror})")
+		lines.append(f"simulated · picture: {picture}")
 	print("\n".join(lines))
 	if options.json:
 		print(json.dumps(result.as_dict()))
@@ -136,9 +136,9 @@ def _picture_path(given: str | None) -> Path | None:
 	path = Path(given)
 	if path.is_dir() or not path.parent.is_dir():
 		raise BadOption(
-			f"--png {given}: there is no folder {path.parent} to write it to"
+			f"--svg {given}: there is no folder {path.parent} to write it to"
 			if not path.is_dir()
-			else f"--png {given}: that is a folder"
+			else f"--svg {given}: that is a folder"
 		)
 	return path
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 from crm_recharge.domain import effects, payment
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import NETWORK_WINDOW, Card
-from crm_recharge.domain.payment import AttemptView, RechargeView
 from crm_recharge.domain.simulated import books, rows
 from crm_recharge.domain.simulated.clock import Clock
 from crm_recharge.domain.simulated.gateway import Gateway
 from crm_recharge.domain.simulated.world import Transaction, World
+from crm_recharge.domain.steps import AttemptView, RechargeView
 
 NO_TIME = timedelta(0)
 

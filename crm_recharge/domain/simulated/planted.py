@@ -121,11 +121,11 @@ def next_card_before_cancel():
 	"""The next card is charged while the payment of the one before could still capture."""
 	step = payment.next_step
 
-	def impatient(view, now):
+	def impatient(view, now, searched=False):
 		attempts = tuple(
 			a if a.status in payment.OPEN_ATTEMPT else replace(a, intent_open=False) for a in view.attempts
 		)
-		return step(replace(view, attempts=attempts), now)
+		return step(replace(view, attempts=attempts), now, searched)
 
 	with patch.object(payment, "next_step", impatient):
 		yield

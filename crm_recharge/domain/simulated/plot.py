@@ -1,22 +1,17 @@
-"""A balance over time: in the terminal, or as a PNG file, with nothing but the standard library.
-
-A picture is drawn with matplotlib where it is installed, else plainly, pixel by pixel.
-"""
+"""A balance over time: in the terminal, or as an SVG file, with nothing but the standard library."""
 
 import math
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from importlib import import_module
+from html import escape
 from pathlib import Path
 
-PIXEL_WIDTH, PIXEL_HEIGHT = 900, 220
+WIDTH, HEIGHT = 900, 220
+"""Of one curve in a picture."""
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 70, 15, 28, 24
-WHITE, BLACK, GREY = (255, 255, 255), (40, 40, 40), (215, 215, 215)
-BLUE, ORANGE, RED, GREEN = (31, 119, 180), (230, 126, 34), (192, 57, 43), (39, 134, 82)
+BLACK, GREY, BLUE, ORANGE, RED, GREEN = "#282828", "#d7d7d7", "#1f77b4", "#e67e22", "#c0392b", "#278652"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,138 +117,54 @@ def _marks(curve: Curve, width: int) -> str:
 # -- picture -----------------------------------------------------------------------------------------------
 
 
-def to_png(curves: Sequence[Curve], path: Path) -> str:
-	"""Write `curves`, one below the other, to `path`. Returns what drew them. Raises OSError."""
-	try:
-		# Named at run time: the rules need the standard library alone.
-		matplotlib = import_module("matplotlib.figure")
-	except ImportError:
-		path.write_bytes(_drawn(curves))
-		return "drawn without matplotlib"
-	figure = matplotlib.Figure(figsize=(10, 2.6 * len(curves)), layout="constrained")
-	for axes, curve in zip(figure.subplots(len(curves), squeeze=False)[:, 0], curves, strict=True):
-		_on_axes(axes, curve)
-	figure.savefig(path, format="png", dpi=110)
-	return "drawn by matplotlib"
-
-
-def _on_axes(axes, curve: Curve) -> None:
-	times = [time for time, _ in curve.points] + [curve.end]
-	values = [float(balance) for _, balance in curve.points]
-	axes.step(times, values + values[-1:], where="post", linewidth=1)
-	axes.axhline(float(curve.threshold), linestyle=":", color="tab:orange")
-	for moments, colour in ((curve.paid, "tab:green"), (curve.failed, "tab:red")):
-		for moment in moments:
-			axes.axvline(moment, color=colour, alpha=0.5, linewidth=1)
-	axes.plot(curve.refused, [0] * len(curve.refused), "x", color="tab:red", markersize=4)
-	axes.set_title(curve.title, fontsize=9, loc="left")
-	axes.set_xlim(curve.start, curve.end)
-
-
-class Canvas:
-	"""Pixels, as few tricks as a line chart needs."""
-
-	def __init__(self, width: int, height: int):
-		self.width, self.height = width, height
-		self._rows = [bytearray(bytes(WHITE) * width) for _ in range(height)]
-
-	def dot(self, x: int, y: int, colour) -> None:
-		"""One pixel; what lies outside is left out."""
-		if 0 <= x < self.width and 0 <= y < self.height:
-			self._rows[y][3 * x : 3 * x + 3] = bytes(colour)
-
-	def down(self, x: int, y0: int, y1: int, colour) -> None:
-		"""A vertical line."""
-		for y in range(min(y0, y1), max(y0, y1) + 1):
-			self.dot(x, y, colour)
-
-	def across(self, x0: int, x1: int, y: int, colour, every: int = 1) -> None:
-		"""A horizontal line, dotted when `every` is more than 1."""
-		for x in range(x0, x1 + 1, every):
-			self.dot(x, y, colour)
-
-	def text(self, x: int, y: int, words: str, colour=BLACK) -> None:
-		"""Capitals and figures, three by five dots each, doubled."""
-		for number, letter in enumerate(words.upper()):
-			bits = GLYPHS.get(letter, GLYPHS["?"])
-			for place in range(15):
-				if bits >> (14 - place) & 1:
-					left, upper = x + number * 8 + place % 3 * 2, y + place // 3 * 2
-					for dx, dy in ((0, 0), (0, 1), (1, 0), (1, 1)):
-						self.dot(left + dx, upper + dy, colour)
-
-	def png(self) -> bytes:
-		"""The picture as a PNG file (true colour, no interlace; ISO/IEC 15948)."""
-		raw = b"".join(b"\0" + bytes(row) for row in self._rows)
-		header = struct.pack(">IIBBBBB", self.width, self.height, 8, 2, 0, 0, 0)
-		chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(raw, 9)) + _chunk(b"IEND", b"")
-		return b"\x89PNG\r\n\x1a\n" + chunks
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-	return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _drawn(curves: Sequence[Curve]) -> bytes:
-	canvas = Canvas(PIXEL_WIDTH, PIXEL_HEIGHT * len(curves))
+def to_svg(curves: Sequence[Curve], path: Path) -> None:
+	"""Write `curves`, one below the other, to `path` as a picture for browsers. Raises OSError."""
+	height = HEIGHT * len(curves)
+	lines = [
+		f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
+		' font-family="sans-serif" font-size="11">',
+		f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+	]
 	for number, curve in enumerate(curves):
-		_draw(canvas, curve, number * PIXEL_HEIGHT)
-	return canvas.png()
+		lines += [f'<g transform="translate(0 {number * HEIGHT})">', *_drawn(curve), "</g>"]
+	path.write_text("\n".join([*lines, "</svg>", ""]), encoding="utf-8")
 
 
-def _draw(canvas: Canvas, curve: Curve, upper: int) -> None:
-	left, right = MARGIN_LEFT, PIXEL_WIDTH - MARGIN_RIGHT
-	high, low = upper + MARGIN_TOP, upper + PIXEL_HEIGHT - MARGIN_BOTTOM
-	top, bottom = curve.top, curve.bottom
+def _drawn(curve: Curve) -> list[str]:
+	left, right, low = MARGIN_LEFT, WIDTH - MARGIN_RIGHT, HEIGHT - MARGIN_BOTTOM
+	top, bottom, threshold = curve.top, curve.bottom, float(curve.threshold)
 
-	def y_of(value: float) -> int:
-		return low - round((value - bottom) / (top - bottom) * (low - high))
+	def y_of(value: float) -> float:
+		return round(low - (value - bottom) / (top - bottom) * (low - MARGIN_TOP), 1)
 
-	def x_of(time: datetime) -> int:
-		return left + round(curve.share(time) * (right - left))
+	def x_of(time: datetime) -> float:
+		return round(left + curve.share(time) * (right - left), 1)
 
-	canvas.text(left, upper + 10, curve.title)
-	for value in {top, bottom, 0.0}:
-		canvas.across(left, right, y_of(value), GREY)
-	for value in {top, bottom, float(curve.threshold)}:
-		canvas.text(left - 8 * len(_label(value)) - 4, y_of(value) - 5, _label(value))
-	canvas.across(left, right, y_of(float(curve.threshold)), ORANGE, every=4)
+	lines = [_text(left, MARGIN_TOP - 10, curve.title)]
+	for value in sorted({top, bottom, 0.0}):
+		lines.append(_line(left, y_of(value), right, y_of(value), GREY))
+	for value in sorted({top, bottom, threshold}):
+		lines.append(_text(left - 4, y_of(value) + 4, _label(value), "end"))
+	lines.append(_line(left, y_of(threshold), right, y_of(threshold), ORANGE, ' stroke-dasharray="1 3"'))
 	for times, colour in ((curve.paid, GREEN), (curve.failed, RED)):
-		for time in times:
-			canvas.down(x_of(time), low + 1, low + 7, colour)
-	before = None
-	for column, band in enumerate(curve.bands(right - left + 1)):
-		if band:
-			lowest, highest = band if before is None else (min(band[0], before[1]), max(band[1], before[0]))
-			canvas.down(left + column, y_of(lowest), y_of(highest), BLUE)
-			before = band
-	for time in curve.refused:
-		for offset in range(-2, 3):
-			canvas.dot(x_of(time) + offset, low + offset, RED)
-			canvas.dot(x_of(time) + offset, low - offset, RED)
-	canvas.text(left, low + 10, f"{curve.start:%Y-%m-%d}")
-	canvas.text(right - 80, low + 10, f"{curve.end:%Y-%m-%d}")
+		lines += [_line(x_of(time), low + 1, x_of(time), low + 7, colour) for time in times]
+	lines.append(f'<path fill="none" stroke="{BLUE}" d="{_steps(curve, x_of, y_of)}"/>')
+	lines += [_text(x_of(time), low + 4, "×", "middle", RED) for time in curve.refused]
+	lines.append(_text(left, low + 18, f"{curve.start:%Y-%m-%d}"))
+	lines.append(_text(right, low + 18, f"{curve.end:%Y-%m-%d}", "end"))
+	return lines
 
 
-# Fifteen dots a letter, row by row from the upper left.
-GLYPHS = {
-	letter: int(dots.replace("/", "").replace(".", "0").replace("#", "1"), 2)
-	for letter, dots in (
-		line.split(" ", 1)
-		for line in (
-			"0 ###/#.#/#.#/#.#/###|1 .#./##./.#./.#./###|2 ###/..#/###/#../###|3 ###/..#/.##/..#/###"
-			"|4 #.#/#.#/###/..#/..#|5 ###/#../###/..#/###|6 ###/#../###/#.#/###|7 ###/..#/..#/.#./.#."
-			"|8 ###/#.#/###/#.#/###|9 ###/#.#/###/..#/###|A .#./#.#/###/#.#/#.#|B ##./#.#/##./#.#/##."
-			"|C .##/#../#../#../.##|D ##./#.#/#.#/#.#/##.|E ###/#../##./#../###|F ###/#../##./#../#.."
-			"|G .##/#../#.#/#.#/.##|H #.#/#.#/###/#.#/#.#|I ###/.#./.#./.#./###|J ..#/..#/..#/#.#/.#."
-			"|K #.#/#.#/##./#.#/#.#|L #../#../#../#../###|M #.#/###/###/#.#/#.#|N ##./#.#/#.#/#.#/#.#"
-			"|O .#./#.#/#.#/#.#/.#.|P ##./#.#/##./#../#..|Q .#./#.#/#.#/##./.##|R ##./#.#/##./#.#/#.#"
-			"|S .##/#../.#./..#/##.|T ###/.#./.#./.#./.#.|U #.#/#.#/#.#/#.#/###|V #.#/#.#/#.#/#.#/.#."
-			"|W #.#/#.#/###/###/#.#|X #.#/#.#/.#./#.#/#.#|Y #.#/#.#/.#./.#./.#.|Z ###/..#/.#./#../###"
-			"|- .../.../###/.../...|. .../.../.../.../.#.|, .../.../.../.#./#..|: .../.#./.../.#./..."
-			"|/ ..#/..#/.#./#../#..|_ .../.../.../.../###|( .#./#../#../#../.#.|) .#./..#/..#/..#/.#."
-			"|@ ###/#.#/###/#../###|? ##./..#/.#./.../.#.|& .#./#.#/.#./#.#/.##"
-		).split("|")
-	)
-}
-GLYPHS[" "] = 0
+def _steps(curve: Curve, x_of, y_of) -> str:
+	"""The balance as a path: level until it changes."""
+	(start, first), *later = curve.points
+	moves = [f"H{x_of(time)}V{y_of(float(balance))}" for time, balance in later]
+	return f"M{x_of(start)} {y_of(float(first))}{''.join(moves)}H{x_of(curve.end)}"
+
+
+def _line(x0: float, y0: float, x1: float, y1: float, colour: str, more: str = "") -> str:
+	return f'<line x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}" stroke="{colour}"{more}/>'
+
+
+def _text(x: float, y: float, words: str, anchor: str = "start", colour: str = BLACK) -> str:
+	return f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="{colour}">{escape(words)}</text>'

@@ -14,6 +14,7 @@ LEVELS = {
 	# What it puts on a site is told to it.
 	"setup": 0,
 	"doors": 1,
+	"outbox": 1,
 	"gateway": 2,
 	"credits": 2,
 	"people": 2,

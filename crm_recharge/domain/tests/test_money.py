@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_recharge.domain import money
+from crm_recharge.domain import currencies, money
 from crm_recharge.domain.errors import InvalidRequest
 
 nine_places = st.decimals(
@@ -151,10 +151,33 @@ def test_payable_by_currency(currency, charged):
 	assert money.payable(Decimal("10.0004"), currency) == Decimal(charged)
 
 
+@pytest.mark.parametrize(
+	("currency", "places", "charged", "sent"),
+	[
+		("usd", 2, 2, 2),
+		("JPY", 0, 0, 0),
+		("KWD", 3, 2, 3),
+		("MGA", 2, 0, 0),
+		("ISK", 0, 0, 2),
+		("XYZ", 2, 2, 2),
+	],
+)
+def test_each_kind_of_currency_is_counted_by_the_table(currency, places, charged, sent):
+	counted = currencies.of(currency)
+	assert (counted.places, counted.charged, counted.sent) == (places, charged, sent)
+	assert (money.exponent(currency), money.charged_places(currency)) == (places, charged)
+
+
+def test_what_is_payable_is_never_finer_than_what_can_be_sent():
+	for code, currency in currencies.TABLE.items():
+		assert currency.charged <= min(currency.places, currency.sent), code
+		least = currency.least
+		assert least is None or least == round(least, currency.charged), code
+
+
 def test_whatever_is_payable_can_be_charged_at_the_gateway():
 	minor_units = pytest.importorskip("crm_recharge.gateway.stripe.minor_units")
-	known = {*money.EXPONENTS, *minor_units.ZERO_DECIMAL, *minor_units.THREE_DECIMAL, "USD", "EUR"}
-	for currency in sorted(known | minor_units.WHOLE_SENT_AS_HUNDREDTHS):
+	for currency in sorted({*currencies.TABLE, "ARS", "TWD"}):
 		amount = money.payable(Decimal("100.123456789"), currency)
 		assert minor_units.to_minor(amount, currency) > 0, currency
 

@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from crm_recharge.domain import cards, effects, payment
+from crm_recharge.domain import cards, effects, payment, steps
 from crm_recharge.domain.answers import Answer, DeclineClass, Outcome
 from crm_recharge.domain.cards import Card
-from crm_recharge.domain.payment import AttemptView, RechargeView, next_step
+from crm_recharge.domain.payment import next_step
+from crm_recharge.domain.steps import AttemptView, RechargeView
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
@@ -284,8 +285,8 @@ def test_an_intent_that_cannot_be_closed_now_is_closed_later_and_no_other_card_t
 	assert values == {"asks": 2, "next_ask_at": NOW + timedelta(seconds=30)}
 	hand.extends_the_lease()
 	later = with_attempts(replace(declined.attempts[0], **values))
-	assert next_step(later, NOW).kind == "wait"
-	assert next_step(later, NOW + MINUTE).kind == "close"
+	assert next_step(later, NOW).__class__ is steps.Wait
+	assert next_step(later, NOW + MINUTE).__class__ is steps.Close
 
 
 def test_the_second_card_pays_what_the_first_did_not():
@@ -324,7 +325,7 @@ def test_a_recharge_by_hand_that_fails_leaves_auto_recharge_as_it_is():
 
 
 def test_without_any_card_the_recharge_fails_and_does_not_hang():
-	assert next_step(replace(MINE, cards=()), NOW).kind == "give_up"
+	assert next_step(replace(MINE, cards=()), NOW).__class__ is steps.GiveUp
 
 
 # -- cards that are passed over ----------------------------------------------------------------------------
@@ -389,7 +390,7 @@ def test_a_time_out_waits_and_asks_again_under_the_same_key():
 @pytest.mark.parametrize("age", [timedelta(0), MINUTE, 22 * HOUR, 40 * HOUR, timedelta(days=400)])
 def test_no_other_card_is_tried_while_one_is_undecided_however_old(open_status, age):
 	step = next_step(with_attempts(attempt(status=open_status, created=NOW - age)), NOW)
-	assert step.kind in ("ask", "look_up")
+	assert isinstance(step, steps.Ask | steps.LookUp)
 	assert step.attempt.card == "card-1"
 
 
@@ -434,10 +435,10 @@ def looking_up(answer, status, **more):
 
 def test_the_key_is_used_until_the_replay_window_ends_and_never_after():
 	def kind(age):
-		return next_step(with_attempts(attempt(created=NOW - age)), NOW).kind
+		return next_step(with_attempts(attempt(created=NOW - age)), NOW).__class__
 
-	assert kind(payment.REPLAY_WINDOW) == "ask"
-	assert kind(payment.REPLAY_WINDOW + SECOND) == "look_up"
+	assert kind(payment.REPLAY_WINDOW) is steps.Ask
+	assert kind(payment.REPLAY_WINDOW + SECOND) is steps.LookUp
 	# Stripe's day less what a clock may have been wrong by.
 	assert payment.REPLAY_WINDOW + 11 * HOUR < 24 * HOUR
 
@@ -502,9 +503,9 @@ def test_a_refused_request_that_left_nothing_blames_no_card_and_is_tried_again_l
 	assert values == {"status": payment.ERROR, "next_ask_at": NOW + payment.backoff(3)}
 	hand.extends_the_lease()
 	view = with_attempts(attempt(status=payment.ERROR, next_ask_at=values["next_ask_at"]))
-	assert next_step(view, NOW).kind == "wait"
+	assert next_step(view, NOW).__class__ is steps.Wait
 	again = next_step(view, values["next_ask_at"])
-	assert (again.kind, again.card) == ("start", FIRST)
+	assert again == steps.Start(FIRST)
 
 
 @pytest.mark.parametrize("before", [payment.ERROR, payment.REFUSED])
@@ -539,13 +540,13 @@ def test_a_refused_attempt_is_looked_up_until_the_gateway_tells_and_no_card_is_t
 	values = hand.does(effects.UpdateAttempt).values
 	assert values["next_ask_at"] == NOW + payment.backoff(0)
 	refused = attempt(status=payment.REFUSED, next_ask_at=values["next_ask_at"])
-	assert next_step(with_attempts(refused), NOW).kind == "wait"
-	assert next_step(with_attempts(refused), NOW + MINUTE).kind == "look_up"
+	assert next_step(with_attempts(refused), NOW).__class__ is steps.Wait
+	assert next_step(with_attempts(refused), NOW + MINUTE).__class__ is steps.LookUp
 
 
 def test_refused_for_good_ends_the_recharge_and_says_that_no_card_is_to_blame():
 	errors = [attempt(n, payment.ERROR) for n in range(1, payment.ERRORS_BEFORE_GIVING_UP + 1)]
-	assert next_step(with_attempts(*errors[:-1]), NOW).kind == "start"
+	assert next_step(with_attempts(*errors[:-1]), NOW).__class__ is steps.Start
 	hand = carry_out()
 	hand.locks(with_attempts(*errors))
 	assert hand.does(effects.UpdateRecharge).values["status"] == payment.FAILED
@@ -569,7 +570,7 @@ def test_needing_the_card_holder_closes_the_intent_and_tries_the_next_card():
 	values = hand.does(effects.UpdateAttempt).values
 	assert (values["status"], values["intent_open"]) == (payment.NEEDS_AUTHENTICATION, True)
 	waiting = attempt(status=payment.NEEDS_AUTHENTICATION, intent="pi_1", intent_open=True)
-	assert next_step(with_attempts(waiting), NOW).kind == "close"
+	assert next_step(with_attempts(waiting), NOW).__class__ is steps.Close
 	closed = replace(waiting, intent_open=False)
 	assert next_step(with_attempts(closed), NOW).card == SECOND_CARD
 
@@ -810,12 +811,12 @@ def test_undecided_before_open_intents_before_waiting_before_the_next_card():
 def test_cards_are_tried_in_order_each_once():
 	view = replace(MINE, cards=tuple(Card(f"card-{n}", account="A") for n in range(1, 6)))
 	order = []
-	while (step := next_step(view, NOW)).kind == "start":
+	while (step := next_step(view, NOW)).__class__ is steps.Start:
 		order.append(step.card.name)
 		done = attempt(len(order), payment.DECLINED, step.card.name)
 		view = replace(view, attempts=(*view.attempts, done))
 	assert order == [f"card-{n}" for n in range(1, 6)]
-	assert step.kind == "give_up"
+	assert step.__class__ is steps.GiveUp
 
 
 def test_a_card_of_another_account_is_never_asked():
@@ -823,7 +824,7 @@ def test_a_card_of_another_account_is_never_asked():
 	assert next_step(replace(MINE, cards=(strange, SECOND_CARD)), NOW).card == SECOND_CARD
 	for card in (strange, replace(strange, account=None)):
 		step = next_step(replace(MINE, cards=(card,)), NOW)
-		assert (step.kind, step.reason) == ("give_up", payment.FAILED)
+		assert step == steps.GiveUp(payment.FAILED)
 
 
 def test_a_declined_card_is_judged_for_its_own_account():
@@ -855,18 +856,18 @@ def test_names_of_attempts_are_the_same_when_a_job_runs_again():
 
 def test_no_further_card_is_asked_once_the_account_is_held():
 	held = replace(MINE, held_because="Dispute dp_1")
-	assert next_step(held, NOW) == payment.Step("give_up", reason=payment.CANCELLED)
+	assert next_step(held, NOW) == steps.GiveUp(payment.CANCELLED)
 	declined = with_attempts(attempt(status=payment.DECLINED), view=held)
-	assert next_step(declined, NOW).reason == payment.CANCELLED
-	assert next_step(replace(held, trigger="Desk"), NOW).kind == "start"
+	assert next_step(declined, NOW) == steps.GiveUp(payment.CANCELLED)
+	assert next_step(replace(held, trigger="Desk"), NOW).__class__ is steps.Start
 
 
 def test_what_was_asked_is_followed_to_its_end_though_the_account_is_held():
 	held = replace(MINE, held_because="Dispute dp_1")
 	undecided = attempt(status=payment.UNKNOWN)
-	assert next_step(with_attempts(undecided, view=held), NOW).kind == "ask"
+	assert next_step(with_attempts(undecided, view=held), NOW).__class__ is steps.Ask
 	open_intent = attempt(status=payment.DECLINED, intent="pi_1", intent_open=True)
-	assert next_step(with_attempts(open_intent, view=held), NOW).kind == "close"
+	assert next_step(with_attempts(open_intent, view=held), NOW).__class__ is steps.Close
 
 
 def test_a_held_recharge_is_called_off_and_nothing_is_switched_off():
@@ -913,9 +914,9 @@ def test_before_an_old_recharge_charges_a_card_the_gateway_is_searched_for_it():
 @pytest.mark.parametrize("cards_", [(FIRST, SECOND_CARD), ()])
 def test_an_old_recharge_is_not_given_up_before_it_was_searched_for(cards_):
 	view = replace(RESTORED, cards=cards_)
-	assert next_step(view, NOW).kind == "search"
-	assert next_step(view, NOW, searched=True).kind == ("start" if cards_ else "give_up")
-	assert next_step(replace(view, created=NOW - HOUR), NOW).kind != "search"
+	assert next_step(view, NOW).__class__ is steps.Search
+	assert next_step(view, NOW, searched=True).__class__ is (steps.Start if cards_ else steps.GiveUp)
+	assert next_step(replace(view, created=NOW - HOUR), NOW).__class__ is not steps.Search
 
 
 def test_what_the_search_finds_is_written_down_under_its_own_numbers_and_looked_up():
@@ -966,9 +967,9 @@ def test_while_the_search_has_no_end_nothing_is_charged(answer):
 
 def test_an_amount_the_gateway_never_takes_is_not_asked_for_again():
 	refused = attempt(1, payment.ERROR, code="amount_too_small", next_ask_at=NOW)
-	assert next_step(with_attempts(refused), NOW).reason == payment.FAILED
+	assert next_step(with_attempts(refused), NOW) == steps.GiveUp(payment.FAILED)
 	other = attempt(1, payment.ERROR, code="api_key_expired", next_ask_at=NOW)
-	assert next_step(with_attempts(other), NOW).kind == "start"
+	assert next_step(with_attempts(other), NOW).__class__ is steps.Start
 
 
 def test_a_customer_that_is_gone_ends_with_its_cards():
@@ -980,7 +981,7 @@ def test_a_customer_that_is_gone_ends_with_its_cards():
 	assert hand.does(effects.UpdateAttempt).values["status"] == payment.DECLINED
 	hand.extends_the_lease()
 	view = with_attempts(attempt(1, payment.DECLINED), view=replace(MINE, cards=(FIRST,)))
-	assert next_step(view, NOW).reason == payment.FAILED
+	assert next_step(view, NOW) == steps.GiveUp(payment.FAILED)
 
 
 # -- calling off --------------------------------------------------------------------------------------------
@@ -1087,5 +1088,5 @@ def test_a_gateway_that_does_not_answer_is_asked_again_to_close():
 
 def test_a_page_is_closed_and_never_charged_by_a_key():
 	view = with_attempts(PAGE)
-	assert next_step(view, NOW).kind == "close_page"
-	assert next_step(with_attempts(attempt(2, card=None)), NOW).kind == "look_up"
+	assert next_step(view, NOW).__class__ is steps.ClosePage
+	assert next_step(with_attempts(attempt(2, card=None)), NOW).__class__ is steps.LookUp

@@ -2,13 +2,12 @@
 
 import json
 import re
-import struct
 import subprocess
 import sys
-import zlib
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -18,7 +17,7 @@ from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.replay import Plan, replay
 from crm_recharge.domain.simulated import plot
 from crm_recharge.domain.simulated.command import main
-from crm_recharge.domain.simulated.plot import Curve, in_terminal, to_png
+from crm_recharge.domain.simulated.plot import Curve, in_terminal, to_svg
 from crm_recharge.domain.simulated.usage_file import BadFile, UsageEvent, read_prices, read_usage
 from crm_recharge.domain.usage import UsageRequest
 
@@ -450,8 +449,8 @@ def test_one_account_may_have_cards_of_its_own_and_be_replayed_alone(capsys, tmp
 		(["--currency", "dollars"], "--currency dollars: give a code of three letters"),
 		(["--utc-offset", "CET"], "--utc-offset CET: give hours and minutes"),
 		(["--prices", "none.csv"], "none.csv: there is no such file"),
-		(["--png", "no/such/folder/x.png"], "there is no folder no/such/folder"),
-		(["--png", "."], "--png .: that is a folder"),
+		(["--svg", "no/such/folder/x.svg"], "there is no folder no/such/folder"),
+		(["--svg", "."], "--svg .: that is a folder"),
 	],
 )
 def test_options_that_make_no_sense_end_with_two_and_say_why(capsys, usage, options, message):
@@ -523,41 +522,35 @@ def test_a_flat_or_single_balance_can_be_drawn_too():
 	assert flat.bands(3) == [(0, 0)] * 3
 
 
-def pixels(data):
-	"""Width, height and raw rows of a PNG file in true colour, its checksums proved."""
-	assert data[:8] == b"\x89PNG\r\n\x1a\n"
-	at, found = 8, {}
-	while at < len(data):
-		(length,) = struct.unpack(">I", data[at : at + 4])
-		kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-		assert struct.unpack(">I", data[at + 8 + length : at + 12 + length])[0] == zlib.crc32(kind + body)
-		found[kind] = body
-		at += 12 + length
-	width, height = struct.unpack(">II", found[b"IHDR"][:8])
-	raw = zlib.decompress(found[b"IDAT"])
-	channels = {2: 3, 6: 4}[found[b"IHDR"][9]]
-	assert len(raw) == height * (channels * width + 1)
-	return width, height, raw
+def drawn(curves, tmp_path):
+	"""The picture, and what of it has each tag."""
+	path = tmp_path / "out.svg"
+	to_svg(curves, path)
+	root = ElementTree.parse(path).getroot()
+	return root, lambda tag: [part for part in root.iter() if part.tag.endswith(f"}}{tag}")]
 
 
-def test_a_picture_is_drawn_without_matplotlib(tmp_path, monkeypatch):
-	monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-	path = tmp_path / "out.png"
-	assert to_png([CURVE, CURVE], path) == "drawn without matplotlib"
-	width, height, raw = pixels(path.read_bytes())
-	assert (width, height) == (plot.PIXEL_WIDTH, 2 * plot.PIXEL_HEIGHT)
-	for colour in (plot.BLUE, plot.ORANGE, plot.GREEN, plot.RED, plot.BLACK):
-		assert bytes(colour) in raw
+def test_a_picture_shows_balance_threshold_and_marks(tmp_path):
+	root, every = drawn([CURVE, CURVE], tmp_path)
+	assert (root.get("width"), root.get("height")) == (str(plot.WIDTH), str(2 * plot.HEIGHT))
+	left, middle, right = 70, 477.5, 885
+	# 100 until the middle, then at once 0 and 200, at nine tenths 150: in a field from 28 (200) to 196 (0).
+	path = f"M{left}.0 112.0H{middle}V196.0H{middle}V28.0H803.5V70.0H{right}.0"
+	assert [part.get("d") for part in every("path")] == [path, path]
+	lines = {(part.get("stroke"), float(part.get("x1")), float(part.get("y1"))) for part in every("line")}
+	assert {(plot.ORANGE, left, 154), (plot.GREEN, middle, 197), (plot.RED, right, 197)} <= lines
+	assert {"A (USD)", "×", "200", "50", "2026-03-01"} <= {part.text for part in every("text")}
 
 
-def test_a_picture_is_drawn_by_matplotlib_where_it_is(tmp_path):
-	pytest.importorskip("matplotlib")
-	assert to_png([CURVE], tmp_path / "out.png") == "drawn by matplotlib"
-	assert pixels((tmp_path / "out.png").read_bytes())[0] > 500
+def test_names_are_text_in_a_picture_and_a_single_balance_can_be_drawn(tmp_path):
+	_root, every = drawn([Curve("<b>&", [(START, D(0))], D(0), START, START)], tmp_path)
+	assert every("text")[0].text == "<b>&"
+	assert every("b") == []
+	assert [part.get("d") for part in every("path")] == ["M70.0 196.0H70.0"]
 
 
-def test_the_command_says_how_its_picture_was_drawn(capsys, usage, tmp_path, monkeypatch):
-	monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-	status, out, _ = run(capsys, usage, "--png", str(tmp_path / "out.png"))
-	assert (status, (tmp_path / "out.png").is_file()) == (0, True)
-	assert out.splitlines()[-1].endswith("out.png (drawn without matplotlib)")
+def test_the_command_says_where_its_picture_is(capsys, usage, tmp_path):
+	path = tmp_path / "out.svg"
+	status, out, _ = run(capsys, usage, "--svg", str(path))
+	assert (status, path.read_text()[:4]) == (0, "<svg")
+	assert out.splitlines()[-1] == f"simulated · picture: {path}"

@@ -36,7 +36,7 @@ class StripeAdapter:
 				_(
 					"Stripe cannot be used: {0}. Enter the secret key (it begins with sk_ or rk_) in CRM Recharge"
 					" Settings, or set crm_recharge_stripe_secret_key in site_config.json."
-				).format(error),
+				).format(str(error)),
 				title=_("Stripe Is Not Set Up"),
 			)
 

@@ -64,8 +64,8 @@ class StripeGateway:
 		base = (api_base or "").strip().rstrip("/")
 		if base and not base.startswith(("https://", "http://")):
 			raise ValueError(f"the address of Stripe must begin with https:// or http://, not {base!r}")
-		if base.startswith("http://") and self.live:
-			raise ValueError("a live key is never sent over plain http://")
+		if base and self.live:
+			raise ValueError("a live key is never sent to another address than Stripe's")
 		client = stripe.StripeClient(
 			secret_key,
 			stripe_version=API_VERSION,

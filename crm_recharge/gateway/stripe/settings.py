@@ -100,8 +100,8 @@ def _check_keys(settings) -> None:
 
 
 def _entered_secret(settings) -> str:
-	"""The secret key as it will be after saving."""
-	key = settings.stripe_secret_key or ""
+	"""The secret key as it will be after saving; one in site_config.json goes before it."""
+	key = frappe.conf.get("crm_recharge_stripe_secret_key") or settings.stripe_secret_key or ""
 	if key and settings.is_dummy_password(key):
 		return settings.get_password("stripe_secret_key", raise_exception=False) or ""
 	return key

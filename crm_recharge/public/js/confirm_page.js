@@ -24,6 +24,8 @@ frappe.ready(() => {
 			},
 		);
 	});
+	// Who comes back by the browser's button may find the page as it was left.
+	addEventListener("pageshow", (event) => event.persisted && location.reload());
 	if (!returned) return;
 	button.disabled = true;
 	news.textContent = asking;

@@ -113,6 +113,10 @@ frappe.provide("crm_recharge.desk");
 		return on_right ? `${text} ${__(symbol)}` : `${__(symbol)} ${text}`;
 	};
 
+	/* An amount as a list's formatter returns it; the second shows nothing where there is none. */
+	desk.listed_money = (value, currency) => crm_recharge.listed(desk.money(value, currency));
+	desk.listed_amount = (value, currency) => (Number(value) ? desk.listed_money(value, currency) : crm_recharge.listed(""));
+
 	/* An amount without the currency's sign, as it stands in a field. */
 	desk.number = (value, currency) =>
 		crm_recharge.amounts.write(plain(Number(value) || 0), style_of(currency), places_of(currency));
@@ -127,7 +131,7 @@ frappe.provide("crm_recharge.desk");
 			amount_unclear: __("{0}: {1} can be read in more than one way. Type {2}.", [
 				what,
 				typed,
-				(found.readings || []).join(__(" or ")),
+				(found.readings || []).join(` ${__("or")} `),
 			]),
 		}[found.problem];
 		throw new Error(

@@ -11,6 +11,7 @@ from crm_recharge.credits.errors import InvalidRequestError
 from crm_recharge.recharge import by_hand, confirm, links, worker
 from crm_recharge.recharge.tests.takeback_case import TakebackCase
 from crm_recharge.tests.case import GOOD
+from crm_recharge.tests.support.work import due, work_off
 
 AUTHENTICATE = "4000002760003184"
 
@@ -102,16 +103,13 @@ class TestCallingOff(TakebackCase):
 		self.assertIsNone(self.value("Credit Account", account, "open_recharge"))
 		self.assertEqual(self.page_status(recharge), "open")
 		self.stripe.faults.clear()
-		taken = []
 		past = frappe.utils.add_to_date(frappe.utils.now_datetime(), seconds=-1)
 		frappe.db.sql("UPDATE `tabRecharge` SET `next_try_at` = %s WHERE `name` = %s", (past, recharge))
 		frappe.db.sql(
 			"UPDATE `tabRecharge Attempt` SET `next_ask_at` = %s WHERE `recharge` = %s", (past, recharge)
 		)
 		frappe.db.commit()
-		with patch.object(worker, "try_enqueue", lambda job, name, again=False: taken.append((job, name))):
-			worker.sweep()
-		self.assertIn(("close_up", recharge), taken)
+		self.assertIn(recharge, due("close_up"))
 		self.assertEqual(worker.close_up(recharge), "closed")
 		self.assertEqual(self.page_status(recharge), "expired")
 		self.assertEqual(worker.close_up(recharge), "closed")
@@ -156,7 +154,7 @@ class TestCallingOff(TakebackCase):
 			"UPDATE `tabRecharge Attempt` SET `created_at` = %s WHERE `recharge` = %s", (long_ago, recharge)
 		)
 		frappe.db.commit()
-		worker.sweep()
+		work_off("expire_action", recharge)
 		self.assertEqual(self.work(recharge), "Failed")
 		self.assertEqual(self.page_status(recharge), "expired")
 		self.assertIsNone(self.value("Credit Account", account, "open_recharge"))

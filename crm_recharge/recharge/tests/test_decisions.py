@@ -10,6 +10,7 @@ from crm_recharge.credits import expiry, ledger
 from crm_recharge.recharge import audit, by_hand, decisions, spikes, threshold
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import resume
 from crm_recharge.tests.case import FAILS, GOOD, RechargeCase
+from crm_recharge.tests.support.work import due, work_off
 
 
 class TestDecisions(RechargeCase):
@@ -87,7 +88,7 @@ class TestDecisions(RechargeCase):
 		account = self.account_with(GOOD, cap_amount_day=500)
 		self.work(self.use(account, 460)["recharge"])
 		self.assertFalse(self.use(account, 460)["recharge_started"])
-		threshold.look_again()
+		work_off("look_at_threshold_again", account)
 		self.assertEqual(self.decisions(account)[-1][0], "capped")
 		frappe.db.sql(
 			"UPDATE `tabRecharge` SET `settled_at` = %s WHERE `credit_account` = %s",
@@ -98,7 +99,7 @@ class TestDecisions(RechargeCase):
 			(now_datetime() - timedelta(seconds=1), account),
 		)
 		frappe.db.commit()
-		threshold.look_again()
+		work_off("look_at_threshold_again", account)
 		self.assertEqual(self.decisions(account)[-1][0], "charged")
 		self.assertEqual(frappe.db.count("Recharge", {"credit_account": account, "status": "Queued"}), 1)
 
@@ -242,8 +243,8 @@ class TestExpiryAndAudit(RechargeCase):
 			(now_datetime() - timedelta(seconds=1), account),
 		)
 		frappe.db.commit()
-		expiry.post_due()
-		expiry.post_due()
+		self.assertEqual(work_off("expire_lots", account), [account])
+		self.assertEqual(due("expire_lots").count(account), 0)
 		self.assertEqual(self.value("Credit Account", account, "balance"), 100)
 		self.assertEqual(
 			frappe.db.count("Credit Ledger", {"credit_account": account, "entry_type": "Expiry"}), 1

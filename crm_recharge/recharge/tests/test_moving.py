@@ -10,7 +10,8 @@ import frappe
 from crm_recharge.api import settings as api
 from crm_recharge.credits.errors import InvalidRequestError
 from crm_recharge.gateway import home
-from crm_recharge.gateway.stripe.gateway import connect
+from crm_recharge.gateway.registry import connect
+from crm_recharge.outbox import attempt, sweep
 from crm_recharge.recharge import (
 	by_hand,
 	cards,
@@ -24,6 +25,7 @@ from crm_recharge.recharge import (
 )
 from crm_recharge.recharge.tests.takeback_case import TakebackCase
 from crm_recharge.tests.case import FAILS, GOOD
+from crm_recharge.tests.support.work import due
 
 
 class MovingCase(TakebackCase):
@@ -100,7 +102,8 @@ class TestAway(MovingCase):
 			self.assertEqual(worker.close_up(recharge), "away")
 			self.assertEqual(refunds.carry_out(refund), "away")
 			self.assertEqual(events.process(event), "Received")
-			self.assertEqual(worker.sweep() + events.sweep() + refunds.sweep(), 0)
+			self.assertFalse({"carry_out", "gateway_event", "refund"} & sweep.sweep().keys())
+			self.assertEqual(attempt.run("carry_out", recharge), "away")
 			self.assertEqual(reconcile.reconcile_recent(), {"away": True})
 			self.assertEqual(catch_up.catch_up(), {"away": True})
 			self.assertEqual(catch_up.follow_open_disputes(), {"away": True})
@@ -124,7 +127,7 @@ class TestAway(MovingCase):
 		with self.elsewhere():
 			self.assertTrue(moving.tell())
 			self.assertFalse(moving.tell())
-			worker.sweep()
+			self.assertEqual(due("tell_that_payments_rest"), [])
 			self.assertFalse(moving.tell())
 			self.assertIn(frappe.local.site, home.in_words())
 			frappe.set_user(self.manager)

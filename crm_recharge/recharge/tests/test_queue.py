@@ -1,7 +1,6 @@
 """Work whose worker was killed is queued anew by the next sweep: a dead job that counts as started keeps nothing waiting,
 one that waits is enough. With the bench's own Redis, and no worker."""
 
-from contextlib import ExitStack
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -12,16 +11,18 @@ from rq.job import JobStatus
 from rq.registry import StartedJobRegistry
 
 from crm_recharge import clock
-from crm_recharge.accounting import disputes as dispute_books
-from crm_recharge.accounting import refunds as refund_books
-from crm_recharge.accounting import sweep as books
 from crm_recharge.accounting import takeback_rows
-from crm_recharge.recharge import by_hand, events, queue, refunds, threshold, worker
+from crm_recharge.outbox import queue, sweep
+from crm_recharge.recharge import by_hand, refunds, threshold
 from crm_recharge.recharge.tests.takeback_case import TakebackCase
 from crm_recharge.reorder.learning import customers as learning
 from crm_recharge.tests.case import FAILS, GOOD
+from crm_recharge.tests.support.work import EVERYTHING
 
-EVERYTHING = 1_000_000
+
+def swept(kind: str):
+	"""The sweep of one kind of work, to be called."""
+	return lambda: sweep.sweep_kind(kind, EVERYTHING)
 
 
 def take(job_id: str) -> None:
@@ -40,12 +41,6 @@ def done(job_id: str) -> None:
 
 
 class TestQueue(TakebackCase):
-	def setUp(self):
-		super().setUp()
-		self.patches = self.enterContext(ExitStack())
-		for module in (worker, events, refunds):
-			self.patches.enter_context(patch.object(module, "SWEEP_LIMIT", EVERYTHING))
-
 	def assert_is_swept(self, job_id: str, sweep):
 		"""`job_id` waits after a sweep, once however often; of a killed worker a further one does, and so on."""
 		sweep()
@@ -82,23 +77,23 @@ class TestQueue(TakebackCase):
 
 	def test_a_recharge(self):
 		_account, recharge = self.queued()
-		self.assert_is_swept(f"charge_recharge:{recharge}", worker.sweep)
+		self.assert_is_swept(f"carry_out:{recharge}", swept("carry_out"))
 		self.assertEqual(self.work(recharge), "Succeeded")
 
 	def test_a_recharge_whose_worker_was_killed_holding_it(self):
 		"""The lease runs out; then it is swept, though its job counts as started."""
 		_account, recharge = self.queued()
-		job_id = f"charge_recharge:{recharge}"
-		worker.sweep()
+		job_id = f"carry_out:{recharge}"
+		swept("carry_out")()
 		take(job_id)
 		held = {"lease_owner": "killed", "status": "Charging"}
 		frappe.db.set_value("Recharge", recharge, held | {"lease_until": clock.later(timedelta(minutes=1))})
 		frappe.db.commit()
-		worker.sweep()
+		swept("carry_out")()
 		self.assertIsNone(get_job_status(f"{job_id}:2"))
 		frappe.db.set_value("Recharge", recharge, "lease_until", clock.later(-timedelta(seconds=1)))
 		frappe.db.commit()
-		worker.sweep()
+		swept("carry_out")()
 		self.assertEqual(get_job_status(f"{job_id}:2"), JobStatus.QUEUED)
 
 	def test_what_is_left_open_at_the_gateway_of_an_ended_recharge(self):
@@ -108,13 +103,13 @@ class TestQueue(TakebackCase):
 		self.assertEqual(self.work(recharge), "Failed")
 		frappe.db.set_value("Recharge", recharge, "next_try_at", clock.now_datetime())
 		frappe.db.commit()
-		self.assert_is_swept(f"close_recharge:{recharge}", worker.sweep)
+		self.assert_is_swept(f"close_up:{recharge}", swept("close_up"))
 
 	def test_a_refund(self):
 		_account, recharge = self.paid("100")
 		refund = self.refund(recharge, 10)
 		self.assertEqual(self.row("Recharge Refund", refund).status, "Held")
-		self.assert_is_swept(f"send_refund:{refund}", refunds.sweep)
+		self.assert_is_swept(f"refund:{refund}", swept("refund"))
 
 	def test_an_event(self):
 		name = f"evt_{frappe.generate_hash(length=16)}"
@@ -132,7 +127,7 @@ class TestQueue(TakebackCase):
 		long_ago = clock.later(-timedelta(hours=1))
 		frappe.db.set_value("Gateway Event", name, "creation", long_ago, update_modified=False)
 		frappe.db.commit()
-		self.assert_is_swept(f"gateway_event:{name}", events.sweep)
+		self.assert_is_swept(f"gateway_event:{name}", swept("gateway_event"))
 
 	def test_a_refused_usage(self):
 		account = self.account_with(GOOD, balance=60)
@@ -150,15 +145,14 @@ class TestQueue(TakebackCase):
 		"""A worker was killed while it was booking: the invoice stays Pending no longer than until the next sweep."""
 		_account, recharge = self.paid("100")
 		self.make_pending("Recharge", recharge)
-		self.assert_is_swept(f"account_for_recharge:{recharge}", lambda: books.sweep(EVERYTHING))
+		self.assert_is_swept(f"account_for:{recharge}", swept("account_for"))
 
 	def test_the_documents_of_a_refund(self):
 		_account, recharge = self.paid("100")
 		refund = self.refund(recharge, 10)
 		self.assertEqual(refunds.carry_out(refund), "Succeeded")
 		self.make_pending("Recharge Refund", refund)
-		self.patches.enter_context(patch.object(takeback_rows, "BATCH", EVERYTHING))
-		self.assert_is_swept(f"account_for_refund:{refund}", refund_books.sweep_refunds)
+		self.assert_is_swept(f"account_for_refund:{refund}", swept("account_for_refund"))
 
 	def test_the_documents_of_a_dispute(self):
 		_account, recharge = self.paid("100")
@@ -166,12 +160,12 @@ class TestQueue(TakebackCase):
 		self.deliver("charge.dispute.created", dispute)
 		name = self.value("Recharge Dispute", {"recharge": recharge}, "name")
 		self.make_pending("Recharge Dispute", name)
-		self.assert_is_swept(f"account_for_dispute:{name}", dispute_books.sweep_disputes)
+		self.assert_is_swept(f"account_for_dispute:{name}", swept("account_for_dispute"))
 
 	def test_without_redis_it_says_so_and_the_next_sweep_goes_on(self):
 		_account, recharge = self.queued()
-		job_id = f"charge_recharge:{recharge}"
+		job_id = f"carry_out:{recharge}"
 		with patch.object(queue, "get_job_status", side_effect=RedisConnectionError):
-			self.assertFalse(queue.try_enqueue("carry_out", recharge, again=True))
-		self.assertTrue(queue.try_enqueue("carry_out", recharge, again=True))
+			self.assertFalse(queue.enqueue("carry_out", recharge, again=True))
+		self.assertTrue(queue.enqueue("carry_out", recharge, again=True))
 		self.assertEqual(get_job_status(job_id), JobStatus.QUEUED)

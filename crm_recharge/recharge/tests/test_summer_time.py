@@ -11,8 +11,9 @@ from crm_recharge.api import desk, portal
 from crm_recharge.credits import ledger, queries, store, usage
 from crm_recharge.domain import payment
 from crm_recharge.gateway import inbox
-from crm_recharge.recharge import events, refunds, spikes, threshold, worker
+from crm_recharge.recharge import spikes, worker
 from crm_recharge.tests.case import GOOD, GOOD_TOO, RechargeCase
+from crm_recharge.tests.support import work
 from crm_recharge.tests.support.fault_case import sweep_for
 from crm_recharge.tests.support.site_clock import KOLKATA, LORD_HOWE, NEW_YORK, site_clock, utc
 
@@ -48,10 +49,10 @@ class TestSummerTime(RechargeCase):
 			with site_clock(change, zone):
 				self.assertAlmostEqual(clock.read(decision.frees_at), change + 20 * MINUTE, delta=SECOND)
 			with site_clock(change + 19 * MINUTE, zone):
-				threshold.look_again()
+				work.work_off("look_at_threshold_again", account)
 			self.assertEqual(self.value("Credit Account", account, "open_recharge"), None)
 			with site_clock(change + 21 * MINUTE, zone):
-				threshold.look_again()
+				work.work_off("look_at_threshold_again", account)
 			self.assertTrue(self.value("Credit Account", account, "open_recharge"), "it has freed")
 
 	def test_a_lease_lasts_as_long_as_it_should(self):
@@ -104,19 +105,10 @@ class TestSummerTime(RechargeCase):
 				frappe.db.commit()
 			for minutes, due in ((3, False), (5, True)):
 				with site_clock(change + minutes * MINUTE, zone):
-					self.assertEqual(event in self.swept(events, 0), due, f"event, {minutes}")
-					self.assertEqual(refund.name in self.swept(refunds, 1), due, f"refund, {minutes}")
+					self.assertEqual(event in work.due("gateway_event"), due, f"event, {minutes}")
+					self.assertEqual(refund.name in work.due("refund"), due, f"refund, {minutes}")
 			frappe.db.delete("Recharge Refund", refund.name)
 			frappe.db.commit()
-
-	def swept(self, module, argument: int) -> list[str]:
-		taken, original = [], module.try_enqueue
-		module.try_enqueue = lambda *arguments, **more: taken.append(arguments[argument])
-		try:
-			module.sweep()
-		finally:
-			module.try_enqueue = original
-		return taken
 
 	def test_credits_last_until_their_moment(self):
 		"""Midnight in Costa Rica falls into the hour that comes twice in New York, and is its second coming."""

@@ -8,9 +8,11 @@ import frappe
 from frappe.utils import background_jobs, now_datetime
 
 from crm_recharge.credits import ledger, store, usage
+from crm_recharge.outbox import sweep
 from crm_recharge.recharge import threshold, worker
 from crm_recharge.tests import factories
 from crm_recharge.tests.support.money_case import GatewayTestCase
+from crm_recharge.tests.support.work import EVERYTHING
 
 
 class TestThreshold(GatewayTestCase):
@@ -57,7 +59,7 @@ class TestThreshold(GatewayTestCase):
 		)
 		self.assertEqual(self.amount_of(recharge.name), 450)
 		self.assertEqual(frappe.db.get_value("Credit Account", self.one, "open_recharge"), recharge.name)
-		self.assertEqual([job["recharge"] for job in self.queued("carry_out")], [recharge.name])
+		self.assertEqual([job["name"] for job in self.queued("carry_out")], [recharge.name])
 
 	def test_the_charge_closes_the_gap_rounded_up_to_a_coin(self):
 		answer = self.use("62.123456789")
@@ -149,7 +151,7 @@ class TestThreshold(GatewayTestCase):
 		frappe.db.commit()
 		(recharge,) = self.recharges(account)
 		self.assertEqual(self.amount_of(recharge.name), 480)
-		self.assertEqual([job["recharge"] for job in self.queued("carry_out")], [recharge.name])
+		self.assertEqual([job["name"] for job in self.queued("carry_out")], [recharge.name])
 		doc = frappe.get_doc("Auto-Recharge Setting", name)
 		doc.falls_below = 60
 		doc.save()
@@ -207,7 +209,7 @@ class TestThreshold(GatewayTestCase):
 			answer = self.use(60)
 		self.assertTrue(answer["recharge_started"])
 		self.assertEqual(frappe.db.get_value("Recharge", answer["recharge"], "status"), "Queued")
-		worker.sweep()
-		(job,) = (job for job in self.queued("carry_out") if job["recharge"] == answer["recharge"])
+		sweep.sweep_kind("carry_out", EVERYTHING)
+		(job,) = (job for job in self.queued("carry_out") if job["name"] == answer["recharge"])
 		self.assertEqual(job["queue"], "short")
-		self.assertEqual(worker.carry_out(job["recharge"]), "Succeeded")
+		self.assertEqual(worker.carry_out(job["name"]), "Succeeded")

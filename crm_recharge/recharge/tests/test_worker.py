@@ -14,11 +14,13 @@ from crm_recharge.api import recharge as api
 from crm_recharge.credits import ledger, usage
 from crm_recharge.domain import effects, payment
 from crm_recharge.domain.answers import Answer, Outcome
+from crm_recharge.outbox import sweep
 from crm_recharge.recharge import audit, notices, worker
 from crm_recharge.recharge.performer import Performer, perform
 from crm_recharge.tests import factories
 from crm_recharge.tests.support.books import entries
 from crm_recharge.tests.support.money_case import GatewayTestCase
+from crm_recharge.tests.support.work import EVERYTHING, work_off
 
 VISA, MASTERCARD, AMEX = "4242424242424242", "5555555555554444", "378282246310005"
 DECLINED, POOR, LOST, EXPIRED_AT_BANK = (
@@ -91,9 +93,8 @@ class WorkerTestCase(GatewayTestCase):
 	def swept_up(self, recharge) -> bool:
 		"""Whether the sweeper would take it up now."""
 		self.jobs.clear()
-		with patch.object(worker, "SWEEP_LIMIT", 10_000):
-			worker.sweep()
-		return recharge in [job["recharge"] for job in self.queued("carry_out")]
+		sweep.sweep_kind("carry_out", EVERYTHING)
+		return recharge in [job["name"] for job in self.queued("carry_out")]
 
 	def assert_paid_once(self, recharge, amount=460):
 		"""One capture, one lot, one row, and the account is free again."""
@@ -129,7 +130,7 @@ class TestCards(WorkerTestCase):
 		)
 		self.assertGreater(milliseconds, 0)
 		self.assertEqual(frappe.db.get_value("Credit Account", self.one, "balance"), 500)
-		self.assertEqual([job["recharge"] for job in self.queued("account_for")], [recharge])
+		self.assertEqual([job["name"] for job in self.queued("account_for")], [recharge])
 		lot = frappe.get_last_doc("Credit Lot", {"recharge": recharge})
 		self.assertEqual((lot.original, lot.remaining, lot.paid_value), (460, 460, 460))
 
@@ -266,11 +267,11 @@ class TestCards(WorkerTestCase):
 		self.assertEqual(frappe.db.get_value("Credit Account", self.one, "open_recharge"), recharge)
 		self.assertFalse(self.use(1)["recharge_started"])
 		self.assertEqual(self.captured(), 0)
-		if notices.managers():
+		if notices.managers([self.one]):
 			self.assertTrue(frappe.db.exists("Notification Log", {"document_name": recharge}))
 		frappe.db.set_value("Recharge", recharge, "next_try_at", now_datetime() - timedelta(seconds=1))
 		frappe.db.commit()
-		worker.sweep()
+		work_off("expire_action", recharge)
 		self.assertEqual(self.value(recharge, "status"), "Failed")
 		self.assertEqual(frappe.db.get_value("Auto-Recharge Setting", self.setting, "enabled"), 0)
 
@@ -492,11 +493,10 @@ class TestRunsAndCrashes(WorkerTestCase):
 		frappe.db.sql("UPDATE `tabRecharge` SET `creation` = '2020-01-02' WHERE `name` = %s", fresh)
 		frappe.db.commit()
 		self.jobs.clear()
-		with patch.object(worker, "SWEEP_LIMIT", 1):
-			worker.sweep()
-		self.assertEqual([job["recharge"] for job in self.queued("carry_out")], [fresh])
+		sweep.sweep_kind("carry_out", 1)
+		self.assertEqual([job["name"] for job in self.queued("carry_out")], [fresh])
 
-	def test_one_that_cannot_be_ended_does_not_stop_the_sweep(self):
+	def test_one_that_cannot_be_ended_does_not_stop_the_others(self):
 		ended = []
 		for _ in range(2):
 			recharge = self.low(ASKS_HOLDER)
@@ -512,7 +512,7 @@ class TestRunsAndCrashes(WorkerTestCase):
 			return lock(self, effect)
 
 		with patch.object(Performer, "lock_recharge", poisoned):
-			worker.sweep()
+			work_off("expire_action", *ended)
 		self.assertEqual([self.value(name, "status") for name in ended], ["Action Required", "Failed"])
 		self.assertTrue(frappe.db.exists("Error Log", {"reference_name": ended[0]}))
 

@@ -11,7 +11,7 @@ import frappe
 from frappe import _
 from frappe.utils import add_days, cint, date_diff, escape_html, getdate, now_datetime, nowdate
 
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import InvalidRequestError, refuse
 from crm_recharge.credits.money import exact
 from crm_recharge.reorder import timeline, words

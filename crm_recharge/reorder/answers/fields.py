@@ -1,5 +1,7 @@
 """What this room adds to ERPNext's documents; `crm_recharge.install` makes it, `crm_recharge.uninstall` deletes it."""
 
+from crm_recharge.setup.titles import N_
+
 KEY = "crm_recharge_reorder_key"
 """On Quotation and Sales Order: which request made it. Unique, so that no request makes two."""
 
@@ -30,12 +32,12 @@ def _hidden(fieldname: str, label: str, insert_after: str, **values) -> dict:
 CUSTOM_FIELDS = {
 	**{
 		doctype: [
-			_hidden(KEY, "Reorder Request", "company", unique=1),
-			_hidden(CONTENT, "Reorder Request Content", KEY),
+			_hidden(KEY, N_("Reorder Request"), "company", unique=1),
+			_hidden(CONTENT, N_("Reorder Request Content"), KEY),
 		]
 		for doctype in ("Quotation", "Sales Order")
 	},
 	"Loyalty Point Entry": [
-		_hidden(REMINDED, "Reorder Reminder Row", "invoice", search_index=1),
+		_hidden(REMINDED, N_("Reorder Reminder Row"), "invoice", search_index=1),
 	],
 }

@@ -1,9 +1,10 @@
 """The loyalty bonus for a purchase that came of a reminder: given once, taken back once, given again if need be.
 
 ERPNext deletes every Loyalty Point Entry that names an invoice when that is returned, and writes its own anew. So
-ours name none: a field of this app ties them to the Reorder Message Item. They are never changed or deleted;
-`settle` adds what is wanted less what stands. What is taken back ends on the day of what was given, so that
-neither outlives the other, and names it (`redeem_against`), so that ERPNext does not redeem it.
+ours name none, only its kind, which ERPNext 16 asks for: a field of this app ties them to the Reorder Message Item.
+They are never changed or deleted; `settle` adds what is wanted less what stands. What is taken back ends on the day
+of what was given, so that neither outlives the other, and names it (`redeem_against`), so that ERPNext does not
+redeem it.
 """
 
 import frappe
@@ -11,6 +12,8 @@ from frappe.utils import add_days, cint, nowdate
 
 from crm_recharge.reorder.answers import offers
 from crm_recharge.reorder.answers.fields import REMINDED
+
+SALES = "Sales Invoice"
 
 
 def settle(row: str) -> int:
@@ -24,7 +27,16 @@ def settle(row: str) -> int:
 	entries = frappe.get_all(
 		"Loyalty Point Entry",
 		{REMINDED: row},
-		["name", "loyalty_points", "loyalty_program", "company", "expiry_date", "redeem_against", "customer"],
+		[
+			"name",
+			"loyalty_points",
+			"loyalty_program",
+			"company",
+			"expiry_date",
+			"redeem_against",
+			"customer",
+			"invoice_type",
+		],
 		order_by="creation, name",
 	)
 	standing = sum(entry.loyalty_points for entry in entries)
@@ -65,6 +77,7 @@ def _give(row: str, facts, points: int) -> int:
 			"loyalty_program": program.name,
 			"loyalty_program_tier": program.tier,
 			"loyalty_points": points,
+			"invoice_type": facts.invoice_type or SALES,
 			"purchase_amount": 0,
 			"posting_date": facts.won_on,
 			"expiry_date": add_days(facts.won_on, cint(program.expiry_duration)),
@@ -96,6 +109,7 @@ def _take_back(row: str, entries: list) -> None:
 				"company": entry.company,
 				"loyalty_program": entry.loyalty_program,
 				"loyalty_points": -entry.loyalty_points,
+				"invoice_type": entry.invoice_type or SALES,
 				"purchase_amount": 0,
 				"posting_date": nowdate(),
 				"expiry_date": entry.expiry_date,

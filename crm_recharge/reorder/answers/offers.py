@@ -43,9 +43,19 @@ def _is_held(coupon_code: str) -> bool:
 	"""Whether an order has it, or a quotation that still holds."""
 	if frappe.db.exists(SALES_ORDER, {"coupon_code": coupon_code, "docstatus": ["<", 2]}):
 		return True
-	held = {"coupon_code": coupon_code, "docstatus": ["<", 2], "status": ["not in", GONE_QUOTATION]}
-	ends = frappe.get_all(QUOTATION, held, pluck="valid_till")
-	return any(not end or end >= getdate(nowdate()) for end in ends)
+	return any(
+		_stands(QUOTATION, name)
+		for name in frappe.get_all(QUOTATION, {"coupon_code": coupon_code}, pluck="name")
+	)
+
+
+def _stands(doctype: str | None, name: str | None) -> bool:
+	"""Whether an order or a quotation is there and holds."""
+	fields = ["docstatus", "status", *(["valid_till"] if doctype == QUOTATION else [])]
+	row = name and frappe.db.get_value(doctype, name, fields, as_dict=True)
+	if not row or row.docstatus == 2 or (doctype == QUOTATION and row.status in GONE_QUOTATION):
+		return False
+	return not row.get("valid_till") or row.valid_till >= getdate(nowdate())
 
 
 def _rule_applies(pricing_rule: str | None, customer: str | None, company: str | None) -> bool:
@@ -79,16 +89,23 @@ def open_offer(customer: str, items: Iterable[str], company: str | None) -> dict
 		frappe.qb.from_(message)
 		.join(row)
 		.on(row.parent == message.name)
-		.select(message.name, message.coupon_code, message.offer_ends, row.free_shipping)
+		.select(
+			message.name,
+			message.coupon_code,
+			message.offer_ends,
+			message.order_type,
+			message.order_name,
+			row.free_shipping,
+		)
 		.where(
 			(message.customer == customer)
 			& (message.kind == "Reminded")
 			& row.item_code.isin(list(items) or [""])
 		)
 		.where((message.offer_ends >= getdate(nowdate())) & (message.offer_cleared == 0))
-		.where(message.order_name.isnull())
 		.orderby(message.sent_at, order=frappe.qb.desc)
 	).run(as_dict=True)
+	rows = [found for found in rows if not _stands(found.order_type, found.order_name)]
 	rows = [found for found in rows if found.name == rows[0].name]
 	if not rows:
 		return {}

@@ -31,7 +31,7 @@ def price(wish: Wish) -> Priced:
 	not order, or ERPNext refuses as a whole.
 	"""
 	_refuse_customer(wish)
-	sold = catalogue.sold([line.item_code for line in wish.lines])
+	sold = catalogue.sold([line.item_code for line in wish.lines], customer=wish.customer)
 	lines = [line for line in wish.lines if line.item_code in sold]
 	left_out = {line.item_code: _("Not sold any more.") for line in wish.lines if line.item_code not in sold}
 	with by_the_system(), as_sentence(wish):
@@ -134,15 +134,19 @@ def _has_no_price(document, row) -> bool:
 	"""Whether nothing says what the row costs: ERPNext then asks for nothing. Free on purpose is a price as well."""
 	if exact(row.price_list_rate) > 0 or exact(row.rate) > 0 or row.is_free_item:
 		return False
-	return not _is_free_by_rule(row) and not _is_free_by_price(document, row)
+	return not _is_free_by_rule(document, row) and not _is_free_by_price(document, row)
 
 
-def _is_free_by_rule(row) -> bool:
-	"""Whether a Pricing Rule that ERPNext has applied names the price. A discount on no price is none."""
+def _is_free_by_rule(document, row) -> bool:
+	"""Whether a Pricing Rule that ERPNext has applied says that the row costs nothing.
+
+	A discount on no price is none. Nor is a price in another currency or something given beside: ERPNext names such
+	rules as applied, too, and leaves the row without a price.
+	"""
 	applied = frappe.parse_json(row.get("pricing_rules") or "[]")
-	return bool(
-		applied and frappe.db.exists("Pricing Rule", {"name": ["in", applied], "rate_or_discount": "Rate"})
-	)
+	free = {"price_or_product_discount": "Price", "rate_or_discount": "Rate", "rate": 0}
+	here = {"name": ["in", applied], "currency": document.currency}
+	return bool(applied and frappe.db.exists("Pricing Rule", free | here))
 
 
 def _is_free_by_price(document, row) -> bool:

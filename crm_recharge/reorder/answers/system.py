@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import frappe
 from frappe.utils import strip_html
 
-from crm_recharge.credits.contention import is_contention
+from crm_recharge.contention import is_contention
 from crm_recharge.reorder import timeline
 from crm_recharge.reorder.answers.wishes import NotOrderedError, Wish
 

@@ -4,9 +4,10 @@ import frappe
 from frappe import _
 from frappe.utils import cint, get_link_to_form
 
-from crm_recharge.credits.contention import is_contention
+from crm_recharge.contention import is_contention
 from crm_recharge.people.contacts import contacts_of
 from crm_recharge.reorder.consent import preferences
+from crm_recharge.setup.titles import N_
 
 REMIND_ME = "crm_recharge_remind_me"
 SENSITIVE = "crm_recharge_sensitive"
@@ -22,7 +23,7 @@ def fields() -> dict[str, list[dict]]:
 	"""What this room adds to other apps' documents; `crm_recharge.install` makes it."""
 	box = {
 		"fieldname": REMIND_ME,
-		"label": "Remind me when it's time to reorder",
+		"label": N_("Remind me when it's time to reorder"),
 		"fieldtype": "Check",
 		# A consent is given, never presumed, and not handed on from one document to the next.
 		"default": "0",
@@ -34,7 +35,7 @@ def fields() -> dict[str, list[dict]]:
 	}
 	sensitive = {
 		"fieldname": SENSITIVE,
-		"label": "Sensitive: not named in subjects of reminders",
+		"label": N_("Sensitive: not named in subjects of reminders"),
 		"fieldtype": "Check",
 		"default": "0",
 		"insert_after": "is_group",

@@ -52,6 +52,7 @@ def _sums(filters: dict, key: str | None) -> dict:
 	days = window_days()
 	# A day more: the last day of the window is still the customer's.
 	through = add_days(now_datetime(), -days - 1)
+	# nosemgrep: frappe-sql-format-injection -- the key is a constant; conditions hold parameters alone
 	rows = frappe.db.sql(
 		f"""SELECT `key`, `kind`, SUM(`n` > 0) AS `customers`, SUM(`n`) AS `n`, SUM(`w`) AS `w`,
 			SUM(`w` * `w`) AS `ww`, SUM(`n` * `w`) AS `nw`, SUM(`n` * `n`) AS `nn`, SUM(`open`) AS `open`
@@ -151,17 +152,27 @@ def _too_early(found: Uplift) -> str:
 	return text
 
 
+def _no_difference(found: Uplift) -> str:
+	return _("No difference worth speaking of: customers {0}; it lies {1}.").format(
+		_rates(found), _range(found)
+	)
+
+
+def _more(found: Uplift) -> str:
+	return _("Reminding works: customers {0}; the difference lies {1}.").format(_rates(found), _range(found))
+
+
+def _less(found: Uplift) -> str:
+	return _("Reminding does harm: customers {0}; the difference lies {1}.").format(
+		_rates(found), _range(found)
+	)
+
+
 _MEANING = {
 	Verdict.NOBODY: _nobody,
 	Verdict.TOO_FEW: _too_few,
 	Verdict.TOO_EARLY: _too_early,
-	Verdict.NO_DIFFERENCE: lambda found: _(
-		"No difference worth speaking of: customers {0}; it lies {1}."
-	).format(_rates(found), _range(found)),
-	Verdict.MORE: lambda found: _("Reminding works: customers {0}; the difference lies {1}.").format(
-		_rates(found), _range(found)
-	),
-	Verdict.LESS: lambda found: _("Reminding does harm: customers {0}; the difference lies {1}.").format(
-		_rates(found), _range(found)
-	),
+	Verdict.NO_DIFFERENCE: _no_difference,
+	Verdict.MORE: _more,
+	Verdict.LESS: _less,
 }

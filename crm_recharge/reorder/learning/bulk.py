@@ -40,6 +40,7 @@ def insert(
 	table = _json_table({"name": TEXT, **columns})
 	for chunk in _chunks(rows):
 		text = _text([new_name(), *row] for row in chunk)
+		# nosemgrep: frappe-sql-format-injection -- columns and DocType are constants of the callers
 		frappe.db.sql(
 			f"INSERT {'IGNORE ' if once else ''}INTO `tab{doctype}` ({into}) SELECT {chosen} FROM {table}",
 			(*alike.values(), text),
@@ -85,7 +86,7 @@ def update(
 def delete(doctype: str, names: Sequence[str]) -> None:
 	"""Delete rows by name."""
 	for chunk in _chunks(names):
-		frappe.db.sql(f"DELETE FROM `tab{doctype}` WHERE `name` IN %s", (tuple(chunk),))
+		frappe.db.delete(doctype, {"name": ("in", tuple(chunk))})
 
 
 def _json_table(columns: dict[str, str]) -> str:

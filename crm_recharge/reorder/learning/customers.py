@@ -14,7 +14,7 @@ from frappe import _
 from frappe.utils import flt, now
 
 from crm_recharge.domain.reorder.hold_out import drawn
-from crm_recharge.recharge.queue import enqueue_again
+from crm_recharge.outbox.queue import enqueue_again
 from crm_recharge.reorder.learning import bulk
 from crm_recharge.reorder.learning.keys import some
 from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark, is_not_learned
@@ -41,8 +41,8 @@ def lock(customer: str) -> Held:
 	)
 	own = None if seen else _make(customer)
 	locked = frappe.db.sql(
-		f"SELECT `name`, `changes` FROM `tabReorder Customer` WHERE `customer` = %s FOR UPDATE WAIT {WAIT}",
-		(customer,),
+		"SELECT `name`, `changes` FROM `tabReorder Customer` WHERE `customer` = %s FOR UPDATE WAIT %s",
+		(customer, WAIT),
 	)
 	name, changes = locked[0]
 	return Held(name, seen[0] == (name, changes) if seen else name == own)
@@ -124,11 +124,11 @@ def lock_all(customers: list[str]) -> dict[str, str]:
 
 def changed(names: list[str], learned_anew: bool = False) -> None:
 	"""Note that the statistics of these rows' customers have changed; `learned_anew`: and that all of it is right."""
-	anew = ", `stale` = 0, `stale_reason` = NULL" if learned_anew else ""
-	frappe.db.sql(
-		f"UPDATE `tabReorder Customer` SET `changes` = `changes` + 1, `learned_at` = %s{anew} WHERE `name` IN %s",
-		(now(), tuple(names)),
-	)
+	row = frappe.qb.DocType("Reorder Customer")
+	query = frappe.qb.update(row).set(row.changes, row.changes + 1).set(row.learned_at, now())
+	if learned_anew:
+		query = query.set(row.stale, 0).set(row.stale_reason, None)
+	query.where(row.name.isin(names)).run()
 
 
 def _held_out(key: str) -> int:

@@ -1,5 +1,7 @@
 """The fields on Customer that show the next purchase; `crm_recharge.install` makes them."""
 
+from crm_recharge.setup.titles import N_
+
 FROM, ON, TO = (f"crm_recharge_next_purchase_{end}" for end in ("from", "on", "to"))
 
 
@@ -21,12 +23,12 @@ CUSTOM_FIELDS = {
 	"Customer": [
 		_day(
 			ON,
-			"Next Purchase",
+			N_("Next Purchase"),
 			"customer_group",
 			in_list_view=1,
-			description="Most likely; see Reorder Customer",
+			description=N_("Most likely; see Reorder Customer"),
 		),
-		_day(FROM, "Next Purchase From", ON, depends_on=f"eval:doc.{FROM}"),
-		_day(TO, "Next Purchase To", FROM, depends_on=f"eval:doc.{TO}"),
+		_day(FROM, N_("Next Purchase From"), ON, depends_on=f"eval:doc.{FROM}"),
+		_day(TO, N_("Next Purchase To"), FROM, depends_on=f"eval:doc.{TO}"),
 	]
 }

@@ -12,7 +12,7 @@ from frappe.utils import now_datetime
 
 from crm_recharge.domain.reorder import Priors, PriorsError, Resolved, calibrate, fit
 from crm_recharge.domain.reorder.purchases import PairState, PurchaseError
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 from crm_recharge.reorder.learning import bulk, purchases
 from crm_recharge.reorder.learning.purchases import ORDINAL
 
@@ -110,8 +110,8 @@ def store(priors: Priors, figures: dict) -> str:
 
 	Their priors go: they name customers, who may have been erased since.
 	"""
-	doc = frappe.new_doc(MODEL)
-	doc.update(
+	doc = new(
+		MODEL,
 		{
 			**{k: v for k, v in figures.items() if k != "fit_seconds"},
 			"fitted_at": now_datetime(),
@@ -119,10 +119,10 @@ def store(priors: Priors, figures: dict) -> str:
 			"elasticity": priors.elasticity,
 			"priors": pack(priors),
 			"current": 1,
-		}
+		},
 	)
-	frappe.db.sql(f"UPDATE `tab{MODEL}` SET `current` = 0, `priors` = NULL WHERE `current` = 1")
-	by_machine(doc).insert(ignore_permissions=True)
+	frappe.db.sql("UPDATE `tabReorder Model` SET `current` = 0, `priors` = NULL WHERE `current` = 1")
+	doc.insert(ignore_permissions=True)
 	old = frappe.get_all(
 		MODEL, pluck="name", order_by="fitted_at desc", limit_start=KEEP, limit_page_length=1000
 	)

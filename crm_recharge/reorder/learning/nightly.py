@@ -201,7 +201,7 @@ def _keep(foretold: list, share: float, today: int) -> None:
 		frappe.db.sql(
 			f"SELECT `customer`, `item_code`, {purchases.ORDINAL.format('`after`')} FROM `tab{FORECAST}`"
 			" WHERE `customer` IN %s",
-			({one.known.customer for one in chosen},),
+			(tuple({one.known.customer for one in chosen}),),
 		)
 	)
 	columns = {

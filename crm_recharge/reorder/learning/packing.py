@@ -90,6 +90,7 @@ def _elsewhere(rows: list) -> dict[str, tuple[list, Decimal]]:
 	):
 		lists = _listed(doctype, [key for key in keys if key])
 		for names in some(list(lists)):
+			# nosemgrep: frappe-sql-format-injection -- DocTypes are those above
 			for name, quantity in frappe.db.sql(
 				f"SELECT `name`, CAST(`stock_qty` AS CHAR) FROM `tab{doctype} Item` WHERE `name` IN %s",
 				(names,),

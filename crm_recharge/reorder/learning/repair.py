@@ -50,17 +50,20 @@ def _to_foretell(customer: str) -> list[str]:
 	)
 
 
+def take_up(customer: str) -> bool:
+	"""Settle a customer left over; a failure is noted on its row, and tried again an hour later. Whether it is done."""
+	try:
+		settle(customer)
+		return True
+	except Exception:
+		frappe.db.rollback()
+		_note(customer)
+		return False
+
+
 def sweep(limit: int = BATCH) -> list[str]:
-	"""Hourly: settle every customer left over; returns them. One that fails is noted and does not stop the others."""
-	done = []
-	for customer in due(limit):
-		try:
-			settle(customer)
-			done.append(customer)
-		except Exception:
-			frappe.db.rollback()
-			_note(customer)
-	return done
+	"""Settle every customer left over, in one job; returns them."""
+	return [customer for customer in due(limit) if take_up(customer)]
 
 
 def due(limit: int = BATCH, to_foretell: bool = True) -> list[str]:

@@ -155,6 +155,7 @@ def _not_again(messages: list[str]) -> None:
 		{"names": messages},
 	)
 	for doctype in ("Reorder Reminder", "Reorder Customer"):
+		# nosemgrep: frappe-sql-format-injection -- DocTypes are those above
 		frappe.db.sql(
 			f"UPDATE `tab{doctype}` SET `last_message` = NULL WHERE `last_message` IN %(names)s",
 			{"names": messages},

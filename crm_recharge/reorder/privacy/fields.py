@@ -2,20 +2,24 @@
 
 import frappe
 
+from crm_recharge.setup.titles import N_
+
 NOT_LEARNED = "crm_recharge_not_learned"
 
 CUSTOM_FIELDS = {
 	"Customer": [
 		{
 			"fieldname": NOT_LEARNED,
-			"label": "No Reorder Reminders",
+			"label": N_("No Reorder Reminders"),
 			"fieldtype": "Check",
 			"insert_after": "crm_recharge_next_purchase_to",
 			"read_only": 1,
 			"no_copy": 1,
 			"print_hide": 1,
 			"depends_on": f"eval:doc.{NOT_LEARNED}",
-			"description": "What was learned of this customer's purchases was erased, and no more is learned.",
+			"description": N_(
+				"What was learned of this customer's purchases was erased, and no more is learned."
+			),
 			"module": "Reorder",
 		}
 	]

@@ -74,6 +74,21 @@ def erase_person(email: str) -> None:
 # -- download ----------------------------------------------------------------------------------------------
 
 
+def refuse_for_another(request, method=None) -> None:
+	"""Raise frappe.PermissionError where a user who is logged in asks for the data of another one.
+
+	What is made for a request hangs on it, and who has made the request may read that. A visitor may not, and by
+	Frappe's form asks for a mail to the address alone.
+	"""
+	user = frappe.session.user
+	if user not in ("Guest", request.user) and not frappe.has_permission(request.doctype, "create"):
+		frappe.throw(
+			_("Ask for your own data: give the address you log in with."),
+			frappe.PermissionError,
+			title=_("Not permitted"),
+		)
+
+
 def on_download_request(request, method=None) -> None:
 	"""Frappe sends what it finds by address. The rest follows in a mail of its own."""
 	frappe.enqueue(

@@ -166,7 +166,7 @@ class _Known:
 
 	def __init__(self, customer: str, reminders: list, today: date):
 		self.today = today
-		self.sold = catalogue.sold([row.item_code for row in reminders], today)
+		self.sold = catalogue.sold([row.item_code for row in reminders], today, customer)
 		self.reminded = last_reminded(customer, {row.item_code: row.last_day for row in reminders})
 		self.bought, self.replaced = {}, {}
 		self.orders, self.subscriptions, self.stock = {}, {}, {}
@@ -286,12 +286,22 @@ def open_orders(customer: str, codes: list[str], today: date) -> dict[str, str]:
 
 def _sales_orders(customer: str, codes: list[str], today: date) -> list[tuple[str, str]]:
 	order, row = frappe.qb.DocType("Sales Order"), frappe.qb.DocType("Sales Order Item")
-	# What has left or was billed is bought. Of what costs nothing no amount tells whether it was billed.
-	open_row = (row.delivered_qty < row.qty) & ((row.billed_amt < row.amount) | (row.amount == 0))
+	# What has left or was billed is bought. Of what costs nothing no amount tells whether it was billed, and for less
+	# than was ordered all of it may be billed. What a supplier delivers leaves no note: it is known by its bill.
+	unbilled = ((row.billed_amt < row.amount) | (row.amount == 0)) & (row.qty > _billed(row))
+	without_a_note = (row.delivered_by_supplier == 1) & (row.amount != 0)
+	open_row = unbilled & ((row.delivered_qty < row.qty) | without_a_note)
 	submitted = (order.docstatus == 1) & order.status.notin(SETTLED_ORDER) & open_row
 	draft = (order.docstatus == 0) & (order.modified > _some_weeks_ago(today))
 	of_customer = (order.customer == customer) & (row.qty > 0) & (submitted | draft)
 	return _rows_and_packed(order, row, of_customer, codes)
+
+
+def _billed(row):
+	"""How much of an order's row invoices bill."""
+	bill = frappe.qb.DocType("Sales Invoice Item")
+	of_row = (bill.so_detail == row.name) & (bill.docstatus == 1)
+	return frappe.qb.from_(bill).select(Coalesce(Sum(bill.qty), 0)).where(of_row)
 
 
 def _quotations(customer: str, codes: list[str], today: date) -> list[tuple[str, str]]:

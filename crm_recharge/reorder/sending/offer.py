@@ -15,7 +15,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, getdate, now_datetime
 
-from crm_recharge.credits.contention import is_contention
+from crm_recharge.contention import is_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder import words
@@ -123,14 +123,13 @@ def _pricing_rule(message, company, currency, code, share, items, today, by_coup
 
 
 def keep_price(doc, method: str | None = None) -> None:
-	"""Before a Quotation or Sales Order with one of our coupons is submitted: its prices are agreed from here on.
+	"""Before a document with one of our coupons is submitted: it is the customer's own, and its prices are agreed from
+	here on.
 
-	ERPNext looks for pricing rules anew on each document made from it. A Sales Invoice knows no coupon, and by then
-	the offer may be over: without this it would ask for the full price.
+	ERPNext looks for pricing rules anew on each document made from it. By then the offer may be over, or used: without
+	this an invoice would ask for the full price, and a till's closing would sum up the sale as nothing.
 	"""
-	owner = doc.get("coupon_code") and frappe.db.get_value(
-		"Reorder Message", {"coupon_code": doc.coupon_code}, "customer"
-	)
+	owner = _promised_to(doc.get("coupon_code"))
 	if not owner:
 		return
 	if (doc.get("customer") or doc.get("party_name")) != owner:
@@ -140,12 +139,35 @@ def keep_price(doc, method: str | None = None) -> None:
 				doc.coupon_code
 			)
 		)
-	if doc.doctype not in ("Quotation", "Sales Order"):
-		return
 	doc.ignore_pricing_rule = 1
 	for row in doc.items:
 		# With this empty the discount of the row is one like any that was typed in, and stays.
 		row.pricing_rules = None
+
+
+def count_once(doc, method: str | None = None) -> None:
+	"""Before an invoice is validated: one of our coupons is not asked for again where what it is made from used it.
+
+	ERPNext 16 copies an order's coupon onto its invoices, and a sale's onto its return and onto what a till's closing
+	sums up, where it would be refused as used up. As in ERPNext 15, they have the agreed prices and no coupon.
+	"""
+	if doc.get("coupon_code") and _was_counted(doc) and _promised_to(doc.coupon_code):
+		doc.coupon_code = None
+		doc.ignore_pricing_rule = 1
+
+
+def _was_counted(invoice) -> bool:
+	if invoice.get("is_return") or invoice.get("is_consolidated"):
+		return True
+	orders = {row.get("sales_order") for row in invoice.items} - {None, ""}
+	return any(
+		frappe.db.get_value("Sales Order", order, "coupon_code") == invoice.coupon_code for order in orders
+	)
+
+
+def _promised_to(coupon: str | None) -> str | None:
+	"""The customer whom a reminder sent this coupon; None where it is none of ours."""
+	return coupon and frappe.db.get_value("Reorder Message", {"coupon_code": coupon}, "customer")
 
 
 # -- afterwards --------------------------------------------------------------------------------------------

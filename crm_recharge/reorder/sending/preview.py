@@ -126,7 +126,7 @@ def _pairs_of(customer: str, rule: str | None, settings) -> list[check.Due]:
 		.orderby(reminder.next_on.isnull(), reminder.next_on, reminder.item_code)
 	).run(as_dict=True)
 	ruling = rules.of_items([row.item_code for row in rows])
-	sold = catalogue.sold([row.item_code for row in rows])
+	sold = catalogue.sold([row.item_code for row in rows], customer=customer)
 	found = [
 		check.Due(row, ruling[row.item_code], None, "")
 		for row in rows

@@ -17,7 +17,7 @@ from frappe.query_builder import Order
 from frappe.query_builder.functions import Count
 from frappe.utils import cint, flt, get_time, getdate, now_datetime
 
-from crm_recharge.credits.contention import retry_on_contention
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.domain.reorder.due import allowed_at
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder import words

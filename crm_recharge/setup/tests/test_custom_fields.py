@@ -58,3 +58,10 @@ class TestCustomFields(BenchTestCase):
 		install.after_migrate()
 		self.assertEqual(frappe.db.get_value("Custom Field", name, "description"), preferences.wording())
 		frappe.db.commit()
+
+	def test_a_document_that_named_a_recharge_names_none_when_the_fields_are_gone(self):
+		invoice = frappe.get_doc({"doctype": "Sales Invoice", "name": "UNLINKED-1", RECHARGE: "RC-GONE"})
+		invoice.db_insert()
+		custom_fields.take_away(install.custom_fields())
+		found = frappe.db.sql(f"SELECT `{RECHARGE}` FROM `tabSales Invoice` WHERE `name` = 'UNLINKED-1'")
+		self.assertEqual(found, ((None,),))

@@ -13,7 +13,7 @@ from crm_recharge.setup import jobs
 from crm_recharge.setup.tests.migration import APP, migrate
 from crm_recharge.tests.compat import BenchTestCase
 
-SWEEP = "crm_recharge.recharge.worker.sweep"
+SWEEP = "crm_recharge.outbox.sweep.sweep"
 NEW_YORK = "America/New_York"
 # Summer ends in New York: 02:00 becomes 01:00.
 END_OF_SUMMER = datetime(2026, 11, 1, 6, tzinfo=timezone.utc)

@@ -11,7 +11,7 @@ from crm_recharge import install, uninstall
 from crm_recharge.gateway import home
 from crm_recharge.setup import roles, templates, traces, written
 from crm_recharge.setup.tests.migration import APP
-from crm_recharge.tests.compat import BenchTestCase
+from crm_recharge.tests.compat import MAJOR, BenchTestCase, make_desktop
 
 # What Frappe deletes itself, with the app's modules or DocTypes (or, for roles, what goes after those).
 FRAPPE_DELETES = {
@@ -66,6 +66,7 @@ STAY = {
 # Every hook of the app, and what it leaves in the site's tables: a new one is thought about here.
 HOOKS = {
 	"nothing": {
+		"add_to_apps_screen",
 		"after_install",
 		"after_migrate",
 		"after_request",
@@ -82,7 +83,7 @@ HOOKS = {
 		"before_migrate",
 		"before_request",
 		"before_uninstall",
-		"crm_recharge_sweepers",
+		"crm_recharge_work",
 		"doc_events",
 		"doctype_js",
 		"doctype_list_js",
@@ -181,6 +182,7 @@ def put_back() -> None:
 		written.remember("Role", name, "made")
 	install.after_install()
 	sync_jobs()
+	make_desktop()
 	frappe.get_single("Portal Settings").sync_menu()
 	settings = frappe.get_doc("Log Settings")
 	settings.add_default_logtypes()
@@ -210,6 +212,9 @@ def made() -> dict[str, dict[str, bool]]:
 			doctype: {"ref_doctype": doctype} for doctype in hooks["default_log_clearing_doctypes"]
 		},
 	}
+	if MAJOR >= 16:
+		for kind in ("Desktop Icon", "Workspace Sidebar"):
+			looked_for[kind] = {name: {"name": name} for name in ("CRM Recharge", "Reorder Reminders")}
 	return {
 		kind: {name: bool(frappe.db.exists(kind, filters)) for name, filters in wanted.items()}
 		for kind, wanted in looked_for.items()

@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from crm_recharge.frappe_versions import DESK
+
 from .conftest import PASSWORD, Desk, required
 
 GOOD, MASTERCARD, POOR, DECLINED = (
@@ -19,11 +21,11 @@ def test_a_person_logs_in_and_the_workspace_shows_the_figures(site, stripe, chro
 	context = chromium.new_context(viewport={"width": 1280, "height": 800})
 	desk = Desk(context)
 	page = desk.page
-	page.goto(required("CRM_RECHARGE_URL") + "/login?redirect-to=/app/crm-recharge")
+	page.goto(required("CRM_RECHARGE_URL") + f"/login?redirect-to={DESK}/crm-recharge")
 	page.locator("#login_email").fill(site.user("Credit Manager"))
 	page.locator("#login_password").fill(PASSWORD)
 	page.locator(".form-login .btn-login").click()
-	page.wait_for_url("**/app/crm-recharge")
+	page.wait_for_url(f"**{DESK}/crm-recharge")
 	cards = page.locator(".number-widget-box")
 	expect(cards).to_have_count(4)
 	expect(cards.filter(has_text="Prepaid Balance").locator(".number")).to_contain_text("$")
@@ -66,7 +68,7 @@ def test_a_number_format_without_decimals_cuts_no_amount(site, stripe, log_in):
 	limit.fill("7,25")
 	limit.blur()
 	assert page.evaluate("cur_frm.doc.overdraft_limit") == 7.25
-	desk.open("/app/credit-account")
+	desk.open("credit-account")
 	expect(page.locator(".list-row", has_text=account)).to_contain_text("1.234,99")
 
 
@@ -158,7 +160,7 @@ def test_a_threshold_that_cannot_work_is_refused_with_the_reason(site, stripe, m
 	manager.account(account)
 	manager.button("Auto-Recharge").click()
 	page = manager.page
-	page.wait_for_url("**/app/auto-recharge-setting/**")
+	page.wait_for_url(f"**{DESK}/auto-recharge-setting/**")
 	note = page.locator("[data-fieldname='explanation'] .crm-recharge-note:visible")
 	expect(note).to_contain_text(
 		"When the balance is at or below $ 50.00, one payment refills it to $ 500.00"
@@ -187,7 +189,7 @@ def test_a_threshold_that_cannot_work_is_refused_with_the_reason(site, stripe, m
 
 def test_a_card_is_saved_through_stripes_form_and_joins_the_list(site, stripe, manager):
 	account = site.account(stripe, DECLINED, enabled=False)
-	manager.open(f"/app/auto-recharge-setting/ARS-{account}")
+	manager.open(f"auto-recharge-setting/ARS-{account}")
 	manager.button("Add Card").click()
 	form = manager.dialog
 	form.get_by_label("Card number").fill("5555 5555 5555 4444")
@@ -212,7 +214,7 @@ def test_a_failure_of_all_cards_is_a_banner_with_the_way_out(site, stripe, manag
 	note = page.locator("[data-auto-recharge]:visible")
 	expect(note).to_contain_text("Auto-recharge is switched off.")
 	expect(note).to_contain_text("Visa •••• 0002: the bank declined the card")
-	manager.open(f"/app/auto-recharge-setting/ARS-{account}")
+	manager.open(f"auto-recharge-setting/ARS-{account}")
 	banner = page.locator(".form-message:visible, .headline-alert:visible").first
 	expect(banner).to_contain_text("Auto-recharge was switched off on")
 	expect(banner).to_contain_text("tick Auto-Recharge and save")
@@ -252,7 +254,7 @@ def test_accounting_that_failed_is_tried_again_by_hand(site, stripe, manager):
 	finally:
 		site.write("Item", item, "disabled", 0)
 	name = site.value("Recharge", {"credit_account": account}, "name")
-	manager.open(f"/app/recharge/{name}")
+	manager.open(f"recharge/{name}")
 	manager.button("Retry").click()
 	site.until("Recharge", name, "accounting_status", "Done")
 	assert site.value("Sales Invoice", site.value("Recharge", name, "sales_invoice"), "docstatus") == 1
@@ -280,10 +282,10 @@ def test_corrections_and_statement(site, stripe, manager):
 
 def test_the_ledger_has_no_new_button_and_no_save(site, stripe, manager):
 	account = site.account(stripe, GOOD, balance="100")
-	page = manager.open("/app/credit-ledger/view/list")
+	page = manager.open("credit-ledger/view/list")
 	expect(page.locator(".list-row:visible").first).to_be_visible()
 	expect(page.locator(".page-head:visible .primary-action")).to_be_hidden()
-	manager.open(f"/app/credit-ledger/{site.value('Credit Ledger', {'credit_account': account}, 'name')}")
+	manager.open(f"credit-ledger/{site.value('Credit Ledger', {'credit_account': account}, 'name')}")
 	expect(page.locator(".page-head:visible").get_by_role("button", name="Reverse")).to_be_visible()
 	expect(manager.button("Save")).to_be_hidden()
 
@@ -296,7 +298,7 @@ def test_a_credit_user_looks_but_does_not_charge(site, stripe, log_in):
 	expect(page.locator(".page-head:visible").get_by_role("button", name="Statement")).to_be_visible()
 	for label in ("Add Credits", "Correct"):
 		expect(page.locator(".page-head:visible").get_by_role("button", name=label)).to_have_count(0)
-	desk.open("/app/credit-account/view/list")
+	desk.open("credit-account/view/list")
 	expect(page.locator(".list-row:visible").first).to_be_visible()
 	expect(page.locator(".page-head:visible").get_by_role("button", name="Add Credit Account")).to_have_count(
 		0
@@ -305,7 +307,7 @@ def test_a_credit_user_looks_but_does_not_charge(site, stripe, log_in):
 
 
 def test_the_connection_to_stripe_can_be_tested(stripe, manager):
-	page = manager.open("/app/crm-recharge-settings")
+	page = manager.open("crm-recharge-settings")
 	expect(page.locator("[data-fieldname='stripe_help'] code")).to_contain_text(
 		"crm_recharge.api.gateway.webhook"
 	)
@@ -324,11 +326,11 @@ def test_auto_recharge_is_set_up_from_nothing(site, stripe, manager):
 	expect(manager.dialog.locator("[data-result='bad']")).to_contain_text("This account has no card")
 	manager.dialog.locator(".btn-modal-close").first.click()
 	manager.button("Auto-Recharge").click()
-	page.wait_for_url("**/app/auto-recharge-setting/new-**")
+	page.wait_for_url(f"**{DESK}/auto-recharge-setting/new-**")
 	expect(page.locator("[data-fieldname='falls_below'] input:visible")).to_have_value("50.00")
 	expect(page.locator("[data-fieldname='recharge_up_to'] input:visible")).to_have_value("500.00")
 	manager.button("Save").click()
-	page.wait_for_url(f"**/app/auto-recharge-setting/ARS-{account}")
+	page.wait_for_url(f"**{DESK}/auto-recharge-setting/ARS-{account}")
 	manager.button("Add Card").click()
 	manager.dialog.locator("[data-fieldname='payment_method'] input").fill("pm_card_visa")
 	manager.dialog.get_by_role("button", name="Save Card").click()

@@ -24,7 +24,7 @@ def desk(manager):
 
 
 def setting_form(desk, account: str):
-	desk.open(f"/app/auto-recharge-setting/ARS-{account}")
+	desk.open(f"auto-recharge-setting/ARS-{account}")
 	form = desk.form("Auto-Recharge Setting")
 	form.locator(".crm-recharge-note").wait_for()
 	return form
@@ -118,7 +118,7 @@ def test_dialogs_read_what_is_written_and_refuse_the_rest(site, stripe, desk):
 	expect(desk.dialog.locator("[data-result='good']")).to_contain_text("$ 1,350.50")
 	desk.dialog.get_by_role("button", name="Done").click()
 	recharge = site.value("Recharge", {"credit_account": account}, "name")
-	desk.open(f"/app/recharge/{recharge}")
+	desk.open(f"recharge/{recharge}")
 	desk.button("Refund").click()
 	# Nought is not "all that is unused".
 	desk.dialog.locator("[data-fieldname='amount'] input").fill("0")
@@ -188,7 +188,7 @@ def test_how_an_account_stands_is_told_in_form_and_list(site, stripe, desk):
 	for account, told in expected.items():
 		desk.account(account)
 		expect(desk.page.locator(".page-head:visible .indicator-pill")).to_have_text(told)
-	desk.open("/app/credit-account")
+	desk.open("credit-account")
 	for account, told in expected.items():
 		row = desk.page.locator(".list-row-container:visible").filter(
 			has=desk.page.locator(f"[data-name='{account}']")

@@ -6,6 +6,7 @@ import frappe
 import pytest
 from playwright.sync_api import expect
 
+from crm_recharge.frappe_versions import DESK
 from crm_recharge.reorder.consent import preferences
 from crm_recharge.reorder.insight.tests.rows import message
 from crm_recharge.tests.support import reorder_case as made
@@ -18,11 +19,11 @@ def manager(site, chromium):
 	"""A Reorder Manager's desk; whatever goes wrong in it fails the test."""
 	context = chromium.new_context(viewport={"width": 1440, "height": 900})
 	desk = Desk(context)
-	desk.page.goto(required("CRM_RECHARGE_URL") + "/login?redirect-to=/app/reorder-reminders")
+	desk.page.goto(required("CRM_RECHARGE_URL") + f"/login?redirect-to={DESK}/reorder-reminders")
 	desk.page.locator("#login_email").fill(site.user("Reorder Manager", "Sales User", "Sales Manager"))
 	desk.page.locator("#login_password").fill(PASSWORD)
 	desk.page.locator(".form-login .btn-login").click()
-	desk.page.wait_for_url("**/app/reorder-reminders")
+	desk.page.wait_for_url(f"**{DESK}/reorder-reminders")
 	yield desk
 	context.close()
 	# Frappe's charts draw once before they know their width.
@@ -83,14 +84,14 @@ def test_the_workspace_shows_figures_and_leads_to_reports(manager, customer):
 	],
 )
 def test_reports_open(manager, customer, report, seen):
-	page = manager.open(f"/app/query-report/{report.replace(' ', '%20')}")
+	page = manager.open(f"query-report/{report.replace(' ', '%20')}")
 	expect(page.locator(".report-wrapper:visible, .page-form:visible").first).to_be_visible()
 	expect(page.locator(".page-container:visible")).to_contain_text(seen)
 	manager.picture(report.lower().replace(" ", "-"))
 
 
 def test_the_dashboard_has_its_charts(manager, customer):
-	page = manager.open("/app/dashboard-view/Reorder%20Reminders")
+	page = manager.open("dashboard-view/Reorder%20Reminders")
 	expect(page.locator(".dashboard-widget-box:visible")).to_have_count(4)
 	expect(page.locator(".number-widget-box:visible")).to_have_count(5)
 	for title in ("Reorder Funnel", "Shortest Reorder Cycles"):
@@ -102,7 +103,7 @@ def test_the_dashboard_has_its_charts(manager, customer):
 
 def test_a_reminder_says_its_range_in_words_and_takes_wishes(site, manager, customer):
 	name = frappe.db.get_value("Reorder Reminder", {"customer": customer, "status": "Due"})
-	page = manager.open(f"/app/reorder-reminder/{name}")
+	page = manager.open(f"reorder-reminder/{name}")
 	form = manager.form("Reorder Reminder")
 	expect(form.locator(".form-message")).to_contain_text("Next purchase: between")
 	expect(form.locator(".form-message")).to_contain_text("most likely")
@@ -117,7 +118,7 @@ def test_a_reminder_says_its_range_in_words_and_takes_wishes(site, manager, cust
 
 def test_the_customer_form_tells_the_next_purchase_and_leads_on(site, manager, customer):
 	site.write("Customer", customer, "crm_recharge_next_purchase_on", made.day(-9))
-	page = manager.open(f"/app/customer/{quote(customer)}")
+	page = manager.open(f"customer/{quote(customer)}")
 	expect(manager.form("Customer")).to_contain_text("Next purchase: ")
 	expect(manager.form("Customer").locator(".document-link", has_text="Reorder Reminder")).to_be_attached()
 	assert page
@@ -125,19 +126,19 @@ def test_the_customer_form_tells_the_next_purchase_and_leads_on(site, manager, c
 
 def test_erasing_asks_first_and_then_leaves_nothing(site, manager, customer):
 	name = frappe.db.get_value("Reorder Customer", {"customer": customer})
-	page = manager.open(f"/app/reorder-customer/{name}")
+	page = manager.open(f"reorder-customer/{name}")
 	page.get_by_role("button", name="Privacy").click()
 	page.locator(".dropdown-menu:visible").get_by_text("Erase", exact=True).click()
 	expect(manager.dialog).to_contain_text("deleted for good")
 	manager.picture("reorder-erase")
 	manager.dialog.get_by_role("button", name="Erase").click()
-	page.wait_for_url("**/app/reorder-customer")
+	page.wait_for_url(f"**{DESK}/reorder-customer")
 	assert site.count("Reorder Reminder", {"customer": customer}) == 0
 	assert site.count("Reorder Message", {"customer": customer}) == 0
 
 
 def test_settings_read_history_in_the_background(site, manager, customer):
-	page = manager.open("/app/reorder-settings")
+	page = manager.open("reorder-settings")
 	page.get_by_role("button", name="Learning").click()
 	page.locator(".dropdown-menu:visible").get_by_text("Read History", exact=True).click()
 	before = site.count("Reorder Run", {"kind": "History", "status": "Done"})
@@ -152,12 +153,12 @@ def test_settings_read_history_in_the_background(site, manager, customer):
 
 def test_lists_show_states_and_ranges(manager, customer):
 	for path, text in (
-		("/app/reorder-reminder", "between"),
-		("/app/reorder-message", "Sent"),
-		("/app/reorder-customer", "Northwind"),
-		("/app/reorder-preference", "Wants Reminders"),
-		("/app/reorder-run", "History"),
-		("/app/reorder-rule", ""),
+		("reorder-reminder", "between"),
+		("reorder-message", "Sent"),
+		("reorder-customer", "Northwind"),
+		("reorder-preference", "Wants Reminders"),
+		("reorder-run", "History"),
+		("reorder-rule", ""),
 	):
 		page = manager.open(path)
 		if text:
@@ -170,7 +171,7 @@ def test_the_list_comes_by_the_day_that_is_due_and_shows_it(site, manager, custo
 	for name, ago in zip(rows, (-40, 3), strict=True):
 		frappe.db.set_value("Reorder Reminder", name, "remind_on", made.day(ago))
 	frappe.db.commit()
-	page = manager.open("/app/reorder-reminder")
+	page = manager.open("reorder-reminder")
 	days = page.locator(".frappe-list:visible .list-row [data-filter^='remind_on']")
 	expect(days).to_have_text([frappe.utils.formatdate(made.day(3)), frappe.utils.formatdate(made.day(-40))])
 	manager.picture("reorder-list")
@@ -178,7 +179,7 @@ def test_the_list_comes_by_the_day_that_is_due_and_shows_it(site, manager, custo
 
 def test_what_the_model_keeps_is_told_in_words_by_whoever_asks(site, manager, customer):
 	name = frappe.db.get_value("Reorder Reminder", {"customer": customer, "status": "Due"})
-	page = manager.open(f"/app/reorder-reminder/{name}")
+	page = manager.open(f"reorder-reminder/{name}")
 	form = manager.form("Reorder Reminder")
 	section = form.locator(".form-section", has_text="How This Was Worked Out")
 	expect(section.locator(".section-body")).to_be_hidden()

@@ -15,6 +15,7 @@ from frappe.installer import update_site_config
 from playwright.sync_api import expect, sync_playwright
 
 from crm_recharge.credits import ledger, usage
+from crm_recharge.frappe_versions import DESK
 from crm_recharge.recharge import cards
 from crm_recharge.tests import factories
 from crm_recharge.tests.support.stripe_stand_in import PUBLISHABLE_KEY, SECRET_KEY, StandIn
@@ -161,17 +162,17 @@ class Desk:
 			self.problems.append(f"{response.status}: {urlsplit(response.url).path}")
 
 	def open(self, path: str):
-		"""Go to a page of the desk; within the desk without loading it anew."""
-		if urlsplit(self.page.url).path.startswith("/app"):
+		"""Go to a page, by its path within the desk; from another one without loading it anew."""
+		if urlsplit(self.page.url).path.startswith(DESK):
 			self.page.evaluate("path => frappe.set_route(path)", path)
-			self.page.wait_for_url(f"**{path}*")
+			self.page.wait_for_url(f"**{DESK}/{path}*")
 		else:
-			self.page.goto(self.url + path)
+			self.page.goto(f"{self.url}{DESK}/{path}")
 		return self.page
 
 	def account(self, account: str):
 		"""Open an account's form and wait for its figures."""
-		self.open(f"/app/credit-account/{account}")
+		self.open(f"credit-account/{account}")
 		self.balance(account).wait_for()
 		return self.page
 

@@ -352,7 +352,7 @@ class Matrix:
 		methods = found.methods()
 		for name, entry in table.METHODS.items():
 			if name in methods:
-				for side in (OWN, FOREIGN) if entry.on not in (table.NOBODY, table.ALL) else (OWN,):
+				for side in (OWN, FOREIGN) if entry.on not in (table.NOBODY, *table.OF_EVERYBODY) else (OWN,):
 					for person in self._one_of_each(
 						lambda person: (self._may_call(person, entry.who, side),)
 					):
@@ -372,7 +372,9 @@ class Matrix:
 	def _of_method(self, name: str, entry, function, person: Person, side: str) -> Probe:
 		confined_by = table.CONFINED_BY[entry.on]
 		reaches = (
-			person.confined not in confined_by if entry.on == table.ALL else person.reaches(side, confined_by)
+			person.confined not in confined_by
+			if entry.on in table.OF_EVERYBODY
+			else person.reaches(side, confined_by)
 		)
 		allowed = self._may_call(person, entry.who, side) and reaches
 		by_token = table.EVERYBODY in entry.who

@@ -76,7 +76,8 @@ NOT_BY_HAND = {
 	"Reorder Consent Change": "write",
 }
 
-ACCOUNT, CUSTOMER, COMPANY, ALL, NOBODY = "an account", "a customer", "a company", "all customers", "nobody"
+ACCOUNT, CUSTOMER, COMPANY, NOBODY = "an account", "a customer", "a company", "nobody"
+ALL, ALL_ACCOUNTS = OF_EVERYBODY = "all customers", "all accounts"
 HANGS_ON = {
 	**dict.fromkeys(CREDITS, ACCOUNT),
 	**dict.fromkeys(("Usage Category", "CRM Recharge Settings"), NOBODY),
@@ -92,6 +93,7 @@ CONFINED_BY = {
 	CUSTOMER: ("Customer",),
 	COMPANY: ("Company",),
 	ALL: ("Customer",),
+	ALL_ACCOUNTS: ("Customer", "Company", "Credit Account"),
 	NOBODY: (),
 }
 # A message is sent in the name of a company.
@@ -163,6 +165,11 @@ def _writes(who, on=ACCOUNT, **args) -> Method:
 	return Method(tuple(who), on, False, args or None)
 
 
+CHART = {
+	"name": "x", "doctype": "Dashboard Chart", "document_type": "Credit Account", "chart_type": "Group By",
+	"group_by_type": "Count", "group_by_based_on": "currency", "filters_json": "[]",
+}  # fmt: skip
+
 METHODS = {
 	"accounting.disputes.retry": _writes(BOOKERS, name="Recharge Dispute"),
 	"accounting.posting.retry": _writes(BOOKERS),
@@ -218,12 +225,14 @@ METHODS = {
 	"api.reorder.set_date": _writes(PERSONS, CUSTOMER),
 	"api.reorder.snooze": _writes(PERSONS, CUSTOMER),
 	"api.reorder.unsubscribe": _writes((EVERYBODY,), NOBODY),
-	"api.settings.confirm_site": _writes(MANAGERS, NOBODY),
+	"api.settings.confirm_site": _writes(MANAGERS, ALL_ACCOUNTS),
 	"api.settings.site": _reads(MANAGERS, NOBODY),
 	"api.settings.test_connection": _writes(MANAGERS, NOBODY),
 	"api.settings.webhook": _reads(MANAGERS, NOBODY),
 	"api.gateway.replay": _writes(MANAGERS),
 	"api.gateway.webhook": _writes((EVERYBODY,), NOBODY),
+	"doors.beside.tagged": _searches(READERS, doctype="Credit Account", tag="%"),
+	"doors.charts.get": _reads(READERS, NOBODY, chart=CHART),
 	"doors.search.link_title": _searches(SETTING_READERS, doctype="Recharge Card", docname="Recharge Card"),
 	"doors.search.records_of": _searches(READERS, doctype="Credit Account", page_len=500),
 	"reorder.desk.expect": _writes(REMINDERS, CUSTOMER),

@@ -10,6 +10,7 @@ import frappe
 from frappe.utils import now_datetime
 
 from crm_recharge.domain import payment
+from crm_recharge.outbox import queue, sweep
 from crm_recharge.recharge import worker
 from crm_recharge.tests.case import WEBHOOK_SECRET, RechargeCase
 from crm_recharge.tests.support.books import breaches
@@ -36,21 +37,17 @@ def charge(account: str, amount, key: str) -> dict:
 	return answer
 
 
-def sweep_for(*recharges: str, sweep=worker.sweep) -> int:
-	"""In a child: the sweeper, as each minute, for these recharges alone. Returns how many it took up."""
-	taken, enqueue = [], worker.try_enqueue
+def sweep_for(*recharges: str, sweeping=lambda: sweep.sweep_kind("carry_out", 10**6)) -> int:
+	"""In a child: the sweep, as each minute, for these recharges alone. Returns how many it took up."""
+	taken, enqueue = [], queue.enqueue
 
-	def only_these(job, name, again=False):
+	def only_these(kind, name, again=False):
 		if name in recharges:
-			taken.append(enqueue(job, name, again))
+			taken.append(enqueue(kind, name, again))
+		return True
 
-	with (
-		patch.object(worker, "try_enqueue", only_these),
-		patch.object(worker, "SWEEP_LIMIT", 10**6),
-		patch.object(worker, "_expire_actions"),
-		patch.object(worker.threshold, "look_again"),
-	):
-		sweep()
+	with patch.object(queue, "enqueue", only_these):
+		sweeping()
 	return len(taken)
 
 
@@ -79,7 +76,7 @@ def recover(recharge: str, minutes: int = 30) -> str:
 			break
 		let_time_pass(recharge)
 		time.sleep(0.05)  # what is still under way at the gateway needs some time indeed
-		with patch.object(worker, "try_enqueue", lambda job, name, again=False: worker.carry_out(name)):
+		with patch.object(queue, "enqueue", lambda kind, name, again=False: worker.carry_out(name)):
 			sweep_for(recharge)
 	return status
 

@@ -16,7 +16,8 @@ from unittest.mock import patch
 
 import frappe
 
-from crm_recharge.credits import contention, errors, ledger, usage
+from crm_recharge import contention
+from crm_recharge.credits import errors, ledger, usage
 
 BEGIN_AGAIN = contention._begin_again
 SHARED_EVERY = 10

@@ -81,9 +81,9 @@ class MoneyTestCase(BenchTestCase):
 		]
 		return book, counts
 
-	def queued(self, method: str) -> list[dict]:
-		"""The jobs for a function, given by the end of its path."""
-		return [job for job in self.jobs if str(job["method"]).endswith(method)]
+	def queued(self, kind: str) -> list[dict]:
+		"""The jobs for a kind of work."""
+		return [job for job in self.jobs if job.get("kind") == kind]
 
 
 class GatewayTestCase(MoneyTestCase):

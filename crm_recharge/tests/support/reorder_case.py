@@ -7,7 +7,7 @@ from unittest.mock import patch
 import frappe
 from frappe.utils import getdate, nowdate
 
-from crm_recharge.tests.compat import BenchTestCase
+from crm_recharge.tests.compat import BenchTestCase, sell_by_pos_invoice
 from crm_recharge.tests.factories import make_customer
 
 FIRST_YEAR = 2004
@@ -314,6 +314,7 @@ def make_return(invoice, quantities: dict | None = None, on: datetime.date | int
 
 def _ready_for_pos(invoice) -> None:
 	"""Payment, profile and an open till, as a POS Invoice needs them."""
+	sell_by_pos_invoice()
 	invoice.is_pos = 1
 	invoice.pos_profile = pos_profile()
 	open_till(invoice.pos_profile)

@@ -144,7 +144,8 @@ class Traffic:
 		doc.save()
 
 	def expire(self, account: str):
-		expiry.post_due()
+		for due in expiry.due():
+			expiry.post(due)
 
 	def verify(self, account: str):
 		found = proof.verify(account)

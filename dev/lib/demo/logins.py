@@ -49,19 +49,23 @@ def open_on_workspace():
 	frappe.db.commit()
 
 
-def tell():
-	"""The addresses, with who may log in there."""
-	rows = [("the desk", f"{URL}/app/{frappe.scrub(WORKSPACE).replace('_', '-')}", "Administrator", "admin")]
+def tell(served: bool):
+	"""The addresses, with who may log in there; and how to have them served where they are not."""
+	host = URL if served else ""
+	rows = [("the desk", f"{host}/app/{frappe.scrub(WORKSPACE).replace('_', '-')}", "Administrator", "admin")]
 	if owner := _an_owner():
-		rows.append(("a customer's credits", f"{URL}/credits", owner, PASSWORD))
+		rows.append(("a customer's credits", f"{host}/credits", owner, PASSWORD))
 	buyer = frappe.db.get_value(
 		"Portal User", {"parenttype": "Customer", "user": ["like", "%@customer.example"]}, "user"
 	)
 	if buyer:
-		rows.append(("a customer's reorders", f"{URL}/reorders", buyer, PASSWORD))
+		rows.append(("a customer's reorders", f"{host}/reorders", buyer, PASSWORD))
 	say()
+	if not served:
+		say("./dev/demo --look serves this site. Who may log in there, and where:")
+	wide = max(len(address) for _, address, _, _ in rows)
 	for what, address, user, password in rows:
-		say(f"{what + ':':<23} {address:<44} login: {user}   password: {password}")
+		say(f"{what + ':':<23} {address:<{wide}}  login: {user}   password: {password}")
 
 
 def _an_owner() -> str | None:

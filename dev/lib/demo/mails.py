@@ -5,6 +5,7 @@ import time
 from email.message import EmailMessage
 from html import unescape
 from html.parser import HTMLParser
+from textwrap import shorten
 
 import frappe
 from frappe.utils import cint
@@ -96,7 +97,7 @@ def follow(mail: EmailMessage):
 	for row in order.items:
 		off = f", {row.discount_percentage:g} % off" if row.discount_percentage else ""
 		say(f"    {row.qty:g} × {row.item_code} at {row.get_formatted('rate')}{off}")
-	say(f"  The page says: {Form(pressed.text).text[:200]}")
+	say(f"  The page says: {shorten(Form(pressed.text).text, 200, placeholder=' …')}")
 	from erpnext.selling.doctype.sales_order.sales_order import make_sales_invoice
 
 	invoice = make_sales_invoice(order.name)

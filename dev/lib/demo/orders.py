@@ -59,7 +59,7 @@ def _begin(counter):
 
 def _of_a_customer(orders: Orders):
 	"""What was sold first, then what came back of it. Each invoice holds its company's row until it is committed."""
-	from crm_recharge.credits.contention import retry_on_contention
+	from crm_recharge.contention import retry_on_contention
 
 	write = retry_on_contention(_write)
 	for key, rows in sorted(orders.items(), key=lambda order: bool(order[1][0]["returns"])):

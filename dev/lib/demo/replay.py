@@ -4,13 +4,13 @@ import csv
 import sys
 import time
 from collections import defaultdict
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import frappe
 import requests
 
+from demo.days import read_time
 from demo.progress import Progress, say
 from demo.stage import URL, browser
 
@@ -27,12 +27,14 @@ def read_usage(path: Path) -> dict[str, list[dict]]:
 			sys.exit(f"{path}: the columns {', '.join(sorted(missing))} are missing")
 		for number, row in enumerate(reader, 2):
 			try:
-				datetime.fromisoformat(row["time"].replace("Z", "+00:00"))
+				read_time(row["time"])
 				if Decimal(row["quantity"]) <= 0:
 					raise ValueError(row["quantity"])
 			except (ArithmeticError, ValueError, AttributeError):
 				sys.exit(f"{path}, line {number}: time or quantity is not readable: {row}")
 			events[row["account"]].append(row | {"line": number})
+	if not events:
+		sys.exit(f"{path}: no events, only the line of headings")
 	for rows in events.values():
 		rows.sort(key=lambda row: row["time"])
 	return events

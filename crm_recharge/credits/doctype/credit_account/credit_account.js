@@ -1,8 +1,4 @@
 frappe.ui.form.on("Credit Account", {
-	setup(frm) {
-		frm.set_query("account_owner", () => ({ filters: { enabled: 1 } }));
-	},
-
 	onload(frm) {
 		frappe
 			.xcall("frappe.core.doctype.user.user.get_timezones")
@@ -256,7 +252,8 @@ class AccountOverview {
 	}
 
 	block(title, doctype, table) {
-		const all = `/app/${frappe.router.slug(doctype)}?credit_account=${encodeURIComponent(this.account)}`;
+		const list = frappe.router.make_url([frappe.router.slug(doctype)]);
+		const all = `${list}?credit_account=${encodeURIComponent(this.account)}`;
 		return `<div class="crm-recharge-block"><div class="crm-recharge-head">${title}<a class="small text-muted" href="${all}">${__(
 			"Show all",
 		)}</a></div>${table}</div>`;

@@ -15,10 +15,10 @@ frappe.listview_settings["Credit Account"] = {
 	},
 
 	formatters: {
-		overdraft_limit: (value, df, doc) => (value ? crm_recharge.desk.money(value, doc.currency) : ""),
+		overdraft_limit: (value, _df, doc) => crm_recharge.desk.listed_amount(value, doc.currency),
 		balance: (value, df, doc) => {
 			const css = value < 0 ? "text-danger" : "";
-			return `<span class="${css}">${crm_recharge.desk.money(value, doc.currency)}</span>`;
+			return crm_recharge.listed(crm_recharge.desk.money(value, doc.currency), css);
 		},
 	},
 };

@@ -9,7 +9,7 @@ frappe.listview_settings["Credit Ledger"] = {
 	],
 
 	formatters: {
-		amount: (value, df, doc) => crm_recharge.desk.money(value, doc.currency),
-		balance_after: (value, df, doc) => crm_recharge.desk.money(value, doc.currency),
+		amount: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
+		balance_after: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
 	},
 };

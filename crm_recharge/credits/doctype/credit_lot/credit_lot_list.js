@@ -9,7 +9,7 @@ frappe.listview_settings["Credit Lot"] = {
 	},
 
 	formatters: {
-		original: (value, df, doc) => crm_recharge.desk.money(value, doc.currency),
-		remaining: (value, df, doc) => crm_recharge.desk.money(value, doc.currency),
+		original: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
+		remaining: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
 	},
 };

@@ -4,12 +4,13 @@ from unittest.mock import patch
 try:
 	import frappe
 
+	from crm_recharge.gateway import registry
+	from crm_recharge.gateway.stripe import settings
+
 	SITE = getattr(frappe.local, "site", None)
 except (ImportError, RuntimeError):
 	frappe = SITE = None
 
-from crm_recharge.gateway import registry
-from crm_recharge.gateway.stripe import settings
 from crm_recharge.tests.support.stripe_stand_in import StandIn
 
 KEYS = (

@@ -10,16 +10,11 @@ try:
 except ImportError:
 	given = None
 
-CURRENCIES = (
-	"USD",
-	"EUR",
-	"INR",
-	"HUF",
-	"TWD",
-	*minor_units.ZERO_DECIMAL,
-	*minor_units.THREE_DECIMAL,
-	*minor_units.WHOLE_SENT_AS_HUNDREDTHS,
-)
+# As https://docs.stripe.com/currencies has them, written once more: the table is tried against these.
+WHOLE = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split()
+THOUSANDTHS = "BHD JOD KWD OMR TND".split()
+WHOLE_SENT_AS_HUNDREDTHS = "ISK UGX".split()
+CURRENCIES = ("USD", "EUR", "INR", "HUF", "TWD", *WHOLE, *THOUSANDTHS, *WHOLE_SENT_AS_HUNDREDTHS)
 
 
 class TestMinorUnits(unittest.TestCase):
@@ -99,27 +94,6 @@ class TestMinorUnits(unittest.TestCase):
 		self.assertEqual(minor_units.minimum_charge("usd"), Decimal("0.50"))
 		self.assertEqual(minor_units.minimum_charge("HUF"), Decimal("175.00"))
 		self.assertIsNone(minor_units.minimum_charge("KWD"))
-		for amount, currency, chargeable in (
-			("0.49", "USD", False),
-			("0.50", "USD", True),
-			("0.505", "USD", False),
-			("49", "JPY", False),
-			("50", "JPY", True),
-			("0", "KWD", False),
-			("0.01", "KWD", True),
-			("1000000", "USD", False),
-			("-5", "USD", False),
-		):
-			with self.subTest(amount=amount, currency=currency):
-				self.assertIs(minor_units.is_chargeable(Decimal(amount), currency), chargeable)
-
-	def test_rounding_is_asked_for_by_name(self):
-		self.assertEqual(minor_units.round_to_chargeable(Decimal("10.001"), "USD"), Decimal("10.01"))
-		self.assertEqual(
-			minor_units.round_to_chargeable(Decimal("10.001"), "USD", "ROUND_DOWN"), Decimal("10.00")
-		)
-		self.assertEqual(minor_units.round_to_chargeable(Decimal("10.001"), "JPY"), Decimal("11"))
-		self.assertEqual(minor_units.round_to_chargeable(Decimal("10.123"), "KWD"), Decimal("10.13"))
 
 
 if given:
@@ -133,22 +107,16 @@ if given:
 			minor = to_minor(amount, currency)
 			self.assertEqual(from_minor(minor, currency), amount)
 			self.assertLessEqual(minor, minor_units.maximum_minor(currency))
-			if currency in minor_units.THREE_DECIMAL:
+			if currency in THOUSANDTHS:
 				self.assertEqual(minor % 10, 0)
-			if currency in minor_units.WHOLE_SENT_AS_HUNDREDTHS:
+			if currency in WHOLE_SENT_AS_HUNDREDTHS:
 				self.assertEqual(minor % 100, 0)
 
 		@settings(max_examples=400, deadline=None)
 		@given(st.integers(min_value=0, max_value=10**15), currencies)
 		def test_what_stripe_sends_is_kept_exactly(self, minor, currency):
 			amount = from_minor(minor, currency)
-			scale = (
-				1
-				if currency in minor_units.ZERO_DECIMAL
-				else 1000
-				if currency in minor_units.THREE_DECIMAL
-				else 100
-			)
+			scale = 1 if currency in WHOLE else 1000 if currency in THOUSANDTHS else 100
 			self.assertEqual(amount * scale, minor)
 
 		@settings(max_examples=400, deadline=None)
@@ -160,11 +128,3 @@ if given:
 				return
 			self.assertIsInstance(minor, int)
 			self.assertEqual(from_minor(minor, currency), amount)
-
-		@settings(max_examples=200, deadline=None)
-		@given(st.decimals(min_value=0, max_value=99999, places=9), currencies)
-		def test_rounding_up_loses_nothing_and_adds_less_than_a_unit(self, amount, currency):
-			rounded = minor_units.round_to_chargeable(amount, currency)
-			self.assertGreaterEqual(rounded, amount)
-			self.assertLess(rounded - amount, Decimal(1).scaleb(-minor_units.decimals(currency)))
-			to_minor(rounded, currency)

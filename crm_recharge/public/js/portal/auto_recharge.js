@@ -152,7 +152,7 @@
 
 	const what_is_wrong = (found, typed) =>
 		found.problem === "amount_unclear"
-			? __("{0} can be read in more than one way. Type {1}.", [typed.trim(), found.readings.join(__(" or "))])
+			? __("{0} can be read in more than one way. Type {1}.", [typed.trim(), found.readings.join(` ${__("or")} `)])
 			: __("Type both amounts in digits, such as {0}.", [portal.number("12.5")]);
 
 	const cards_in_words = (used) => {

@@ -28,6 +28,10 @@ NUMBERS = (*DEFAULTS, *(f"cap_{cap}" for cap in SETTING_CAPS), "anomaly_factor")
 
 
 class AutoRechargeSetting(GuardedDocument):
+	def own_name(self):
+		# An account's setting is found by its name.
+		return f"ARS-{self.credit_account}"
+
 	def check_if_latest(self):
 		# The account's row before this one, as the threshold check and the worker lock them.
 		self.lock_account()

@@ -11,7 +11,7 @@ frappe.listview_settings["Auto-Recharge Setting"] = {
 	},
 
 	formatters: {
-		falls_below: (value, df, doc) => crm_recharge.desk.money(value, doc.currency),
-		recharge_up_to: (value, df, doc) => crm_recharge.desk.money(value, doc.currency),
+		falls_below: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
+		recharge_up_to: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
 	},
 };

@@ -9,6 +9,6 @@ frappe.listview_settings["Gateway Difference"] = {
 	],
 
 	formatters: {
-		amount: (value, df, doc) => (value ? crm_recharge.desk.money(value, doc.currency) : ""),
+		amount: (value, _df, doc) => crm_recharge.desk.listed_amount(value, doc.currency),
 	},
 };

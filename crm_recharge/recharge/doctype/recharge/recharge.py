@@ -10,19 +10,19 @@ from crm_recharge.domain.errors import AccountClosed, InvalidRequest
 from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.domain.threshold import cap_figures, check_payment
 from crm_recharge.doors.guard import GuardedDocument
+from crm_recharge.outbox.queue import enqueue_after_commit
 from crm_recharge.recharge.caps import account_caps
 from crm_recharge.recharge.decisions import cap_label, frees
 from crm_recharge.recharge.limits import payment_limits
-from crm_recharge.recharge.queue import enqueue_after_commit
 
 
 class Recharge(GuardedDocument):
 	"""One top-up, by hand or automatic. Submitted means authorised; the worker does the rest."""
 
-	def autoname(self):
+	def own_name(self):
 		# By chance, not by series: a series' row would be locked until the charge that started it commits,
 		# and a copy of this site must never meet this one's idempotency keys at the gateway.
-		self.name = "RC-" + frappe.generate_hash(length=12).upper()
+		return None if self.amended_from else "RC-" + frappe.generate_hash(length=12).upper()
 
 	@for_people
 	def validate(self):

@@ -9,6 +9,6 @@ frappe.listview_settings["Recharge"] = {
 	],
 
 	formatters: {
-		amount: (value, df, doc) => crm_recharge.desk.money(value, doc.currency),
+		amount: (value, _df, doc) => crm_recharge.desk.listed_money(value, doc.currency),
 	},
 };

@@ -54,7 +54,7 @@ class TestRecharge(GatewayTestCase):
 		answer = self.start("25.50")
 		self.assertEqual((answer["status"], answer["amount"], answer["repeated"]), ("Queued", "25.5", False))
 		(job,) = self.queued("carry_out")
-		self.assertEqual((job["recharge"], job["queue"]), (answer["recharge"], "short"))
+		self.assertEqual((job["name"], job["queue"]), (answer["recharge"], "short"))
 		self.assertEqual(worker.carry_out(answer["recharge"]), "Succeeded")
 		told = api.status(answer["recharge"])
 		self.assertEqual(

@@ -9,6 +9,6 @@ frappe.listview_settings["Recharge Card"] = {
 	],
 
 	formatters: {
-		exp_year: (value, df, doc) => crm_recharge.desk.expiry(doc),
+		exp_year: (value, df, doc) => crm_recharge.listed(crm_recharge.desk.expiry(doc)),
 	},
 };

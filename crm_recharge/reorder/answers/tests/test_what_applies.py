@@ -105,7 +105,16 @@ class TestPrices(RemindedCase):
 		self.assertIsNone(self.rate(item))
 
 	def test_a_discount_on_no_price_is_no_price_and_a_rule_that_names_one_is(self):
-		for rule, rate in (({"discount_percentage": 10}, None), ({"rate_or_discount": "Rate", "rate": 0}, 0)):
+		for rule, rate in (
+			({"rate_or_discount": "Discount Percentage", "discount_percentage": 10}, None),
+			({"rate": 0}, 0),
+			({"rate": 5}, 5),
+			({"rate": 5, "currency": "EUR"}, None),
+			({"rate": 0, "currency": "EUR"}, None),
+			({"rate": 5, "min_qty": 10}, None),
+			({"rate": 5, "for_price_list": make_price_list()}, None),
+			({"price_or_product_discount": "Product", "same_item": 1, "free_qty": 1}, None),
+		):
 			item = make_item(None)
 			document = frappe.get_doc(
 				{
@@ -114,7 +123,7 @@ class TestPrices(RemindedCase):
 					"apply_on": "Item Code",
 					"items": [{"item_code": item}],
 					"price_or_product_discount": "Price",
-					"rate_or_discount": "Discount Percentage",
+					"rate_or_discount": "Rate",
 					"selling": 1,
 					"company": self.company,
 					"currency": "USD",
@@ -237,6 +246,17 @@ class TestCoupons(RemindedCase):
 		self.assertIsNone(offers.open_offer(message.customer, items, "Another Company")["coupon_code"])
 		message.db_set("offer_cleared", 1)
 		self.assertEqual(offers.open_offer(message.customer, items, self.company), {})
+
+	def test_an_offer_whose_order_was_called_off_holds_again(self):
+		set_settings(order_document="Sales Order", submit_order=1)
+		message = self.reminded([self.item])
+		coupon = make_coupon(message.customer, self.item, 20)
+		message.db_set({"coupon_code": coupon, "offer_ends": add_days(nowdate(), 5)})
+		placed = actions._order(links.token(message.name, "reorder"), None, None)
+		self.assertEqual(offers.open_offer(message.customer, [self.item], self.company), {})
+		frappe.get_doc(placed.doctype, placed.name).cancel()
+		found = offers.open_offer(message.customer, [self.item], self.company)
+		self.assertEqual(found["coupon_code"], coupon)
 
 	def test_the_desk_gives_what_the_pages_give(self):
 		set_settings(order_document="Sales Order", submit_order=0)
@@ -398,3 +418,16 @@ class TestUnits(RemindedCase):
 		self.assertEqual(
 			orders.usual_lines(customer, {item: Decimal(12)})[item], Line(item, Decimal(12), "Nos")
 		)
+
+
+class TestCompany(RemindedCase):
+	def test_who_bought_by_delivery_or_at_a_till_last_is_served_by_that_company(self):
+		set_settings(company=None)
+		for doctype in ("Sales Invoice", "POS Invoice", "Delivery Note"):
+			customer, item = make_buyer()[0], make_item()
+			make_invoice(customer, [item], on=9)
+			name = make_invoice(customer, [item], on=2, doctype=doctype).name
+			frappe.db.set_value(doctype, name, "company", "Another Company")
+			self.assertEqual(orders.company_for(customer), "Another Company", doctype)
+			frappe.db.set_value(doctype, name, "posting_date", day(20))
+			self.assertEqual(orders.company_for(customer), self.company, doctype)

@@ -9,6 +9,6 @@ frappe.listview_settings["Reorder Customer"] = {
 	},
 	formatters: {
 		next_on: (value, _df, doc) =>
-			crm_recharge.reorder.text(crm_recharge.reorder.range(doc.next_from, doc.next_on, doc.next_to)),
+			crm_recharge.listed(crm_recharge.reorder.range(doc.next_from, doc.next_on, doc.next_to)),
 	},
 };

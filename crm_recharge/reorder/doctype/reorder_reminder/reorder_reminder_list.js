@@ -6,6 +6,6 @@ frappe.listview_settings["Reorder Reminder"] = {
 	get_indicator: (doc) => crm_recharge.reorder.indicator("Reorder Reminder")(doc),
 	formatters: {
 		next_on: (value, _df, doc) =>
-			crm_recharge.reorder.text(crm_recharge.reorder.range(doc.next_from, doc.next_on, doc.next_to)),
+			crm_recharge.listed(crm_recharge.reorder.range(doc.next_from, doc.next_on, doc.next_to)),
 	},
 };

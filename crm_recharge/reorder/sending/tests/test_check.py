@@ -6,6 +6,7 @@ from unittest.mock import patch
 import frappe
 from frappe.utils import add_days, getdate, now_datetime, nowdate
 
+from crm_recharge.reorder import catalogue
 from crm_recharge.reorder.consent import preferences
 from crm_recharge.reorder.sending import check, holding_out, run
 from crm_recharge.reorder.sending.tests.sending_case import SendingCase, html_of, in_days
@@ -190,6 +191,33 @@ class TestWhatIsOnItsWay(SendingCase):
 		customer = self.buyer(item)
 		order = make_order("Sales Order", customer, item)
 		make_delivery_note(order.name).insert().submit()
+		self.assertEqual(check.open_orders(customer, [item], getdate(nowdate())), {})
+
+	def test_what_was_billed_for_less_than_was_ordered_is_open_no_longer(self):
+		from erpnext.selling.doctype.sales_order.sales_order import make_sales_invoice
+
+		item = make_item()
+		customer = self.buyer(item)
+		order = make_order("Sales Order", customer, item)
+		invoice = make_sales_invoice(order.name)
+		invoice.items[0].rate = 9
+		invoice.set("payment_schedule", [])
+		invoice.insert().submit()
+		self.assertLess(frappe.db.get_value("Sales Order Item", {"parent": order.name}, "billed_amt"), 10)
+		self.assertEqual(check.open_orders(customer, [item], getdate(nowdate())), {})
+
+	def test_what_a_supplier_delivered_is_open_until_it_is_billed(self):
+		from erpnext.selling.doctype.sales_order.sales_order import make_sales_invoice
+
+		item = make_item()
+		customer = self.buyer(item)
+		order = make_order("Sales Order", customer, item)
+		# As the Purchase Order writes it, once the supplier has delivered.
+		row = {"delivered_by_supplier": 1, "delivered_qty": 1}
+		frappe.db.set_value("Sales Order Item", {"parent": order.name}, row)
+		frappe.db.commit()
+		self.assert_held_back(customer, "open_order")
+		make_sales_invoice(order.name).insert().submit()
 		self.assertEqual(check.open_orders(customer, [item], getdate(nowdate())), {})
 
 	def test_what_is_packed_in_a_bundle_on_an_order(self):
@@ -512,6 +540,29 @@ class TestRulesAndMasters(SendingCase):
 			frappe.db.set_value("Item", item, values)
 			frappe.db.commit()
 			self.assertTrue(self.remind(customer).mailed, values)
+
+	def test_what_is_not_sold_to_this_customer(self):
+		for kind, field in (("Item", "name"), ("Item Group", "item_group")):
+			item = make_item(item_group=make_group())
+			customer = self.buyer(item)
+			others = {"Item": make_item(), "Item Group": make_group()}
+			names = [others[kind], frappe.db.get_value("Item", item, field)]
+			for value, expected in zip(names, (False, True), strict=True):
+				frappe.get_doc(
+					{
+						"doctype": "Party Specific Item",
+						"party_type": "Customer",
+						"party": customer,
+						"restrict_based_on": kind,
+						"based_on_value": value,
+					}
+				).insert()
+				self.assertEqual(catalogue.sold([item], customer=customer), {item} if expected else set())
+				frappe.db.commit()
+				if expected:
+					self.assertTrue(self.remind(customer).mailed)
+				else:
+					self.assert_held_back(customer, "item_disabled")
 
 	def test_switched_off(self):
 		customer = self.buyer()

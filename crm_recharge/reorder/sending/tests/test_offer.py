@@ -1,16 +1,26 @@
 """The offer of a mail: for that customer and those items, once, until it ends; proved on ERPNext's documents."""
 
+import unittest
 from decimal import Decimal
 from unittest.mock import patch
 
 import frappe
+from erpnext.selling.doctype.sales_order.sales_order import make_sales_invoice
 from frappe.utils import add_days, getdate, nowdate
 
 from crm_recharge.credits.money import exact
 from crm_recharge.reorder.sending import offer
 from crm_recharge.reorder.sending.tests.sending_case import SendingCase, html_of, in_days
+from crm_recharge.tests.compat import MAJOR
 from crm_recharge.tests.factories import make_customer
-from crm_recharge.tests.support.reorder_case import POS, day, first_company, make_invoice, make_item
+from crm_recharge.tests.support.reorder_case import (
+	POS,
+	day,
+	first_company,
+	make_invoice,
+	make_item,
+	make_return,
+)
 
 
 class OfferCase(SendingCase):
@@ -128,7 +138,58 @@ class TestOffer(OfferCase):
 		)
 		self.assertEqual(self.rates(invoice), [Decimal(90), Decimal(75)])
 		invoice.submit()
-		self.assertEqual(frappe.db.get_value("Coupon Code", message.coupon_code, "used"), 1)
+		self.assertEqual(self.used(message), 1)
+		back = make_return(invoice)
+		self.assertEqual((self.rates(back), self.used(message)), ([Decimal(90), Decimal(75)], 1))
+
+	def used(self, message) -> int:
+		return frappe.db.get_value("Coupon Code", message.coupon_code, "used")
+
+	def test_a_tills_closing_sums_up_what_it_sold(self):
+		from erpnext.accounts.doctype.pos_invoice_merge_log.pos_invoice_merge_log import (
+			consolidate_pos_invoices,
+		)
+
+		customer, message, items = self.mailed_offer(10)
+		rows = [{"item_code": items[0], "rate": 0}]
+		paid = [{"mode_of_payment": "Cash", "amount": 90}]
+		sold = make_invoice(customer, rows, doctype=POS, coupon_code=message.coupon_code, payments=paid)
+		consolidate_pos_invoices(pos_invoices=[frappe._dict(sold.as_dict(), pos_invoice=sold.name)])
+		sold.reload()
+		summed_up = frappe.get_doc("Sales Invoice", sold.consolidated_invoice)
+		self.assertEqual((summed_up.docstatus, self.rates(summed_up)), (1, [Decimal(90)]))
+		self.assertEqual(self.used(message), 1)
+
+	def test_an_order_is_invoiced_in_parts_and_returned_and_uses_it_once(self):
+		customer, message, items = self.mailed_offer(10, 25)
+		order = self.order("Sales Order", customer, items, message.coupon_code, submit=True)
+		for item, rate in zip(items, (90, 75), strict=True):
+			invoice = make_sales_invoice(order.name)
+			invoice.items = [row for row in invoice.items if row.item_code == item]
+			invoice.insert().submit()
+			self.assertEqual((self.rates(invoice), self.used(message)), ([Decimal(rate)], 1))
+		back = make_return(invoice)
+		self.assertEqual((self.rates(back), self.used(message)), ([Decimal(75)], 1))
+		for document in (back, invoice):
+			document.reload()
+			document.cancel()
+			self.assertEqual(self.used(message), 1)
+
+	@unittest.skipUnless(MAJOR >= 16, "ERPNext 15 has no coupon on a Sales Invoice")
+	def test_an_invoice_without_an_order_uses_it_once_and_is_the_customers_own(self):
+		customer, message, items = self.mailed_offer(10)
+		rows = [{"item_code": items[0], "rate": 0}]
+		for buyer in (make_customer(), customer):
+			invoice = make_invoice(buyer, rows, submit=False, coupon_code=message.coupon_code)
+			if buyer == customer:
+				invoice.submit()
+			else:
+				self.assertRaises(frappe.ValidationError, invoice.submit)
+			self.assertEqual(self.used(message), int(buyer == customer))
+		self.assertEqual(self.rates(invoice), [Decimal(90)])
+		self.assertRaises(
+			frappe.ValidationError, make_invoice, customer, rows, coupon_code=message.coupon_code
+		)
 
 	def test_others_pay_the_full_price(self):
 		_customer, message, items = self.mailed_offer(10, 25)
@@ -159,7 +220,7 @@ class TestOffer(OfferCase):
 				"from_date": "2020-01-01",
 				"company": first_company(),
 				"conversion_factor": 1,
-				"collection_rules": [{"tier_name": "One", "collection_factor": 10}],
+				"collection_rules": [{"tier_name": "One", "min_spent": 0, "collection_factor": 10}],
 			}
 		).insert()
 		member = self.buyer()
@@ -292,8 +353,6 @@ class TestCleanUp(OfferCase):
 		self.assertEqual(self.exists(message), (True, [1, 1]))
 		order.reload()
 		self.assertEqual(self.rates(order), [Decimal(90), Decimal(80)])
-		from erpnext.selling.doctype.sales_order.sales_order import make_sales_invoice
-
 		invoice = make_sales_invoice(order.name)
 		invoice.insert().submit()
 		self.assertEqual(self.rates(invoice), [Decimal(90), Decimal(80)])

@@ -357,6 +357,10 @@ def _meaning(doc, attempts: list[dict]) -> str:
 		return _(
 			"The bank's answer is not known yet. The same payment is asked about again at {0}; no other card is charged meanwhile."
 		).format(format_datetime(waiting.next_ask_at))
+	if doc.status == payment.PROCESSING:
+		return _(
+			"The payment was accepted, and is decided by the bank in the next days. Credits come then; nothing else is charged meanwhile."
+		)
 	if doc.status == payment.CHARGING:
 		return _("The card is being charged.")
 	if doc.status == payment.SUCCEEDED:

@@ -89,7 +89,7 @@ def status_of(doc) -> dict:
 		"recharge": doc.name,
 		"account": doc.credit_account,
 		"status": doc.status,
-		"ended": doc.status not in ("Draft", "Queued", "Charging"),
+		"ended": doc.status not in ("Draft", "Queued", "Charging", "Processing"),
 		"amount": plain(exact(money[0])),
 		"currency": doc.currency,
 		"balance": plain(exact(money[1])),

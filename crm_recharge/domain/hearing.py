@@ -30,6 +30,9 @@ def hear(account: str, recharge: str, attempt: str | None, answer: Answer) -> Ma
 	if view is None or view.status not in payment.WORKABLE or known is None:
 		yield from effects.Rollback()
 		return "nothing to do"
+	if answer.outcome is Outcome.PENDING and known.status == payment.PENDING:
+		yield from effects.Rollback()
+		return "known"
 	if known.status not in payment.OPEN_ATTEMPT and not known.intent_open:
 		yield from effects.Rollback()
 		return "known"

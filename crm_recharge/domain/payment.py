@@ -44,12 +44,15 @@ DRAFT, QUEUED, CHARGING = "Draft", "Queued", "Charging"
 SUCCEEDED, FAILED, ACTION_REQUIRED, CANCELLED = "Succeeded", "Failed", "Action Required", "Cancelled"
 HELD = "Held"
 """Captured, but the payment does not fit: a person decides. Nothing else is charged meanwhile."""
-WORKABLE = (QUEUED, CHARGING)
-IN_FLIGHT = (QUEUED, CHARGING, ACTION_REQUIRED, HELD)
+PROCESSING = "Processing"
+"""Accepted by the gateway and decided in days, as bank debits are. Nothing else is charged meanwhile."""
+CLAIMED = (CHARGING, PROCESSING)
+WORKABLE = (QUEUED, *CLAIMED)
+IN_FLIGHT = (*WORKABLE, ACTION_REQUIRED, HELD)
 """May still hold or bring money: counts against caps, and is the account's open recharge."""
 NOT_ENDED = (DRAFT, *IN_FLIGHT)
 """What of any other could still capture is closed by `close_up`, from `next_try_at` on."""
-UNPAID = (DRAFT, QUEUED, CHARGING, ACTION_REQUIRED, HELD, FAILED, CANCELLED)
+UNPAID = (*NOT_ENDED, FAILED, CANCELLED)
 
 # Status of an attempt.
 CREATED, UNKNOWN, DECLINED, NEEDS_AUTHENTICATION = "Created", "Unknown", "Declined", "Needs Authentication"
@@ -57,7 +60,8 @@ PAID, ERROR, SKIPPED, NEVER_HAPPENED = "Succeeded", "Error", "Skipped", "Never H
 REFUSED = "Refused"
 """The request was refused (a key withdrawn, say). That proves nothing about an earlier ask under the same key,
 so it is looked up before it counts as an Error, which holds no money."""
-OPEN_ATTEMPT = (CREATED, UNKNOWN, REFUSED)
+PENDING = "Pending"
+OPEN_ATTEMPT = (CREATED, UNKNOWN, REFUSED, PENDING)
 
 LEASE = timedelta(seconds=45)
 """Longer than the slowest call to the gateway; with a sweep each minute a dead worker's recharge is taken up
@@ -68,6 +72,9 @@ that were wrong by hours when the key was first used."""
 ERRORS_BEFORE_GIVING_UP = 8
 ASKS_BEFORE_TELLING = 8
 """An attempt that is undecided after so many asks (about 45 minutes) is told to a person, once."""
+PENDING_TOO_LONG = timedelta(days=14)
+"""A payment that is decided later is told to a person, once, when it is not decided by then. Bank debits and transfers
+take up to ten working days."""
 ACTION_WINDOW = timedelta(days=3)
 """How long a payment waits for its card holder before it counts as failed."""
 
@@ -160,6 +167,12 @@ def backoff(asks: int, retry_after: float | None = None) -> timedelta:
 	return timedelta(seconds=max(seconds, min(retry_after or 0, 3600)))
 
 
+def patience(asks: int, retry_after: float | None = None) -> timedelta:
+	"""As `backoff`, for what takes days: 15 s, 30 s, 1 min … at most 6 hours. The gateway tells of it by itself."""
+	seconds = min(15 * 2 ** min(asks, 11), 6 * 3600)
+	return timedelta(seconds=max(seconds, min(retry_after or 0, 24 * 3600)))
+
+
 def attempt_name(recharge: str, number: int) -> str:
 	"""Deterministic, so that a job run again asks under the same key; the recharge's own name is random."""
 	return f"{recharge}-{number}"
@@ -193,8 +206,9 @@ def carry_out(account: str, recharge: str, worker: str) -> Machine[str]:
 				yield from _skip(view, card, reason)
 			case Start(card):
 				yield from _start(view, card, now)
-			case Wait(until):
-				ended = yield from _release(view, until)
+			case Wait(until, attempt):
+				pending = attempt is not None and attempt.status == PENDING
+				ended = yield from _release(view, until, PROCESSING if pending else view.status)
 			case GiveUp(status):
 				ended = yield from _give_up(view, status, now)
 			case call:
@@ -222,8 +236,9 @@ def _claim(account: str, recharge: str, worker: str) -> Machine[str | None]:
 	if why_not:
 		yield from effects.Rollback()
 		return why_not
+	status = PROCESSING if view and view.status == PROCESSING else CHARGING
 	yield from effects.UpdateRecharge(
-		recharge, {"status": CHARGING, "lease_owner": worker, "lease_until": now + LEASE, "next_try_at": None}
+		recharge, {"status": status, "lease_owner": worker, "lease_until": now + LEASE, "next_try_at": None}
 	)
 	yield from effects.Commit()
 	return None
@@ -234,7 +249,7 @@ def _mine(account: str, recharge: str, worker: str) -> Machine[tuple[RechargeVie
 	now = yield from effects.Now()
 	yield from effects.LockAccount(account)
 	view = yield from effects.LockRecharge(recharge)
-	if view is None or view.status != CHARGING or view.lease_owner != worker:
+	if view is None or view.status not in CLAIMED or view.lease_owner != worker:
 		yield from effects.Rollback()
 		return None
 	return view, now
@@ -319,7 +334,11 @@ def _start(view: RechargeView, card: Card, now: datetime) -> Machine[None]:
 		card.name,
 		{"status": CREATED, "amount": view.amount, "currency": view.currency, "created_at": now},
 	)
-	yield from effects.UpdateRecharge(view.name, {"lease_until": now + LEASE})
+	values: RechargeValues = {"lease_until": now + LEASE}
+	if view.status == PROCESSING:
+		# What was decided later has been declined: another card's turn.
+		values["status"] = CHARGING
+	yield from effects.UpdateRecharge(view.name, values)
 	yield from effects.Commit()
 
 
@@ -355,7 +374,7 @@ def _record(
 		word = yield from settle(with_paid(view, step.attempt.name, answer), answer, now)
 		yield from effects.Commit()
 		return word
-	if view is None or view.status != CHARGING or view.lease_owner != worker:
+	if view is None or view.status not in CLAIMED or view.lease_owner != worker:
 		yield from effects.Rollback()
 		return "lost"
 	if isinstance(step, Close):
@@ -374,7 +393,11 @@ def _record_close(view: RechargeView, step: Close, answer: Answer | None, now: d
 		or (answer.outcome is Outcome.ERROR and answer.code == "resource_missing")
 	)
 	values: AttemptValues = {"intent_open": False, "next_ask_at": None}
-	if answer is not None and not gone:
+	if answer is not None and answer.outcome is Outcome.PENDING:
+		# Accepted before it could be closed: it is looked up until it is decided.
+		pending = yield from _when_decided(view, step, answer, now)
+		values = pending | {"status": PENDING, "intent_open": False}
+	elif answer is not None and not gone:
 		values = yield from _later(view, step, answer, now)
 	yield from effects.UpdateAttempt(step.attempt.name, values)
 
@@ -386,6 +409,8 @@ def _record_ask(view: RechargeView, step: Call, answer: Answer | None, now: date
 		return
 	values = _answered(step, answer, now)
 	match answer.outcome:
+		case Outcome.PENDING:
+			values |= {"status": PENDING} | (yield from _when_decided(view, step, answer, now))
 		case Outcome.UNKNOWN:
 			status = UNKNOWN if isinstance(step, Ask) else attempt.status
 			values |= {"status": status} | (yield from _later(view, step, answer, now))
@@ -446,10 +471,20 @@ def _later(view: RechargeView, step: Call, answer: Answer, now: datetime) -> Mac
 	return {"asks": asks + 1, "next_ask_at": now + backoff(asks, answer.retry_after)}
 
 
-def _release(view: RechargeView, until: datetime) -> Machine[str]:
-	yield from effects.UpdateRecharge(
-		view.name, {"lease_owner": None, "lease_until": None, "next_try_at": until}
-	)
+def _when_decided(view: RechargeView, step: Call, answer: Answer, now: datetime) -> Machine[AttemptValues]:
+	"""Look again in a while: nobody is alarmed before it has taken longer than such payments do, and then once."""
+	asks, until = step.attempt.asks, now + patience(step.attempt.asks, answer.retry_after)
+	if (step.attempt.next_ask_at or now) <= step.attempt.created + PENDING_TOO_LONG < until:
+		details = {"attempt": step.attempt.name, "code": answer.code, "message": answer.message}
+		yield from effects.Notify(GATEWAY_ERROR, view.name, details)
+	return {"asks": asks + 1, "next_ask_at": until}
+
+
+def _release(view: RechargeView, until: datetime, status: str | None = None) -> Machine[str]:
+	values: RechargeValues = {"lease_owner": None, "lease_until": None, "next_try_at": until}
+	if status and status != view.status:
+		values["status"] = status
+	yield from effects.UpdateRecharge(view.name, values)
 	yield from effects.Commit()
 	return "waiting"
 

@@ -72,6 +72,8 @@ def judge(
 		return Verdict(NOT_OURS, intent)
 	if answer.outcome is Outcome.SUCCEEDED:
 		return _captured(answer, known, young, payers)
+	if answer.outcome is Outcome.PENDING:
+		return _undecided(answer, known, now - created, payment.PENDING_TOO_LONG)
 	if answer.intent_open or answer.outcome in (Outcome.NEEDS_AUTHENTICATION, Outcome.DECLINED):
 		return _open(answer, known, young)
 	if answer.outcome is Outcome.UNKNOWN:
@@ -82,7 +84,7 @@ def judge(
 def judge_credit(answer: Answer, site: Site, known: Known) -> Verdict:
 	"""The verdict on the payment that has bought credits here: it must be captured, fit, and be what was credited."""
 	intent = known.settled_intent
-	if answer.outcome is Outcome.UNKNOWN and answer.code != "processing":
+	if answer.outcome is Outcome.UNKNOWN:
 		# It could not be asked about now.
 		return Verdict(AGREES, intent)
 	if answer.outcome is not Outcome.SUCCEEDED:
@@ -142,8 +144,10 @@ def _open(answer: Answer, known: Known | None, young: bool) -> Verdict:
 	return Verdict(CLOSE, answer.intent, "open at the gateway, though nobody here waits for it")
 
 
-def _undecided(answer: Answer, known: Known | None, age: timedelta) -> Verdict:
-	if age < timedelta(hours=24):
+def _undecided(
+	answer: Answer, known: Known | None, age: timedelta, longest: timedelta = timedelta(hours=24)
+) -> Verdict:
+	if age < longest:
 		return Verdict(AGREES, answer.intent)
 	name = known.recharge if known else answer.metadata.get("recharge")
 	return Verdict(

@@ -44,13 +44,13 @@ RULES = {
 		WHERE d.`status` = 'Open' AND d.`kind` IN ('does_not_fit', 'amount_differs', 'missing_at_gateway')""",
 	"one open recharge": """
 		SELECT `credit_account`, CONCAT(COUNT(*), ' recharges are under way at once')
-		FROM `tabRecharge` WHERE `status` IN ('Queued', 'Charging', 'Action Required', 'Held')
+		FROM `tabRecharge` WHERE `status` IN ('Queued', 'Charging', 'Processing', 'Action Required', 'Held')
 		GROUP BY `credit_account` HAVING COUNT(*) > 1""",
 	"the open recharge is open": """
 		SELECT a.`name`, CONCAT('open recharge ', a.`open_recharge`, ' is ', COALESCE(r.`status`, 'gone'))
 		FROM `tabCredit Account` a LEFT JOIN `tabRecharge` r ON r.`name` = a.`open_recharge`
 		WHERE a.`open_recharge` IS NOT NULL
-			AND COALESCE(r.`status`, '') NOT IN ('Queued', 'Charging', 'Action Required', 'Held')""",
+			AND COALESCE(r.`status`, '') NOT IN ('Queued', 'Charging', 'Processing', 'Action Required', 'Held')""",
 	"cards are the account's own": """
 		SELECT s.`credit_account`, CONCAT('auto-recharge lists card ', c.`name`, ' of another account')
 		FROM `tabAuto-Recharge Card` l JOIN `tabAuto-Recharge Setting` s ON s.`name` = l.`parent`

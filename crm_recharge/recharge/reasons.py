@@ -39,6 +39,8 @@ def sentence(attempt) -> str:
 	"""Why `attempt` (status, code) brought no money; confidential reasons are told as a plain decline."""
 	if attempt.status == "Succeeded":
 		return _("paid")
+	if attempt.status == "Pending":
+		return _("the bank takes some days to decide")
 	if attempt.status in OPEN:
 		return _("no answer from the bank yet")
 	if attempt.status == "Needs Authentication":
@@ -54,6 +56,7 @@ def status_words() -> dict[str, str]:
 		"Draft": _("not started"),
 		"Queued": _("under way"),
 		"Charging": _("under way"),
+		"Processing": _("accepted by the bank, which takes some days"),
 		"Action Required": _("waits for your confirmation"),
 		"Held": _("has arrived, and is being looked at"),
 		"Succeeded": _("paid"),

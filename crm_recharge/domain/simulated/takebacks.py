@@ -147,7 +147,7 @@ class Takebacks:
 			held_because=account.held_because,
 			unasked=waiting.name
 			if waiting
-			and waiting.status in (payment.QUEUED, payment.CHARGING)
+			and waiting.status in payment.WORKABLE
 			and not transaction.all(rows.RechargeAttempt, waiting.name)
 			else None,
 			refunds=tuple(_view(RefundView, r) for r in transaction.all(Refund, row.name)),

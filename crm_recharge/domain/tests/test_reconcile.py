@@ -155,7 +155,7 @@ def test_a_credit_that_names_another_recharges_payment_is_found():
 	[
 		(intent(Outcome.ERROR, intent=None, code="resource_missing"), reconcile.MISSING_AT_GATEWAY),
 		(intent(Outcome.CANCELLED), reconcile.MISSING_AT_GATEWAY),
-		(intent(Outcome.UNKNOWN, code="processing"), reconcile.MISSING_AT_GATEWAY),
+		(intent(Outcome.PENDING, code="processing"), reconcile.MISSING_AT_GATEWAY),
 		(intent(Outcome.UNKNOWN, intent=None, code="timeout"), reconcile.AGREES),
 		(intent(), reconcile.AGREES),
 	],

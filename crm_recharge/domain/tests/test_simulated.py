@@ -177,7 +177,7 @@ def ask(gateway, key="k", amount="450", payment_method="pm"):
 		("fraud", Outcome.DECLINED, DeclineClass.FRAUD, True),
 		("expired", Outcome.DECLINED, DeclineClass.EXPIRED, True),
 		("authentication", Outcome.NEEDS_AUTHENTICATION, None, True),
-		("processing", Outcome.UNKNOWN, None, True),
+		("processing", Outcome.PENDING, None, True),
 		("slow", Outcome.UNKNOWN, None, True),
 		("unreachable", Outcome.UNKNOWN, None, True),
 		("refused", Outcome.ERROR, None, False),
@@ -252,7 +252,7 @@ def test_cancelling_closes_what_is_open_and_tells_what_was_faster():
 	paid = gateway_with("ok")
 	assert paid.cancel(intent=ask(paid).intent, key="c").outcome is Outcome.SUCCEEDED
 	under_way = gateway_with("processing")
-	assert under_way.cancel(intent=ask(under_way).intent, key="c").outcome is Outcome.UNKNOWN
+	assert under_way.cancel(intent=ask(under_way).intent, key="c").outcome is Outcome.PENDING
 	assert under_way.cancel(intent="pi_none", key="c").code == "resource_missing"
 
 

@@ -218,6 +218,7 @@ frappe.provide("crm_recharge.desk");
 			const waiting = {
 				Queued: __("{0} is waiting to be charged …"),
 				Charging: __("{0} is being charged …"),
+				Processing: __("{0} was accepted. The bank takes some days; credits come then."),
 			}[status.status];
 			const tried = status.attempts.filter((attempt) => attempt.status === "Declined");
 			this.say(

@@ -11,6 +11,7 @@ frappe.provide("crm_recharge.desk");
 			Draft: "gray",
 			Queued: "blue",
 			Charging: "blue",
+			Processing: "blue",
 			Succeeded: "green",
 			Failed: "red",
 			"Action Required": "orange",

@@ -130,6 +130,13 @@
 	}
 
 	function show_progress(found, head) {
+		if (found.status === "Processing")
+			return say(
+				"wait",
+				`${head}<p>${__("Your payment of {0} was accepted. The bank takes some days; your credits come then.", [
+					text(found.amount_shown),
+				])}</p>`,
+			);
 		const tried = found.attempts.filter((attempt) => attempt.status === "Declined");
 		say(
 			"wait",

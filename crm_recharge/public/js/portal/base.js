@@ -99,6 +99,7 @@
 		Succeeded: "green",
 		Queued: "blue",
 		Charging: "blue",
+		Processing: "blue",
 		"Action Required": "orange",
 		Held: "orange",
 		Failed: "red",

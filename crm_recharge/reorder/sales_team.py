@@ -8,6 +8,7 @@ from frappe.utils import escape_html, get_link_to_form, nowdate
 from crm_recharge.credits.money import exact, in_coins, money
 from crm_recharge.doors import sight
 from crm_recharge.reorder import timeline, words
+from crm_recharge.reorder.learning.documents import INVOICES
 
 LAST_ORDERS = 3
 
@@ -196,24 +197,29 @@ def _of_item(row) -> str:
 
 
 def _orders(customer: str) -> str:
-	found = frappe.get_all(
-		"Sales Invoice",
-		{
-			"customer": customer,
-			"docstatus": 1,
-			"is_return": 0,
-			"is_consolidated": 0,
-			"is_debit_note": 0,
-			"is_opening": ["!=", "Yes"],
-		},
-		["name", "posting_date", "grand_total", "currency"],
-		order_by="posting_date desc, creation desc",
-		limit=LAST_ORDERS,
-	)
+	bought = {
+		"customer": customer,
+		"docstatus": 1,
+		"is_return": 0,
+		"is_consolidated": 0,
+		"is_debit_note": 0,
+		"is_opening": ["!=", "Yes"],
+	}
+	found = [
+		(row.posting_date, row.creation, doctype, row)
+		for doctype in INVOICES
+		for row in frappe.get_all(
+			doctype,
+			{field: value for field, value in bought.items() if frappe.db.has_column(doctype, field)},
+			["name", "posting_date", "creation", "grand_total", "currency"],
+			order_by="posting_date desc, creation desc",
+			limit=LAST_ORDERS,
+		)
+	]
 	shown = [
-		f"{get_link_to_form('Sales Invoice', row.name)} ({words.day(row.posting_date)}, "
+		f"{get_link_to_form(doctype, row.name)} ({words.day(row.posting_date)}, "
 		f"{money(row.grand_total, row.currency)})"
-		for row in found
+		for _day, _made, doctype, row in sorted(found, key=lambda one: one[:2], reverse=True)[:LAST_ORDERS]
 	]
 	return _("Last orders: {0}").format(", ".join(shown)) if shown else ""
 

@@ -1,6 +1,7 @@
 """Intervals are measured by the site's clock, and survive its being moved."""
 
 from datetime import timedelta
+from unittest.mock import patch
 
 import frappe
 from frappe.utils import add_to_date, now_datetime
@@ -10,6 +11,7 @@ from crm_recharge.reorder.doctype.reorder_run.reorder_run import ReorderRun
 from crm_recharge.reorder.learning import runs
 from crm_recharge.reorder.sending import run as sending
 from crm_recharge.tests.compat import BenchTestCase
+from crm_recharge.tests.support.site_clock import site_clock, utc
 
 DAYS = 30
 
@@ -47,6 +49,16 @@ class TestClock(BenchTestCase):
 		self.assertEqual(frappe.db.get_value("Reorder Run", learning, "status"), runs.FAILED)
 		frappe.db.delete("Reorder Run", {"name": ["in", (name, learning)]})
 		frappe.db.commit()
+
+	def test_in_the_hour_that_comes_twice_a_heart_beats_now(self):
+		for minutes in range(0, 120, 7):
+			moment = utc("2027-11-07 05:01") + timedelta(minutes=minutes)
+			with self.subTest(minutes=minutes), site_clock(moment):
+				name = self.running(timedelta(0))
+				work = sending._Progress(name)
+				with patch.object(frappe.db, "commit"):
+					work.beat()
+				self.assertTrue(runs.is_alive(name, timedelta(seconds=2)))
 
 	def test_logs_are_cleared_by_the_sites_clock(self):
 		"""Not by the database's, which shows another hour."""

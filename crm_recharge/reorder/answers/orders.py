@@ -134,6 +134,10 @@ def _write(wish: Wish, document, key: str, content: str):
 	document.set(KEY, key)
 	document.set(CONTENT, content)
 	document.insert()
+	if not document.meta.has_field(KEY):
+		# Whoever deletes a field leaves its column, and the next update brings the field back.
+		made_by_it = {KEY: key, CONTENT: content}
+		frappe.db.set_value(document.doctype, document.name, made_by_it, update_modified=False)
 	if wish.owner:
 		document.db_set("owner", wish.owner, update_modified=False)
 	document.add_comment("Info", _origin(wish))

@@ -4,8 +4,8 @@ import time
 
 import frappe
 from frappe import _
-from frappe.utils import now_datetime
 
+from crm_recharge.clock import now_datetime
 from crm_recharge.doors import sight
 from crm_recharge.intake import intake
 from crm_recharge.reorder import words

@@ -328,7 +328,7 @@ def _valuable(revenue: dict[str, Decimal]) -> set[str]:
 	share = min(max(flt(settings.valuable_share), 0.0), 100.0)
 	found = {customer for _worth, customer in buying[: math.ceil(len(buying) * share / 100)]}
 	field = (settings.valuable_field or "").strip()
-	if field and frappe.get_meta("Customer").has_field(field):
+	if field and frappe.db.has_column("Customer", field):
 		for name, value in frappe.get_all("Customer", fields=["name", field], as_list=True, order_by=None):
 			if value:
 				found.add(name)

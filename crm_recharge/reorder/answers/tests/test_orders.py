@@ -8,6 +8,7 @@ from frappe.utils import add_days, getdate, nowdate
 
 from crm_recharge.credits.errors import IdempotencyConflictError, InvalidRequestError
 from crm_recharge.reorder.answers import actions, links, orders
+from crm_recharge.reorder.answers.fields import KEY
 from crm_recharge.reorder.answers.orders import Line, NotOrderedError, Wish
 from crm_recharge.reorder.answers.tests.reminded import (
 	RemindedCase,
@@ -444,6 +445,20 @@ class TestRequests(RemindedCase):
 		with self.assertRaises(IdempotencyConflictError):
 			orders.place(wish, key, orders.content_of((Line(item, Decimal(2), "Nos"),)))
 		self.assertEqual(len(documents_of(message.customer)), 1)
+
+	def test_a_request_is_known_again_though_somebody_deleted_the_field(self):
+		message = self.reminded()
+		wish = Wish(message.customer, self.company, (Line(message.items[0].item_code, Decimal(1), "Nos"),))
+		key, content = orders.request_key("test", frappe.generate_hash()), orders.content_of(wish.lines)
+		field = frappe.db.get_value("Custom Field", {"dt": orders.QUOTATION, "fieldname": KEY})
+		self.addCleanup(frappe.clear_cache, doctype=orders.QUOTATION)
+		frappe.delete_doc("Custom Field", field)
+		frappe.clear_cache(doctype=orders.QUOTATION)
+		first = orders.place(wish, key, content)
+		self.assertEqual(
+			orders.place(wish, key, content), orders.Placed(orders.QUOTATION, first.name, repeated=True)
+		)
+		frappe.db.rollback()
 
 	def test_the_session_is_as_before(self):
 		message = self.reminded()

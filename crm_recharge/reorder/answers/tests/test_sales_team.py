@@ -8,7 +8,10 @@ from crm_recharge.reorder import sales_team, timeline
 from crm_recharge.reorder.answers import outcome
 from crm_recharge.reorder.answers.tests.reminded import RemindedCase, make_message, set_settings
 from crm_recharge.tests.factories import make_user
-from crm_recharge.tests.support.reorder_case import make_invoice, make_item
+from crm_recharge.tests.support.reorder_case import POS, SALES, make_invoice, make_item
+
+LAST = ((40, POS), (30, SALES), (20, POS), (10, SALES))
+"""So many days ago, and how."""
 
 
 class TestTask(RemindedCase):
@@ -39,6 +42,14 @@ class TestTask(RemindedCase):
 			frappe.db.set_value("User", self.manager, values)
 			self.assertEqual(sales_team.person_for(message.customer), self.stand_in, values)
 			frappe.db.set_value("User", self.manager, dict(before))
+
+	def test_what_was_bought_at_a_till_is_among_the_last_orders(self):
+		message = self.managed()
+		item = message.items[0].item_code
+		found = [make_invoice(message.customer, [item], on=on, doctype=kind) for on, kind in LAST]
+		sales_team.tell(message)
+		text = self.tasks(message.customer)[0].description
+		self.assertEqual([invoice.name in text for invoice in found], [False, True, True, True])
 
 	def test_the_account_manager_gets_the_facts(self):
 		message = self.managed(2)

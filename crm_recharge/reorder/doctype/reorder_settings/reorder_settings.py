@@ -93,10 +93,17 @@ class ReorderSettings(GuardedDocument):
 			)
 		if self.reply_to:
 			frappe.utils.validate_email_address(self.reply_to, throw=True)
-		if self.fallback_user and not frappe.db.get_value("User", self.fallback_user, "enabled"):
+		user = self.fallback_user and frappe.db.get_value(
+			"User", self.fallback_user, ["enabled", "user_type"], as_dict=True
+		)
+		if user and not user.enabled:
 			self.refuse("fallback_user", _("{0} is disabled.").format(self.fallback_user))
+		if user and user.user_type != "System User":
+			self.refuse(
+				"fallback_user", _("{0} has no desk, and would see no task.").format(self.fallback_user)
+			)
 		self.valuable_field = (self.valuable_field or "").strip() or None
-		if self.valuable_field and not frappe.get_meta("Customer").get_field(self.valuable_field):
+		if self.valuable_field and not frappe.db.has_column("Customer", self.valuable_field):
 			self.refuse(
 				"valuable_field",
 				_(

@@ -4,6 +4,7 @@ import frappe
 
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.setup.settings import keep_defaults
+from crm_recharge.tests.factories import make_user
 from crm_recharge.tests.support.reorder_case import ReorderCase, first_company
 
 test_ignore = IGNORE_TEST_RECORD_DEPENDENCIES = [
@@ -62,6 +63,9 @@ class TestReorderSettings(ReorderCase):
 			({"send_from": "09:00:00", "send_until": "09:30:00"}, "less than an hour"),
 			({"send_from": None}, "is needed"),
 			({"valuable_field": "no_such_field"}, "Customer has no field"),
+			({"valuable_field": "portal_users"}, "Customer has no field"),
+			({"fallback_user": make_user(user_type="Website User")}, "has no desk"),
+			({"fallback_user": make_user(enabled=0)}, "is disabled"),
 			({"reply_to": "nobody"}, "not a valid Email"),
 			({"consent_wording": " "}, "Consent Wording.*needed"),
 			({"neutral_subject": ""}, "needed"),

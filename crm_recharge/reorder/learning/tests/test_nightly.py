@@ -410,6 +410,10 @@ class TestValue(NightlyCase):
 		self.night()
 		self.assertEqual([v for _, v in self.worth(customers)], [0, 1])
 
+	def test_a_field_without_a_column_marks_nobody(self):
+		self.set(valuable_share=0, valuable_field="portal_users")
+		self.assertEqual(nightly._valuable({}), set())
+
 	def set(self, **values) -> None:
 		for field, value in values.items():
 			was = frappe.db.get_single_value("Reorder Settings", field)

@@ -14,6 +14,7 @@ from frappe.utils import add_days, cint, date_diff, escape_html, getdate, now_da
 from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import InvalidRequestError, refuse
 from crm_recharge.credits.money import exact
+from crm_recharge.people.contacts import belongs
 from crm_recharge.reorder import timeline, words
 from crm_recharge.reorder.answers import changes, links, orders, payment, view
 from crm_recharge.reorder.answers.orders import Line, NotOrderedError, Wish
@@ -332,6 +333,9 @@ def read_frequency(value) -> int:
 def _message(token: str, action: str):
 	message = frappe.get_doc("Reorder Message", links.read(token, action))
 	if not message.customer or message.kind == "Held Out":
+		raise links.not_valid("gone")
+	# Who has left the customer may still stop the mails, and no more.
+	if action != links.STOP and not belongs(message.contact, message.customer):
 		raise links.not_valid("gone")
 	return message
 

@@ -65,6 +65,33 @@ class TestLinks(RemindedCase):
 		self.assertEqual((message.clicked_at, message.items[0].clicked_at), (None, None))
 		self.assertEqual((message.last_answer, message.items[0].answer), ("Later", "Later"))
 
+	def test_who_has_left_the_customer_may_only_stop_the_mails(self):
+		for leave in (
+			lambda contact: contact.set("links", []) or contact.save(),
+			lambda contact: frappe.delete_doc("Contact", contact.name, force=True),
+		):
+			message = self.reminded()
+			frappe.db.set_value("Customer", message.customer, "customer_primary_contact", None)
+			tokens = {action: links.token(message.name, action) for action in links.ACTIONS}
+			leave(frappe.get_doc("Contact", message.contact))
+			until = frappe.utils.add_days(frappe.utils.nowdate(), 20)
+			for act in (
+				lambda given=tokens: actions.show(given["reorder"], "reorder"),
+				lambda given=tokens: actions.reorder(given["reorder"]),
+				lambda given=tokens: actions.later(given["later"], until),
+				lambda given=tokens: actions.enough(given["enough"], until),
+				lambda given=tokens: actions.fewer(given["fewer"], 60),
+			):
+				with self.assertRaises(links.LinkNotValidError) as refused:
+					act()
+				self.assertEqual(refused.exception.http_status_code, 410)
+			actions.show(tokens["stop"], "stop")
+			actions.stop(tokens["stop"])
+			self.assertFalse(
+				frappe.db.exists("Reorder Preference", {"customer": message.customer, "opted_in": 1})
+			)
+			self.assertEqual(frappe.db.count("Quotation", {"party_name": message.customer}), 0)
+
 	def test_the_language_is_the_mails(self):
 		message = self.reminded()
 		frappe.db.set_value("Customer", message.customer, "language", "fr")

@@ -15,9 +15,13 @@ from frappe import _
 from frappe.utils import cint, cstr
 
 from crm_recharge import forged
+from crm_recharge.credits.errors import raise_for_people
 from crm_recharge.domain import cells
+from crm_recharge.domain.errors import InvalidRequest
+from crm_recharge.domain.inputs import an_object
 from crm_recharge.private_pages import page_of
 
+REPORT = re.compile(r"/api/(?:v[12]/)?method/frappe\.desk\.query_report\.")
 METHOD = re.compile(r"/api/(?:v[12]/)?method/(?P<method>crm_recharge\.[\w.]+)")
 RECORD = re.compile(r"/api/(?:v[12]/)?(?:resource|document)/(?P<doctype>[^/]+)")
 LONGEST_NAME = 61
@@ -30,12 +34,36 @@ DOCUMENTS = ("doc", "docs", "document")
 
 
 def before_request() -> None:
-	"""Runs before every request, so it looks at little. Raises frappe.CSRFTokenError (400)."""
+	"""Runs before every request, so it looks at little. Raises frappe.CSRFTokenError (400), InvalidRequestError (422)."""
 	request = frappe.local.request
 	if _method(request) or page_of(request.path):
 		frappe.local.flags.disable_traceback = True
+	if _asks_for_a_report(request):
+		_check_filters()
 	if forged.may_be(request) and _changes_ours(request):
 		forged.refuse()
+
+
+def _asks_for_a_report(request) -> bool:
+	"""Whether one of this app's reports is asked for, with filters."""
+	form = frappe.local.form_dict
+	if not REPORT.match(request.path) and not cstr(form.get("cmd")).startswith("frappe.desk.query_report."):
+		return False
+	return form.get("filters") not in (None, "") and is_our_doctype(_subject_of(form.get("report_name")))
+
+
+def _subject_of(report) -> str | None:
+	known = isinstance(report, str) and report.isprintable()
+	return frappe.db.get_value("Report", report, "ref_doctype", cache=True) if known else None
+
+
+def _check_filters() -> None:
+	"""Raises InvalidRequestError (422) for filters that are no object: Frappe fails on them before the report reads them."""
+	try:
+		an_object(frappe.local.form_dict["filters"], "filters")
+	except InvalidRequest as error:
+		frappe.local.flags.disable_traceback = True
+		raise_for_people(error)
 
 
 def _changes_ours(request) -> bool:
@@ -100,7 +128,8 @@ def after_request(response, request) -> None:
 	"""Runs after every request, so it looks at little."""
 	if response is None:
 		return
-	if response.status_code >= 500 and METHOD.match(request.path) and not _is_readable(request):
+	ours = METHOD.match(request.path) or page_of(request.path)
+	if response.status_code >= 500 and ours and not _is_readable(request):
 		_say_unreadable(response)
 	elif _is_our_export():
 		_take_out_formulas(response)
@@ -149,7 +178,7 @@ def _is_our_export() -> bool:
 	report = form.get("report_name")
 	if str(form["cmd"]).endswith("auto_email_report.download"):
 		report = frappe.db.get_value("Auto Email Report", cstr(form.get("name")), "report")
-	of_report = frappe.db.get_value("Report", cstr(report), "ref_doctype", cache=True) if report else None
+	of_report = _subject_of(report)
 	return is_our_doctype(of_report or form.get("doctype"))
 
 

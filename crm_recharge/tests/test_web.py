@@ -345,6 +345,38 @@ class TestUnreadableRequests(WebCase):
 		frappe.db.rollback()
 		self.assertEqual(frappe.db.get_value("Credit Account", account, "balance"), 10)
 
+	def test_a_page_takes_no_body_that_is_no_json_either(self):
+		for page in private_pages.PAGES:
+			answer = requests.post(
+				f"{self.web.url}/{page}", data="{", headers={"Content-Type": "application/json"}, timeout=60
+			)
+			self.assertEqual(answer.status_code, 422, answer.text[:300])
+			self.assertEqual(answer.json()["error"]["code"], "unreadable_json")
+			self.assertIn("no-store", answer.headers["Cache-Control"])
+
+	def test_a_reports_filters_are_an_object(self):
+		session = self.log_in(self.user("Reorder Manager", "System Manager", new_password=PASSWORD))
+		modules = frappe.get_module_list("crm_recharge")
+		for report in frappe.get_all("Report", {"module": ["in", modules]}, pluck="name"):
+			for filters in ("x", "1", "[1]", "null", '"a"', "{" * 500, "{}", ""):
+				for method in ("run", "export_query"):
+					values = {
+						"report_name": report,
+						"filters": filters,
+						"file_format_type": "CSV",
+						"visible_idx": "[]",
+					}
+					answer = session.get(
+						self.method(f"frappe.desk.query_report.{method}"),
+						params=values,
+						timeout=60,
+					)
+					with self.subTest(report=report, filters=filters[:9], method=method):
+						self.assertLess(answer.status_code, 500, answer.text[-300:])
+						self.assertNotIn("Traceback", answer.text)
+						if filters not in ("", "{}"):
+							self.assertEqual(answer.json()["error"]["code"], "not_an_object")
+
 
 class TestExports(WebCase):
 	FORMULA = '=HYPERLINK("http://x.example","open")'

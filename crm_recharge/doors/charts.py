@@ -44,10 +44,18 @@ def get(
 	}
 	doc = frappe.get_doc("Dashboard Chart", chart_name) if chart_name else _sent(chart)
 	if doc.get("document_type") not in records.declared():
-		return dashboard_chart.get(**asked, no_cache=no_cache, refresh=refresh)
+		return _made_of(dashboard_chart.get, **asked, no_cache=no_cache, refresh=refresh)
 	if doc.get("chart_type") != "Group By" and doc.get("type") == "Heatmap":
 		_check_all(doc.document_type)
-	return inspect.unwrap(dashboard_chart.get)(**asked)
+	return _made_of(inspect.unwrap(dashboard_chart.get), **asked)
+
+
+def _made_of(function, **asked):
+	"""What Frappe makes of a request; it looks at nothing of it before."""
+	try:
+		return function(**asked)
+	except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+		frappe.throw(_("No chart can be made of this. Look at its settings and filters."))
 
 
 def _sent(chart) -> frappe._dict:

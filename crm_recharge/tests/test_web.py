@@ -293,6 +293,13 @@ class TestPrivatePages(WebCase):
 		frappe.db.commit()
 		frappe.cache.delete_value("home_page")
 
+	def test_every_page_begins_as_itself(self):
+		www = Path(crm_recharge.__file__).parent / "www"
+		for name in private_pages.PAGES:
+			with self.subTest(page=name):
+				code = (www / f"{name.replace('-', '_')}.py").read_text()
+				self.assertIn(f'private_pages.begin("{name}")', code)
+
 	def test_a_script_that_somebody_wrote_into_the_page_does_not_run(self):
 		"""The policy admits the scripts around the page's own part, each by its hash, and none within."""
 		mark = private_pages.mark()

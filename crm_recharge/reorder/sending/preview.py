@@ -39,12 +39,19 @@ def preview(rule: str | None = None, customer: str | None = None) -> dict:
 @frappe.whitelist(methods=["POST"])
 @intake
 def send_test(rule: str | None = None, customer: str | None = None) -> str:
-	"""Mail the preview to the user who is logged in; returns the address. Only the Email Queue is written."""
+	"""Mail the preview to the user who is logged in; returns the address. Only the Email Queue is written.
+
+	Errors: 403; 422 (no_outgoing_mail) where no account can send.
+	"""
 	_may_see(rule, customer)
 	address = frappe.db.get_value("User", frappe.session.user, "email")
 	if not frappe.utils.validate_email_address(address or ""):
 		frappe.throw(_("Your user has no e-mail address to send a test to."))
 	subject, body, facts = _rendered(rule, customer)
+	if not facts["sender"]:
+		frappe.throw(
+			_("No Email Account can send yet: set up a default outgoing one."), frappe.OutgoingEmailError
+		)
 	queued = frappe.sendmail(
 		recipients=[address],
 		sender=facts["sender"],

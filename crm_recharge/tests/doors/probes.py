@@ -115,7 +115,7 @@ class Matrix:
 			*self.of_links(),
 			*self.of_tricks(),
 		]
-		probes = [probe for probe in probes if ONLY in probe.what]
+		probes = [probe for probe in probes if any(part in probe.what for part in ONLY.split("|"))]
 		return iter(sorted(probes, key=lambda probe: self.world.people.index(probe.person)))
 
 	# -- targets -----------------------------------------------------------------------------------------
@@ -427,7 +427,7 @@ class Matrix:
 				"credit_account": side.account,
 				"falls_below": 20,
 				"recharge_up_to": 600,
-				"cards": [],
+				"cards": [{"card": side.names["Recharge Card"][0]}],
 			},
 			"rule": self.world.shared["Reorder Rule"],
 		}[parameter]

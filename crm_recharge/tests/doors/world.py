@@ -17,6 +17,8 @@ class World:
 		self.people = people.everybody()
 		for person in self.people:
 			people.make(person)
+		# The first items of a new site: what a preview shows as samples is nobody's.
+		self.item, self.sample = make_item(), make_item()
 		first, twin = self._companies()
 		companies = {OWN: first, FOREIGN: twin, ELSEWHERE: twin}
 		self.sides = {key: Side(key, company, stripe) for key, company in companies.items()}
@@ -26,7 +28,7 @@ class World:
 				for of in ("owns", "portal")
 			)
 			records.fill(side, owner, portal)
-		self.item, self.tag = make_item(), records.raw("Tag", frappe.generate_hash(length=8))
+		self.tag = records.raw("Tag", frappe.generate_hash(length=8))
 		self.shared = records.shared_records(first, self.item)
 		own = self.sides[OWN]
 		for person in self.people:
@@ -100,7 +102,9 @@ class World:
 		"""Delete what was made, past all controllers: some records are made to stay."""
 		frappe.db.rollback()
 		frappe.set_user("Administrator")
-		gone = defaultdict(list, {"Company": [self.twin], "Item": [self.item], "Tag": [self.tag]})
+		gone = defaultdict(
+			list, {"Company": [self.twin], "Item": [self.item, self.sample], "Tag": [self.tag]}
+		)
 		for side in self.sides.values():
 			for doctype, names in side.names.items():
 				gone[doctype] += names

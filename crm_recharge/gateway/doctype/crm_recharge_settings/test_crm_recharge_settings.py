@@ -82,6 +82,11 @@ class TestSettings(SettingsCase):
 		self.save(stripe_secret_key="sk_live_abc", stripe_publishable_key=None)
 		self.refused("live key", stripe_api_base="https://elsewhere.example")
 
+	def test_nor_does_one_of_the_site_s_own_file(self):
+		self.save(stripe_secret_key="sk_test_abc", stripe_publishable_key=None)
+		frappe.local.conf.crm_recharge_stripe_secret_key = "sk_live_abc"
+		self.refused("live key", stripe_api_base="https://elsewhere.example")
+
 	def test_an_address_is_one(self):
 		for address in ("elsewhere", "ftp://elsewhere.example", "http://"):
 			self.refused("web address", stripe_api_base=address)

@@ -793,6 +793,7 @@ class TestWhatIsSent(OnStandIn, unittest.TestCase):
 			("pk_test_1",),
 			("sk_test_1", "ftp://x"),
 			("sk_live_1", "http://127.0.0.1"),
+			("sk_live_1", "https://elsewhere.example"),
 			("sk_test_1", None, 0),
 			("sk_test_1", None, 100),
 		):

@@ -27,8 +27,8 @@ from crm_recharge.people import contacts
 
 @dataclass
 class Voucher:
-	"""What a document must say. `head` and `tables` as for frappe.get_doc; `figures` of an invoice; `base` of a
-	payment, in the company's currency."""
+	"""What a document must say. `head` and `tables` as for frappe.get_doc; `figures` and
+	`mode_of_payment` of an invoice; `base` of a payment, in the company's currency."""
 
 	doctype: str
 	head: dict
@@ -303,8 +303,8 @@ class PaidInvoice(Ours):
 	def process_common_party_accounting(self):
 		"""Its own payment settles it, no supplier's account."""
 
-	def set_payment_schedule(self):
-		super().set_payment_schedule()
+	def set_payment_schedule(self, *args, **kwargs):
+		super().set_payment_schedule(*args, **kwargs)
 		for row in self.get("payment_schedule"):
 			# Electronic invoices of some countries demand it.
 			row.mode_of_payment = self.flags.voucher.mode_of_payment

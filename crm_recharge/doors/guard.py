@@ -35,6 +35,11 @@ def new(doctype: str, values: dict | None = None):
 class AsShipped(Document):
 	"""What the site's forms ask for is asked of people: what the app writes is as the app ships it."""
 
+	def is_by_machine(self) -> bool:
+		"""Whether the app itself writes it; of a row: the document it stands in."""
+		parent = getattr(self, "parent_doc", None)
+		return bool(self.flags.by_machine or (parent and parent.flags.by_machine))
+
 	def own_name(self) -> str | None:
 		"""The name that the app counts on, whatever a naming rule of the site says; None where any will do."""
 
@@ -42,7 +47,7 @@ class AsShipped(Document):
 		super().set_new_name(force, set_name or self.own_name(), set_child_names)
 
 	def _set_defaults(self):
-		if not self.flags.by_machine:
+		if not self.is_by_machine():
 			super()._set_defaults()
 			return
 		for doc in (self, *self.get_all_children()):
@@ -53,17 +58,17 @@ class AsShipped(Document):
 
 	def _get_missing_mandatory_fields(self):
 		missing = super()._get_missing_mandatory_fields()
-		if not self.flags.by_machine:
+		if not self.is_by_machine():
 			return missing
 		shipped = records.fields_of(self.doctype)
 		return [(name, text) for name, text in missing if shipped.get(name, {}).get("reqd")]
 
 	def _validate_selects(self):
-		if not self.flags.by_machine:
+		if not self.is_by_machine():
 			super()._validate_selects()
 
 	def _validate_non_negative(self):
-		if not self.flags.by_machine:
+		if not self.is_by_machine():
 			super()._validate_non_negative()
 
 

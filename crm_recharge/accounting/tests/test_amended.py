@@ -86,18 +86,12 @@ class TestAmended(LifeCase):
 		recharge = self.recharged("20.01")
 		name = self.disputed(recharge, "12.00", fees=0)
 		before = self.row("Recharge Dispute", name)
-		self.cancel("Journal Entry", before.journal_entry)
-		frappe.db.commit()
-		# Written by hand, and then looked at: nothing is missing.
-		entry = frappe.copy_doc(frappe.get_doc("Journal Entry", before.journal_entry))
-		entry.update({"docstatus": 0, "amended_from": None, "posting_date": before.opened_at})
-		entry.insert()
-		entry.submit()
-		frappe.db.commit()
-		disputes.retry(name)
+		entry = self.amend("Journal Entry", before.journal_entry, posting_date=before.opened_at)
+		# Whatever became of the link: what stands in the books counts.
+		frappe.db.set_value("Recharge Dispute", name, "journal_entry", None)
 		frappe.db.commit()
 		self.done(disputes, name, "Recharge Dispute")
-		self.assertEqual(self.row("Recharge Dispute", name).journal_entry, entry.name)
+		self.assertEqual(self.row("Recharge Dispute", name).journal_entry, entry)
 		over = refund(recharge, "8.02")
 		self.assertEqual(refunds.account_for(over), "Failed")
 		self.refunded(recharge, "8.01")
@@ -106,6 +100,7 @@ class TestAmended(LifeCase):
 
 class TestLikeTheInvoice(LifeCase):
 	def test_a_credit_note_says_of_its_taxes_what_the_invoice_says(self):
+		head = vat_template(self, 19)
 		self.insert(
 			doctype="Custom Field",
 			dt="Sales Taxes and Charges",
@@ -125,7 +120,7 @@ class TestLikeTheInvoice(LifeCase):
 				"taxes": [
 					{
 						"charge_type": "On Net Total",
-						"account_head": vat_template(self, 19),
+						"account_head": head,
 						"description": "VAT",
 						"rate": 7,
 						"own_reason": "Export",
@@ -147,11 +142,6 @@ class TestLikeTheInvoice(LifeCase):
 
 	def test_how_it_was_paid_stands_in_the_payment_schedule(self):
 		# Italy's electronic invoice, for one, is refused without it.
-		recharge = self.recharged("10.00")
-		name = self.refunded(recharge, "4.00")
-		for voucher in (
-			fields(recharge).sales_invoice,
-			frappe.db.get_value("Recharge Refund", name, "credit_note"),
-		):
-			rows = frappe.get_all("Payment Schedule", {"parent": voucher}, pluck="mode_of_payment")
-			self.assertEqual(rows, ["Stripe"])
+		invoice = fields(self.recharged("10.00")).sales_invoice
+		rows = frappe.get_all("Payment Schedule", {"parent": invoice}, pluck="mode_of_payment")
+		self.assertEqual(rows, ["Stripe"])

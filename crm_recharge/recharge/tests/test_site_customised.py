@@ -3,10 +3,13 @@
 from decimal import Decimal as D
 
 import frappe
+from frappe.utils import now_datetime
 
-from crm_recharge.recharge import refunds
+from crm_recharge.doors.guard import new
+from crm_recharge.recharge import differences, refunds
 from crm_recharge.recharge.tests.takeback_case import TakebackCase
 from crm_recharge.tests.case import GOOD
+from crm_recharge.tests.factories import make_customer
 
 RECORDS = (
 	"Gateway Difference",
@@ -119,14 +122,9 @@ class TestSiteCustomised(TakebackCase):
 
 	def test_what_has_no_currency_here_is_not_said_to_be_in_the_sites(self):
 		self.assertTrue(frappe.db.get_default("currency"))
-		from crm_recharge.recharge import differences
-
 		subject = f"pi_{frappe.generate_hash(length=12)}"
 		name = differences.write("missing_at_gateway", subject, "test", currency="XQQ", tell=False)
-		self.assertFalse(self.stored(name))
-
-	def stored(self, name: str):
-		return frappe.db.get_value("Gateway Difference", name, "currency")
+		self.assertFalse(frappe.db.get_value("Gateway Difference", name, "currency"))
 
 	def test_options_and_signs_of_the_forms(self):
 		self.set_property("Recharge", "status", options="Waiting\nPaid")
@@ -146,3 +144,17 @@ class TestSiteCustomised(TakebackCase):
 		self.assertTrue(recharge.startswith("RC-"), recharge)
 		account = self.value("Recharge", recharge, "credit_account")
 		self.assertTrue(frappe.db.exists("Auto-Recharge Setting", f"ARS-{account}"))
+
+	def test_fields_made_mandatory_in_rows_that_the_app_writes(self):
+		self.make(
+			doctype="Custom Field",
+			dt="Reorder Message Item",
+			fieldname="own_thing",
+			label="Own Thing",
+			fieldtype="Data",
+			reqd=1,
+		)
+		message = new("Reorder Message", {"customer": make_customer(), "sent_at": now_datetime()})
+		message.append("items", {"item_code": frappe.get_all("Item", pluck="name", limit=1)[0]})
+		message.insert(ignore_permissions=True)
+		self.assertTrue(frappe.db.exists("Reorder Message Item", {"parent": message.name}))

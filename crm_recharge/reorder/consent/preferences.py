@@ -12,7 +12,7 @@ from frappe import _
 from frappe.query_builder.functions import Count
 from frappe.utils import cint, getdate, now_datetime
 
-from crm_recharge.doors.guard import by_machine
+from crm_recharge.doors.guard import new
 from crm_recharge.people.contacts import belongs, emails_of
 from crm_recharge.reorder import words
 
@@ -71,12 +71,12 @@ def opt_in(
 	# Two requests for one contact take turns here: locking a preference that is not there yet would dead-lock.
 	frappe.db.sql("SELECT `name` FROM `tabContact` WHERE `name` = %s FOR UPDATE", contact)
 	if not _found(contact, customer):
-		preference = frappe.new_doc("Reorder Preference")
-		preference.update({"contact": contact, "customer": customer, **consent, "history": [change]})
+		values = {"contact": contact, "customer": customer, **consent, "history": [change]}
+		preference = new("Reorder Preference", values)
 		preference.flags.consent_is_recorded = True
 		frappe.db.savepoint("crm_recharge_preference")
 		try:
-			return by_machine(preference).insert(ignore_permissions=True)
+			return preference.insert(ignore_permissions=True)
 		except frappe.UniqueValidationError:
 			# Made by the request before, which this transaction does not see.
 			frappe.db.rollback(save_point="crm_recharge_preference")

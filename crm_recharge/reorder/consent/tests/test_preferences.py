@@ -93,7 +93,7 @@ class TestOptIn(ConsentCase):
 			((contact, customer, "web", ""), "wording"),
 			((stranger, customer, "web", WORDING), "does not belong"),
 			((nameless.name, customer, "web", WORDING), "no e-mail address"),
-			(("Nobody", customer, "web", WORDING), "Contact Nobody does not belong"),
+			(("Nobody", customer, "web", WORDING), "Contact Nobody does not exist"),
 			((contact, "Nobody", "web", WORDING), "Customer Nobody does not exist"),
 		):
 			with self.assertRaisesRegex(frappe.ValidationError, words):

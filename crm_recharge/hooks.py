@@ -35,9 +35,15 @@ before_uninstall = "crm_recharge.uninstall.before_uninstall"
 after_uninstall = "crm_recharge.uninstall.after_uninstall"
 
 # What the desk's forms and lists share.
-_SHARED = ["public/js/words.js", "public/js/amounts.js", "public/js/standing.js", "public/js/desk.js"]
+_SHARED = [
+	"public/js/words.js",
+	"public/js/focus.js",
+	"public/js/amounts.js",
+	"public/js/standing.js",
+	"public/js/desk.js",
+]
 _DIALOGS = [*_SHARED, "public/js/add_credits.js", "public/js/card_entry.js", "public/js/card_form.js"]
-_REORDER = ["public/js/words.js", "public/js/reorder.js"]
+_REORDER = ["public/js/words.js", "public/js/focus.js", "public/js/reorder.js"]
 doctype_js = {
 	"Credit Account": _DIALOGS,
 	"Auto-Recharge Setting": _DIALOGS,

@@ -72,7 +72,7 @@ class TestPagesOverHTTP(GatewayTestCase):
 		account, owner, token = self.waiting()
 		self.assertIn("credits", PAGES)
 		self.assertIn("recharge-confirm", PAGES)
-		strange = ("%00", "x" * 800, "😀", "../../etc/passwd", "<b>")
+		strange = ("%00", "\x00", "x\x00y\n", "x" * 800, "😀", "../../etc/passwd", "<b>")
 		asked = [
 			{},
 			{"account": account},

@@ -7,6 +7,7 @@ from frappe.translate import extract_messages_from_javascript_code
 
 from crm_recharge import private_pages
 from crm_recharge.api import portal, portal_view
+from crm_recharge.credits.errors import CreditError
 
 no_cache = 1
 # In this order: each uses what stands before it.
@@ -27,7 +28,7 @@ FOLDER = Path(__file__).parent.parent / "public" / "js"
 def get_context(context):
 	"""The customer's page: one of the accounts that the user owns. Mails link to /credits?account=CA-00001."""
 	private_pages.begin("credits")
-	wanted = str(frappe.form_dict.get("account") or "")
+	wanted = "".join(filter(str.isprintable, str(frappe.form_dict.get("account") or "")))
 	if frappe.session.user == "Guest":
 		here = f"/credits?account={quote(wanted)}" if wanted else "/credits"
 		frappe.local.flags.redirect_location = f"/login?redirect-to={quote(here)}"
@@ -43,7 +44,7 @@ def get_context(context):
 	if account:
 		try:
 			context.overview = portal.overview(account)
-		except frappe.PermissionError:
+		except (frappe.PermissionError, CreditError):
 			frappe.clear_messages()
 			context.problem = _("{0} is not one of your credit accounts.").format(account)
 			context.http_status_code = 403

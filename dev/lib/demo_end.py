@@ -11,6 +11,7 @@ from demo.stage import connect
 
 def main():
 	connect()
+	logins.make_manager()
 	logins.open_on_workspace()
 	logins.tell(served="--served" in sys.argv)
 

@@ -37,7 +37,8 @@ def remind():
 	sent.sort(key=mails.items_in, reverse=True)
 	mails.show_mail(sent[0])
 	mails.follow(sent[0])
-	logins.make_buyer(sent[0]["To"])
+	# Somebody who has not ordered yet, so that something is due on the page.
+	logins.make_buyer(sent[1 if len(sent) > 2 else 0]["To"])
 	if len(sent) > 1:
 		mails.unsubscribe(sent[-1])
 

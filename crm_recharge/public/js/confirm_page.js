@@ -12,6 +12,11 @@ frappe.ready(() => {
 			callback: (r) => done(r.message),
 			error: failed,
 		});
+	// With the focus, which a button loses that is disabled.
+	const free = () => {
+		button.disabled = false;
+		button.focus();
+	};
 	button.addEventListener("click", () => {
 		button.disabled = true;
 		news.textContent = opening;
@@ -19,7 +24,7 @@ frappe.ready(() => {
 			"confirm_start",
 			(page) => (window.location.href = page.url),
 			() => {
-				button.disabled = false;
+				free();
 				news.textContent = "";
 			},
 		);
@@ -34,9 +39,9 @@ frappe.ready(() => {
 		(payment) => {
 			if (payment.paid)
 				return window.location.replace(`${window.location.pathname}?token=${encodeURIComponent(token)}`);
-			button.disabled = false;
+			free();
 			news.textContent = unpaid;
 		},
-		() => (button.disabled = false),
+		free,
 	);
 });

@@ -202,3 +202,23 @@ def test_one_row_is_not_rows(site, stripe, desk):
 	desk.button("Statement").click()
 	expect(desk.dialog).to_contain_text("1 row")
 	expect(desk.dialog).not_to_contain_text("1 rows")
+
+
+def test_after_a_dialog_the_focus_is_where_it_was(site, stripe, desk):
+	page = desk.account(site.account(stripe, GOOD, balance="100"))
+	for label in ("Add Credits", "Statement"):
+		button = desk.button(label)
+		button.focus()
+		page.keyboard.press("Enter")
+		desk.dialog.wait_for()
+		page.wait_for_timeout(600)
+		page.keyboard.press("Escape")
+		expect(desk.page.locator(".modal.show")).to_have_count(0)
+		expect(button).to_be_focused()
+	desk.button("Correct").click()
+	page.locator(".dropdown-menu.show").get_by_text("Grant Credits").click()
+	desk.dialog.wait_for()
+	page.wait_for_timeout(600)
+	page.keyboard.press("Escape")
+	expect(desk.page.locator(".modal.show")).to_have_count(0)
+	expect(desk.button("Correct")).to_be_focused()

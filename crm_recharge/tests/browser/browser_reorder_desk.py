@@ -168,12 +168,22 @@ def test_lists_show_states_and_ranges(manager, customer):
 def test_the_list_comes_by_the_day_that_is_due_and_shows_it(site, manager, customer):
 	rows = frappe.get_all("Reorder Reminder", {"customer": customer}, pluck="name", order_by="name")
 	frappe.db.sql("UPDATE `tabReorder Reminder` SET `remind_on` = NULL")
-	for name, ago in zip(rows, (-40, 3), strict=True):
-		frappe.db.set_value("Reorder Reminder", name, "remind_on", made.day(ago))
+	given = zip(rows, (("Waiting", made.day(-40)), ("Due", made.day(3))), strict=True)
+	for name, (status, day) in given:
+		frappe.db.set_value("Reorder Reminder", name, {"status": status, "remind_on": day})
 	frappe.db.commit()
+	manager.page.set_viewport_size({"width": 1280, "height": 800})
 	page = manager.open("reorder-reminder")
 	days = page.locator(".frappe-list:visible .list-row [data-filter^='remind_on']")
 	expect(days).to_have_text([frappe.utils.formatdate(made.day(3)), frappe.utils.formatdate(made.day(-40))])
+	for number in range(2):
+		expect(days.nth(number)).to_be_visible()
+	expect(page.locator(".frappe-list:visible .list-row").first).to_contain_text(f" · {customer}")
+	# Who has stopped buying was due long ago, and would stand before all that is due.
+	frappe.db.set_value("Reorder Reminder", rows[1], {"status": "Lapsed", "remind_on": made.day(200)})
+	frappe.db.commit()
+	page.reload()
+	expect(days).to_have_text([frappe.utils.formatdate(made.day(-40))])
 	manager.picture("reorder-list")
 
 

@@ -7,6 +7,7 @@ from demo.progress import say
 from demo.stage import URL
 
 PASSWORD = "demo-Customer-1"
+MANAGER = "manager@acme-cloud.example"
 WORKSPACE = "CRM Recharge"
 
 
@@ -42,17 +43,26 @@ def make_buyer(email: str):
 	frappe.db.commit()
 
 
+def make_manager():
+	"""Somebody of the company who manages credits and reminders, and may do nothing else there is in the desk."""
+	user = frappe.get_doc("User", make_person(MANAGER, "Credit manager"))
+	user.add_roles("Credit Manager", "Reorder Manager", "Sales User", "Accounts User")
+	frappe.db.commit()
+
+
 def open_on_workspace():
 	"""The desk opens on the app's workspace."""
-	frappe.db.set_value("User", "Administrator", "default_workspace", WORKSPACE)
-	frappe.clear_cache(user="Administrator")
+	for user in ("Administrator", MANAGER):
+		frappe.db.set_value("User", user, "default_workspace", WORKSPACE)
+		frappe.clear_cache(user=user)
 	frappe.db.commit()
 
 
 def tell(served: bool):
 	"""The addresses, with who may log in there; and how to have them served where they are not."""
 	host = URL if served else ""
-	rows = [("the desk", f"{host}/app/{frappe.scrub(WORKSPACE).replace('_', '-')}", "Administrator", "admin")]
+	desk = f"{host}/app/{frappe.scrub(WORKSPACE).replace('_', '-')}"
+	rows = [("the desk", desk, "Administrator", "admin"), ("as a credit manager", desk, MANAGER, PASSWORD)]
 	if owner := _an_owner():
 		rows.append(("a customer's credits", f"{host}/credits", owner, PASSWORD))
 	buyer = frappe.db.get_value(

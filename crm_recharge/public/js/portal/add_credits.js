@@ -15,6 +15,9 @@
 	const charge = dialog.$.find("[type=submit]").get(0);
 	const fields = dialog.$.find(".fields").get(0);
 
+	// Not `disabled`, which would take the focus out of the dialog, and with it Escape and the keyboard.
+	const busy = (yes) => (charge.ariaDisabled = String(yes));
+
 	// One key for one dialog: however often it is pressed or sent, it is the same recharge.
 	const new_key = () => {
 		const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -43,7 +46,7 @@
 		const has_cards = offer_cards(offer);
 		const pending = portal.data.pending?.recharge;
 		show_fields(has_cards && !pending);
-		charge.disabled = false;
+		busy(false);
 		label_charge();
 		if (pending) watch_other(pending);
 		else if (!has_cards) say("bad", __("No card is saved yet. Close this and press Add Card first."));
@@ -87,8 +90,8 @@
 
 	dialog.$.find("form").on("submit", async (event) => {
 		event.preventDefault();
-		if (charge.hidden || charge.disabled) return;
-		charge.disabled = true;
+		if (charge.hidden || charge.ariaDisabled === "true") return;
+		busy(true);
 		say("wait", __("Sending …"));
 		const amount = byId("amount").value;
 		try {
@@ -103,7 +106,7 @@
 		const { code, recharge, first } = failed.error || {};
 		if (code === "recharge_open") return watch_other(recharge, amount);
 		if (code === "idempotency_conflict") return watch(first.recharge, failed.message);
-		charge.disabled = false;
+		busy(false);
 		if (failed.status >= 400 && failed.status < 500)
 			say("bad", `${text(failed.message)} <b>${__("Nothing was charged.")}</b>`);
 		else

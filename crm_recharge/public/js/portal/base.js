@@ -36,9 +36,16 @@
 		}
 		const body = await answer.json().catch(() => ({}));
 		if (answer.ok) return body.message;
-		if (body.session_expired) throw new Refused(__("You were logged out. Log in again."), answer.status);
+		if (is_over(answer.status, body))
+			throw new Refused(__("You were logged out, or logged in anew, since this page was opened. Load it again."), answer.status);
 		throw new Refused(text_of(body, answer.status), answer.status, body.error);
 	};
+
+	// Frappe then tells of methods and tokens.
+	const is_over = (status, body) =>
+		body.session_expired ||
+		body.exc_type === "CSRFTokenError" ||
+		([401, 403].includes(status) && /(^|;\s*)user_id=Guest(;|$)/.test(document.cookie));
 
 	// What the server says is HTML with escaped values; shown here is its text.
 	function text_of(body, status) {

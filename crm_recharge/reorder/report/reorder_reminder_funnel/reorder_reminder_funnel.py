@@ -2,7 +2,6 @@
 
 import frappe
 from frappe import _
-from frappe.utils import flt
 
 from crm_recharge.domain.inputs import Kind
 from crm_recharge.intake import filtered
@@ -27,7 +26,7 @@ def execute(filters: dict | None = None) -> tuple:
 	titles = rule_titles(rows) if filters.by == "Rule" else {}
 	for row in rows:
 		row["label"] = titles.get(row["key"]) or row["key"] or _("(none)")
-		row["won_share"] = 100 * row["won"] / row["sent"] if row["sent"] else None
+		row["won_share"] = share(row)
 	message = _(
 		"Counted are items in reminders; one mail may hold several. Opening is known only where it is followed and as"
 		" long as it is kept (see Reorder Settings), and many mail programs hide it or feign it."
@@ -103,6 +102,11 @@ def chart(rows: list[dict], summed: dict) -> dict | None:
 	}
 
 
+def share(counts: dict) -> float | None:
+	"""Bought of sent, in percent. In the table and above it the same digits: Frappe writes as many as the site's."""
+	return 100 * counts["won"] / counts["sent"] if counts["sent"] else None
+
+
 def summary(rows: list[dict], summed: dict, currency: str) -> list[dict]:
 	"""Figures above the table."""
 	if not rows:
@@ -111,7 +115,7 @@ def summary(rows: list[dict], summed: dict, currency: str) -> list[dict]:
 		{"value": summed["sent"], "label": _("Sent"), "datatype": "Int", "indicator": "Blue"},
 		{"value": summed["won"], "label": _("Bought"), "datatype": "Int", "indicator": "Green"},
 		{
-			"value": flt(100 * summed["won"] / summed["sent"], 1) if summed["sent"] else 0,
+			"value": share(summed),
 			"label": _("Bought of Sent"),
 			"datatype": "Percent",
 		},

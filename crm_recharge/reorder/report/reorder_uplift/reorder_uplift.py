@@ -140,12 +140,12 @@ def summary(found) -> list[dict]:
 		return []
 	figures = [
 		{
-			"value": round(100 * found.reminded.rate, 1),
+			"value": 100 * found.reminded.rate,
 			"label": _("Bought Again, Reminded"),
 			"datatype": "Percent",
 		},
 		{
-			"value": round(100 * found.held_out.rate, 1),
+			"value": 100 * found.held_out.rate,
 			"label": _("Bought Again, Held Out"),
 			"datatype": "Percent",
 		},

@@ -20,7 +20,6 @@ from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.mailing import mail_invoice
 from crm_recharge.accounting.rows import (
 	DONE,
-	FAILED,
 	NOT_NEEDED,
 	PENDING,
 	ROLES,

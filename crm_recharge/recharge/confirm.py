@@ -7,7 +7,6 @@ payment for it is refunded by itself.
 from urllib.parse import quote
 
 import frappe
-from frappe import _
 from frappe.utils import get_url
 
 from crm_recharge.clock import now_datetime
@@ -54,7 +53,7 @@ def start(token: str) -> str:
 			frappe.db.commit()
 		return _open_page(name, attempt, token)
 	except GatewayError as error:
-		raise InvalidRequest("gateway_silent", message=error.message, gateway_code=error.code)
+		raise InvalidRequest("gateway_silent", message=error.message, gateway_code=error.code) from error
 
 
 def _page_attempt(recharge: str) -> tuple[str, str | None]:

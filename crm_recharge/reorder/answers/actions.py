@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import add_days, cint, date_diff, escape_html, getdate, now_datetime, nowdate
+from frappe.utils import add_days, cint, date_diff, getdate, now_datetime, nowdate
 
 from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import InvalidRequestError, refuse

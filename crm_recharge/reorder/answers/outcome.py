@@ -8,7 +8,7 @@ whoever compares with held-out customers, who get no link, counts rows within th
 """
 
 from collections import defaultdict
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 

@@ -15,7 +15,7 @@ import frappe
 from frappe import _
 from frappe.query_builder import Order
 from frappe.query_builder.functions import Count
-from frappe.utils import cint, flt, get_time, getdate, now_datetime
+from frappe.utils import cint, get_time, getdate, now_datetime
 
 from crm_recharge.contention import retry_on_contention
 from crm_recharge.domain.reorder.due import allowed_at

@@ -39,6 +39,7 @@ def make_buyer(email: str):
 	if not any(row.user == email for row in doc.portal_users):
 		doc.append("portal_users", {"user": make_person(email, customer)})
 		doc.save()
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 
 
@@ -46,6 +47,7 @@ def open_on_workspace():
 	"""The desk opens on the app's workspace."""
 	frappe.db.set_value("User", "Administrator", "default_workspace", WORKSPACE)
 	frappe.clear_cache(user="Administrator")
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 
 

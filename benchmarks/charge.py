@@ -51,6 +51,7 @@ def make_account(label: str) -> str:
 	frappe.get_doc(
 		{"doctype": "Auto-Recharge Setting", "credit_account": account.name, "enabled": 0}
 	).insert()
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 	return account.name
 
@@ -68,6 +69,7 @@ def make_floor():
 		" INDEX (account, creation))"
 	)
 	frappe.db.sql("REPLACE INTO `_bench_account` VALUES ('floor', 0)")
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 
 
@@ -81,6 +83,7 @@ def floor(count: int) -> float:
 			(name, "floor", "-0.5", "100", name),
 		)
 		frappe.db.sql("UPDATE `_bench_account` SET balance = balance - %s WHERE name = %s", ("0.5", "floor"))
+		# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 		frappe.db.commit()
 	return (time.perf_counter() - started) / count
 
@@ -89,6 +92,7 @@ def small_document(count: int) -> float:
 	started = time.perf_counter()
 	for _ in range(count):
 		frappe.get_doc({"doctype": "Note", "title": frappe.generate_hash(length=20), "public": 0}).insert()
+		# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 		frappe.db.commit()
 	return (time.perf_counter() - started) / count
 
@@ -101,6 +105,7 @@ def charges(account: str):
 		started = time.perf_counter()
 		for number in range(count):
 			credits.charge(account, amount="0.5", idempotency_key=f"{mark}-{number}")
+			# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 			frappe.db.commit()
 		return (time.perf_counter() - started) / count
 
@@ -117,6 +122,7 @@ def batches(account: str):
 			events = [{"amount": "0.0004", "idempotency_key": f"{mark}-{n}"} for n in range(1000)]
 			started = time.perf_counter()
 			credits.charge_many(account, events)
+			# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 			frappe.db.commit()
 			seconds += time.perf_counter() - started
 		return seconds / (count * 1000)
@@ -145,6 +151,7 @@ def journal_entry(count: int) -> float:
 		started = time.perf_counter()
 		entry.insert()
 		entry.submit()
+		# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 		frappe.db.commit()
 		seconds += time.perf_counter() - started
 	return seconds / count
@@ -170,6 +177,7 @@ class Http:
 		user.api_key, user.api_secret = frappe.generate_hash(length=15), frappe.generate_hash(length=15)
 		secret = user.api_secret
 		user.save()
+		# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 		frappe.db.commit()
 		self.session = requests.Session()
 		self.session.trust_env = False
@@ -230,6 +238,7 @@ def fill(account: str, rows: int):
 		wanted = min(10_000, rows - have)
 		events = [{"amount": "0.0004", "idempotency_key": f"{mark}-{n}"} for n in range(wanted)]
 		credits.charge_many(account, events)
+		# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 		frappe.db.commit()
 
 
@@ -276,6 +285,7 @@ def threshold_to_credit(count: int) -> list[float]:
 		recharge.set_auto_recharge(
 			account, enabled=1, falls_below=50, recharge_up_to=500, cards=[card], caps=caps
 		)
+		# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 		frappe.db.commit()
 		return [_one_recharge(account) for _ in range(count)]
 
@@ -298,6 +308,7 @@ def _one_recharge(account: str) -> float:
 	key = frappe.generate_hash(length=12)
 	answer = credits.charge(account, amount="460", idempotency_key=key)
 	started = time.time()
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 	while True:
 		frappe.db.rollback()

@@ -42,6 +42,7 @@ def secret():
 
 	before = get_decrypted_password(SETTINGS, SETTINGS, SECRET_FIELD, raise_exception=False)
 	set_encrypted_password(SETTINGS, SETTINGS, SECRET, SECRET_FIELD)
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 	try:
 		yield
@@ -50,6 +51,7 @@ def secret():
 			set_encrypted_password(SETTINGS, SETTINGS, before, SECRET_FIELD)
 		else:
 			remove_encrypted_password(SETTINGS, SETTINGS, SECRET_FIELD)
+		# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 		frappe.db.commit()
 
 

@@ -128,7 +128,11 @@ override_whitelisted_methods = {
 	"frappe.desk.search.get_link_title": "crm_recharge.doors.search.link_title",
 }
 
-override_doctype_class = {"Prepared Report": "crm_recharge.doors.prepared.PreparedReport"}
+override_doctype_class = {
+	"Prepared Report": "crm_recharge.doors.prepared.PreparedReport",
+	# What it mails of this app's tables holds no formulas.
+	"Auto Email Report": "crm_recharge.mailed_reports.MailedReport",
+}
 
 # What happens when something is written.
 doc_events = {
@@ -228,8 +232,6 @@ ignore_links_on_delete = ["Reorder Message", "Reorder Message Item"]
 
 # A recharge outlives its invoice: cancelling the one must not cancel the other.
 auto_cancel_exempted_doctypes = ["Recharge"]
-# What it mails of this app's tables holds no formulas.
-override_doctype_class = {"Auto Email Report": "crm_recharge.mailed_reports.MailedReport"}
 override_doctype_dashboards = {
 	"Sales Invoice": "crm_recharge.accounting.dashboard.with_recharge",
 	"Customer": "crm_recharge.reorder.desk.with_reorders",

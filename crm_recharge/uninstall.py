@@ -10,7 +10,7 @@ import frappe
 from frappe import _
 from frappe.query_builder.functions import Cast
 
-from crm_recharge import frappe_versions, install
+from crm_recharge import frappe_versions, install, transactions
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
 from crm_recharge.gateway import home
@@ -42,7 +42,7 @@ def after_uninstall() -> None:
 	traces.forget()
 	home.forget()
 	# Frappe has committed before, and does not again.
-	frappe.db.commit()
+	transactions.commit()
 
 
 def refuse_while_credits_are_held() -> None:

@@ -12,6 +12,7 @@ import frappe
 from frappe import _
 from frappe.utils import get_datetime, now_datetime
 
+from crm_recharge import transactions
 from crm_recharge.accounting import documents, general_ledger, invoiced, lookup, rows, takeback_rows
 from crm_recharge.accounting.books import Books, books_of
 from crm_recharge.accounting.custom_fields import DISPUTE
@@ -63,7 +64,7 @@ def account_for_paid_debt(name: str) -> str:
 	"""As `account_for`, for a lost dispute that was booked while the customer owed more."""
 	if frappe.db.get_value(DOCTYPE, name, "accounting_status", for_update=True) == DONE:
 		takeback_rows.write(DOCTYPE, name, accounting_status=PENDING)
-	frappe.db.commit()
+	transactions.commit()
 	return account_for(name)
 
 
@@ -78,7 +79,7 @@ def _post(name: str) -> str:
 			DOCTYPE, name, _("Waits for the invoice of recharge {0}.").format(row.recharge)
 		)
 	books = DisputeBooks(row, recharge) if recharge.accounting_status == DONE else None
-	frappe.db.commit()
+	transactions.commit()
 
 	row = read(name, lock=True)
 	if row.accounting_status not in (PENDING, FAILED):
@@ -86,7 +87,7 @@ def _post(name: str) -> str:
 		return row.accounting_status or ""
 	if books is None:
 		takeback_rows.write(DOCTYPE, name, accounting_status=NOT_NEEDED)
-		frappe.db.commit()
+		transactions.commit()
 		return NOT_NEEDED
 	written_off = debt_left_by(row)
 	links = {}
@@ -97,7 +98,7 @@ def _post(name: str) -> str:
 			# Amended by a person, and as it should be.
 			links[LINK[kind]] = _standing(name, kind)
 	takeback_rows.write(DOCTYPE, name, accounting_status=DONE, written_off=str(written_off), **links)
-	frappe.db.commit()
+	transactions.commit()
 	return DONE
 
 

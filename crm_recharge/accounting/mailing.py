@@ -21,6 +21,7 @@ from frappe.utils import (
 	validate_email_address,
 )
 
+from crm_recharge import transactions
 from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.rows import DONE, explain, read
 from crm_recharge.contention import retry_on_contention
@@ -53,7 +54,7 @@ def _mail(recharge: str) -> bool:
 		return False
 	if not cint(frappe.db.get_single_value("CRM Recharge Settings", "mail_invoices")):
 		frappe.db.set_value("Recharge", recharge, "accounting_next_try_at", None)
-		frappe.db.commit()
+		transactions.commit()
 		return False
 	invoice = frappe.get_doc("Sales Invoice", row.sales_invoice)
 	recipients = recipients_or_refuse(row)
@@ -76,7 +77,7 @@ def _mail(recharge: str) -> bool:
 			"accounting_next_try_at": None,
 		},
 	)
-	frappe.db.commit()
+	transactions.commit()
 	return True
 
 
@@ -211,7 +212,7 @@ def _customers_own(customer: str) -> list[str]:
 def _render(row, invoice) -> tuple[str, str]:
 	# One that was missing is there from now on.
 	templates.get(TEMPLATE)
-	frappe.db.commit()
+	transactions.commit()
 	context = {
 		"invoice": invoice.as_dict(),
 		"recharge": row,

@@ -12,7 +12,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, get_datetime, now_datetime
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.accounting import documents, invoiced, lookup
 from crm_recharge.accounting.books import Payment
 from crm_recharge.accounting.custom_fields import RECHARGE
@@ -20,7 +20,6 @@ from crm_recharge.accounting.errors import AccountingError
 from crm_recharge.accounting.mailing import mail_invoice
 from crm_recharge.accounting.rows import (
 	DONE,
-	FAILED,
 	NOT_NEEDED,
 	PENDING,
 	ROLES,
@@ -88,7 +87,7 @@ def _post(recharge: str) -> str:
 	make_invoices = cint(frappe.db.get_single_value("CRM Recharge Settings", "make_invoices"))
 	books = lookup.look_up(row) if make_invoices else None
 	# What the look-up made (a receivable account) stays; the transaction that locks starts with a new snapshot.
-	frappe.db.commit()
+	transactions.commit()
 
 	row = read(recharge, lock=True)
 	if (status := _nothing_to_do(row)) is not None:
@@ -96,7 +95,7 @@ def _post(recharge: str) -> str:
 		return status
 	if not books:
 		_write(recharge, accounting_status=NOT_NEEDED)
-		frappe.db.commit()
+		transactions.commit()
 		return NOT_NEEDED
 
 	payment = Payment(
@@ -113,7 +112,7 @@ def _post(recharge: str) -> str:
 			accounting_status=NOT_NEEDED,
 			accounting_error=invoiced.too_small(payment.amount, books),
 		)
-		frappe.db.commit()
+		transactions.commit()
 		return NOT_NEEDED
 	invoice = _existing_invoice(payment) or documents.make_invoice(payment, books)
 	entry = _existing_payment(payment, invoice) or documents.make_payment(
@@ -128,7 +127,7 @@ def _post(recharge: str) -> str:
 		payment_entry=entry.name,
 		accounting_next_try_at=clock.now_datetime() if mail and not row.invoice_mailed_at else None,
 	)
-	frappe.db.commit()
+	transactions.commit()
 	return DONE
 
 

@@ -9,7 +9,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, get_datetime, now_datetime
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.accounting import disputes, documents, invoiced, lookup, mailing, rows, takeback_rows
 from crm_recharge.accounting.books import Books, books_of
 from crm_recharge.accounting.custom_fields import REFUND
@@ -66,7 +66,7 @@ def _post(name: str) -> str:
 		invoice = frappe.get_doc("Sales Invoice", recharge.sales_invoice)
 		books = books_of(invoice, recharge)
 		lookup.refuse_frozen(invoice.customer, [books.receivable, books.unearned, books.clearing])
-	frappe.db.commit()
+	transactions.commit()
 
 	row = read(name, lock=True)
 	if row.accounting_status not in (PENDING, FAILED):
@@ -84,7 +84,7 @@ def _post(name: str) -> str:
 			accounting_status=NOT_NEEDED,
 			accounting_error=invoiced.too_small(row.amount, books),
 		)
-		frappe.db.commit()
+		transactions.commit()
 		return NOT_NEEDED
 	else:
 		if note := _existing("Sales Invoice", name):
@@ -105,7 +105,7 @@ def _post(name: str) -> str:
 			payment_entry=entry.name,
 			accounting_next_try_at=clock.now_datetime() if mail and not row.credit_note_mailed_at else None,
 		)
-	frappe.db.commit()
+	transactions.commit()
 	return NOT_NEEDED if row.status != takeback.FAILED and not books else DONE
 
 
@@ -214,13 +214,13 @@ def _mail(name: str) -> bool:
 		return False
 	if not cint(frappe.db.get_single_value("CRM Recharge Settings", "mail_invoices")):
 		frappe.db.set_value(DOCTYPE, name, "accounting_next_try_at", None)
-		frappe.db.commit()
+		transactions.commit()
 		return False
 	note = frappe.get_doc("Sales Invoice", row.credit_note)
 	recipients = mailing.recipients_or_refuse(row)
 	templates.get(TEMPLATE)
 	# One that was missing is there from now on.
-	frappe.db.commit()
+	transactions.commit()
 	context = {
 		"invoice": note,
 		"refund": row,
@@ -239,7 +239,7 @@ def _mail(name: str) -> bool:
 		return False
 	mailing.queue(note, recipients, subject, message, pdf)
 	takeback_rows.write(DOCTYPE, name, accounting_status=DONE, credit_note_mailed_at=now_datetime())
-	frappe.db.commit()
+	transactions.commit()
 	return True
 
 

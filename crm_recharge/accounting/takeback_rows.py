@@ -9,7 +9,7 @@ from datetime import timedelta
 import frappe
 from frappe import _
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.accounting.rows import FAILED, PENDING, ROLES
 from crm_recharge.outbox.queue import enqueue_after_commit
 
@@ -31,7 +31,7 @@ def wait(doctype: str, name: str, why: str) -> str:
 		accounting_error=why,
 		accounting_next_try_at=clock.later(WAIT),
 	)
-	frappe.db.commit()
+	transactions.commit()
 	return PENDING
 
 

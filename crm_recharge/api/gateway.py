@@ -5,6 +5,7 @@ from functools import partial
 import frappe
 from frappe import _
 
+from crm_recharge import transactions
 from crm_recharge.gateway import inbox, registry
 from crm_recharge.gateway.errors import WebhookError
 from crm_recharge.intake import intake
@@ -27,7 +28,7 @@ def webhook() -> dict:
 	except WebhookError as error:
 		return _refused(error.code)
 	# Kept before anything else can fail.
-	frappe.db.commit()
+	transactions.commit()
 	if is_new:
 		_once_answered(partial(queue.enqueue, events.GATEWAY_EVENT, event))
 	return {"received": True}
@@ -56,7 +57,7 @@ def replay(event: str) -> dict:
 	doc = frappe.get_doc("Gateway Event", event)
 	doc.check_permission("read")
 	events.reset(event)
-	frappe.db.commit()
+	transactions.commit()
 	if not queue.enqueue(events.GATEWAY_EVENT, event, again=True):
 		frappe.msgprint(_("The queue is away; the event is taken up within a minute of its return."))
 	return {"event": event, "status": "Received"}

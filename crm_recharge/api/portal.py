@@ -8,7 +8,7 @@ currency; they are taken as a person types them.
 import frappe
 from frappe import _
 
-from crm_recharge.api import desk, portal_view
+from crm_recharge.api import portal_view
 from crm_recharge.api import recharge as rest
 from crm_recharge.credits.money import money, typed
 from crm_recharge.domain.errors import InvalidRequest, Outdated

@@ -12,6 +12,7 @@ from frappe import _
 from frappe.rate_limiter import rate_limit
 from frappe.utils import cint, getdate, nowdate
 
+from crm_recharge import transactions
 from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import InvalidRequestError, for_people, refuse
 from crm_recharge.credits.money import as_text, exact
@@ -167,7 +168,7 @@ def order_again(
 	except orders.NotOrderedError as error:
 		refusal = str(error)
 	# Of a refusal only what the sales team was told is left; that stays.
-	frappe.db.commit()
+	transactions.commit()
 	if refusal:
 		# Raised anew, without what led to it: that is the company's affair.
 		frappe.local.response["error"] = {"code": "not_ordered"}

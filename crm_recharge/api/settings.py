@@ -8,6 +8,7 @@ import frappe
 from frappe import _
 from frappe.utils import get_url
 
+from crm_recharge import transactions
 from crm_recharge.domain.errors import InvalidRequest, shown
 from crm_recharge.doors import sight
 from crm_recharge.gateway import home, registry
@@ -107,5 +108,5 @@ def confirm_site(what: str) -> dict:
 		moving.moved()
 	else:
 		counts = moving.copied()
-	frappe.db.commit()
+	transactions.commit()
 	return site() | counts

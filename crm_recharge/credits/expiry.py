@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 import frappe
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.store import BookStore
 from crm_recharge.domain import moments
@@ -24,7 +24,7 @@ def due() -> list[str]:
 def post(account: str) -> None:
 	"""Post the expiry of every lot of `account` that is due, and commit."""
 	BookStore(account).write()
-	frappe.db.commit()
+	transactions.commit()
 
 
 def end_of(day: str, time_zone: str | None) -> datetime:

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import frappe
 
+from crm_recharge import transactions
 from crm_recharge.clock import now_datetime
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.queries import read_account
@@ -116,7 +117,7 @@ def make_checkpoints() -> int:
 	)
 	for account in accounts:
 		make_checkpoint(account)
-		frappe.db.commit()
+		transactions.commit()
 	return len(accounts)
 
 

@@ -340,8 +340,3 @@ class Book:
 		if held != max(self.balance, ZERO):
 			wrong.append(f"lots hold {stored(held)}, the balance is {stored(self.balance)}")
 		return wrong
-
-
-def in_usage_order(lots: Iterable[Lot]) -> list[Lot]:
-	"""`lots` as usage draws from them: priority, expiry, age."""
-	return sorted(lots, key=lambda lot: lot.order)

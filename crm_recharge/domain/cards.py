@@ -15,12 +15,11 @@ NETWORK_LIMIT = 15
 NETWORK_WINDOW = timedelta(days=30)
 
 # Why a card is passed over without a call.
-NOT_ACTIVE, PAST_EXPIRY, AT_NETWORK_LIMIT, NOT_A_CARD, ALREADY_TRIED = (
+NOT_ACTIVE, PAST_EXPIRY, AT_NETWORK_LIMIT, NOT_A_CARD = (
 	"not_active",
 	"expired",
 	"network_limit",
 	"not_a_card",
-	"already_tried",
 )
 
 

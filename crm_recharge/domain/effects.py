@@ -18,8 +18,7 @@ from crm_recharge.domain.answers import Answer, RefundAnswer
 from crm_recharge.domain.fit import Misfit
 
 if TYPE_CHECKING:
-	from crm_recharge.domain.steps import RechargeView
-	from crm_recharge.domain.takeback import PaymentView, RefundView
+	pass
 
 Result = TypeVar("Result")
 

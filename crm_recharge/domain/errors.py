@@ -9,10 +9,8 @@ SHOWN = 50
 class RuleError(Exception):
 	"""A request that a rule refuses; nothing has been changed.
 
-	`code` is machine-readable, `http_status` the matching HTTP status, `figures` what the text needs.
+	`code` is machine-readable, `figures` what the text needs.
 	"""
-
-	http_status = 422
 
 	def __init__(self, code: str, **figures):
 		self.code = code
@@ -27,25 +25,17 @@ class InvalidRequest(RuleError):
 class InsufficientCredits(RuleError):
 	"""The account holds less than the charge asks for."""
 
-	http_status = 402
-
 
 class IdempotencyConflict(RuleError):
 	"""The same idempotency key came with other content."""
-
-	http_status = 409
 
 
 class Outdated(RuleError):
 	"""What the request was made on has changed meanwhile, or was not told to who made it."""
 
-	http_status = 409
-
 
 class AccountClosed(RuleError):
 	"""The account's status does not allow this movement."""
-
-	http_status = 403
 
 
 def shown(value) -> str:

@@ -17,7 +17,6 @@ AGREES, NOT_OURS = "agrees", "not_ours"
 SETTLE, DUPLICATE, ORPHAN, CLOSE = "settle", "duplicate", "orphan", "close"
 DOES_NOT_FIT = payment.DOES_NOT_FIT
 AMOUNT_DIFFERS, MISSING_AT_GATEWAY, UNDECIDED = "amount_differs", "missing_at_gateway", "undecided"
-ACTED_ON = (SETTLE, DUPLICATE, ORPHAN, CLOSE)
 LISTED = (DOES_NOT_FIT, AMOUNT_DIFFERS, MISSING_AT_GATEWAY, UNDECIDED)
 CREDITED_WRONGLY = (DOES_NOT_FIT, AMOUNT_DIFFERS, MISSING_AT_GATEWAY)
 """Verdicts on a payment that has been credited: the credits are not what was captured."""

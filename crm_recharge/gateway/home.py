@@ -15,6 +15,7 @@ import secrets
 import frappe
 from frappe import _
 
+from crm_recharge import transactions
 from crm_recharge.domain.fit import Site
 
 KEY = "crm_recharge_home"
@@ -83,7 +84,7 @@ def settle_in() -> None:
 	"""Remember where a site stands that has not been used yet. Commits."""
 	if remembered() is None:
 		remember()
-		frappe.db.commit()
+		transactions.commit()
 
 
 def forget() -> None:

@@ -14,7 +14,6 @@ from crm_recharge.gateway.port import GatewayEvent
 DOCTYPE = "Gateway Event"
 RECEIVED, PROCESSED, IGNORED, FAILED = "Received", "Processed", "Ignored", "Failed"
 SECRETS = ("client_secret", "ephemeral_key", "secret")
-KEEP_DAYS = 90
 
 
 def receive(payload: bytes, headers: Mapping[str, str], gateway: str | None = None) -> tuple[str, bool]:

@@ -6,7 +6,7 @@ from typing import Any
 import frappe
 from frappe.utils import cint
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.contention import is_contention, retry_on_contention
 from crm_recharge.outbox import work
 from crm_recharge.outbox.work import FILLED, Retry, Told, Work
@@ -40,7 +40,7 @@ def _note(kind: Work, name: str) -> None:
 	if is_new:
 		title = f"{kind.name} failed for {kind.doctype} {name}"
 		frappe.log_error(title=title[:140], reference_doctype=kind.doctype, reference_name=name)
-		frappe.db.commit()
+		transactions.commit()
 
 
 def is_wanted(kind: Work) -> bool:
@@ -90,7 +90,7 @@ def record_failure(kind: str, name: str, error: Exception, trace: str) -> str | 
 	frappe.db.set_value(doctype, name, {**retry.failed, **said, **kept})
 	if wait is None and retry.tells:
 		frappe.get_attr(retry.tells)(doctype, name, next(iter(said.values()), str(error)))
-	frappe.db.commit()
+	transactions.commit()
 	return retry.failed[state] if state else None
 
 

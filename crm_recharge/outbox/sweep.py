@@ -9,7 +9,7 @@ import frappe
 from frappe.query_builder import Order
 from frappe.query_builder.functions import Coalesce
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.outbox import attempt, queue, work
 from crm_recharge.outbox.work import Due, Work
 
@@ -33,7 +33,7 @@ def sweep() -> dict[str, int]:
 		except Exception:
 			frappe.db.rollback()
 			frappe.log_error(title=f"The sweep of {kind.name} failed")
-			frappe.db.commit()
+			transactions.commit()
 	return counts
 
 

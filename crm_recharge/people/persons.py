@@ -20,8 +20,3 @@ def customers_of(user: str) -> dict[str, str | None]:
 		frappe.get_all("Customer", {"name": ["in", [*found, ""]], "disabled": 0}, pluck="name", order_by=None)
 	)
 	return {customer: contact for customer, contact in found.items() if customer in enabled}
-
-
-def speaks_for(user: str, customer: str | None) -> bool:
-	"""Whether `user` speaks for `customer`."""
-	return bool(customer) and customer in customers_of(user)

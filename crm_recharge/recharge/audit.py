@@ -5,7 +5,7 @@ from datetime import timedelta
 import frappe
 from frappe import _
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.proof import verify
 from crm_recharge.domain import fit
@@ -159,4 +159,4 @@ def _alert(breaches: list[dict]) -> None:
 	frappe.log_error(title=_("The books do not hold: {0} breaches").format(len(breaches)), message=text)
 	accounts = list(dict.fromkeys(b["account"] for b in breaches))
 	notices.alert(_("The credit books do not hold"), text, ("Credit Account", accounts[0]), accounts)
-	frappe.db.commit()
+	transactions.commit()

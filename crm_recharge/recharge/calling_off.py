@@ -3,6 +3,7 @@
 import frappe
 from frappe import _
 
+from crm_recharge import transactions
 from crm_recharge.credits.errors import for_people
 from crm_recharge.domain import payment
 from crm_recharge.domain.errors import InvalidRequest
@@ -28,7 +29,7 @@ def call_off(recharge: str) -> str:
 	if before != payment.CANCELLED:
 		text = _("{0} cancelled it").format(frappe.session.user)
 		frappe.get_doc("Recharge", recharge).add_comment("Info", text)
-		frappe.db.commit()
+		transactions.commit()
 	_close(recharge)
 	return frappe.db.get_value("Recharge", recharge, "status")
 
@@ -44,4 +45,4 @@ def _close(recharge: str) -> None:
 			reference_doctype="Recharge",
 			reference_name=recharge,
 		)
-		frappe.db.commit()
+		transactions.commit()

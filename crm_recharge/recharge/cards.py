@@ -5,7 +5,7 @@ from datetime import date
 import frappe
 from frappe import _
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.clock import now_datetime
 from crm_recharge.credits.errors import for_people, raise_for_people
 from crm_recharge.credits.store import lock_row
@@ -68,9 +68,9 @@ def _replace_customer(account: str, gone: str) -> str:
 		):
 			mark_unusable(card)
 	# The gateway is not asked while rows are locked.
-	frappe.db.commit()
+	transactions.commit()
 	customer = gateway_customer(account, after=gone)
-	frappe.db.commit()
+	transactions.commit()
 	return customer
 
 
@@ -164,7 +164,7 @@ def _keep(account: str, card: SavedCard) -> str:
 		spare = same.payment_method
 		_renew(same, card)
 	# The gateway is not asked while rows are locked; should it not answer, the spare stays there, out of use here.
-	frappe.db.commit()
+	transactions.commit()
 	_detach_spare(of_account(account), spare, same.name)
 	return same.name
 
@@ -277,7 +277,7 @@ def remove(card: str) -> None:
 	if doc.status != "Removed":
 		doc.db_set({"status": "Removed", "status_reason": _("Removed by {0}").format(frappe.session.user)})
 	# The gateway is not asked while rows are locked, and what it answers takes nothing of this back.
-	frappe.db.commit()
+	transactions.commit()
 	if is_ours:
 		_ask(of_account(doc.credit_account), lambda gateway: gateway.detach(doc.payment_method))
 

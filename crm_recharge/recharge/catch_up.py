@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import frappe
 
+from crm_recharge import transactions
 from crm_recharge.domain.takeback import INQUIRY, OPEN
 from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
@@ -43,7 +44,7 @@ def _catch_up_with(name: str, since: datetime, counts: dict) -> None:
 		frappe.log_error(
 			title="Refunds and disputes could not be compared with the gateway", message=error.message
 		)
-		frappe.db.commit()
+		transactions.commit()
 		counts["incomplete"] = True
 		return
 	for intent in sorted(intents):
@@ -102,5 +103,5 @@ def _follow(follow, name: str, gateway: str, counts: dict, kind: str) -> None:
 	except Exception:
 		frappe.db.rollback()
 		frappe.log_error(title=f"{name} could not be followed")
-		frappe.db.commit()
+		transactions.commit()
 		counts["failed"] += 1

@@ -7,9 +7,9 @@ payment for it is refunded by itself.
 from urllib.parse import quote
 
 import frappe
-from frappe import _
 from frappe.utils import get_url
 
+from crm_recharge import transactions
 from crm_recharge.clock import now_datetime
 from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact, money
@@ -44,17 +44,17 @@ def start(token: str) -> str:
 	"""
 	name = links.read(links.CONFIRM, token)
 	attempt, session = _page_attempt(name)
-	frappe.db.commit()
+	transactions.commit()
 	try:
 		if session:
 			page = registry.connect(registry.of_recharge(name)).retrieve_checkout(session)
 			if page.url and page.status == "open":
 				return page.url
 			attempt = _next_attempt(name)
-			frappe.db.commit()
+			transactions.commit()
 		return _open_page(name, attempt, token)
 	except GatewayError as error:
-		raise InvalidRequest("gateway_silent", message=error.message, gateway_code=error.code)
+		raise InvalidRequest("gateway_silent", message=error.message, gateway_code=error.code) from error
 
 
 def _page_attempt(recharge: str) -> tuple[str, str | None]:
@@ -104,7 +104,7 @@ def _open_page(recharge: str, attempt: str, token: str) -> str:
 
 	def open_page(gateway, customer):
 		frappe.db.set_value("Recharge Attempt", attempt, "gateway_customer", customer)
-		frappe.db.commit()
+		transactions.commit()
 		return gateway.create_checkout(
 			key=attempt,
 			amount=exact(row.amount),
@@ -120,7 +120,7 @@ def _open_page(recharge: str, attempt: str, token: str) -> str:
 
 	page = cards.with_customer(row.credit_account, open_page)
 	frappe.db.set_value("Recharge Attempt", attempt, "checkout_session", page.session)
-	frappe.db.commit()
+	transactions.commit()
 	return page.url
 
 
@@ -139,5 +139,5 @@ def finish(token: str) -> dict:
 		except GatewayError:
 			# The webhook and the reconciler will hear of it.
 			frappe.log_error(title=f"Return of {name}: the gateway did not answer")
-	frappe.db.commit()
+	transactions.commit()
 	return show(token)

@@ -12,7 +12,7 @@ from frappe import _
 from frappe.utils import format_datetime
 from markupsafe import Markup
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.clock import now_datetime
 from crm_recharge.credits.money import money
 from crm_recharge.domain import threshold as rules
@@ -116,7 +116,7 @@ def tell(decision: str) -> bool:
 		{"explanation": Markup(to_customer)},
 	)
 	frappe.db.set_value("Recharge Decision", decision, "told_at", now_datetime())
-	frappe.db.commit()
+	transactions.commit()
 	return True
 
 

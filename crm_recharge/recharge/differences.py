@@ -9,7 +9,7 @@ import frappe
 from frappe import _
 from frappe.utils import get_url_to_form
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.credits.errors import for_people
 from crm_recharge.domain import dispute, effects, fit, held, payment, reconcile, refund
 from crm_recharge.domain.answers import Answer, Outcome
@@ -59,7 +59,7 @@ def note_payment(recharge: str, answer: Answer, wrong: tuple[fit.Misfit, ...]) -
 		amount=answer.amount,
 		currency=answer.currency,
 	)
-	frappe.db.commit()
+	transactions.commit()
 
 
 def write(
@@ -224,12 +224,12 @@ def decide(name: str, decision: str, note: str | None = None) -> dict:
 		perform(held.decide(row.credit_account, row.recharge, answer, decision))
 	elif decision == held.DISMISS:
 		close(row.kind, row.subject, decision)
-		frappe.db.commit()
+		transactions.commit()
 	else:
 		raise InvalidRequest("only_dismissed", difference=name)
 	if note:
 		frappe.get_doc(DOCTYPE, name).add_comment("Comment", note)
-		frappe.db.commit()
+		transactions.commit()
 	return {
 		"difference": name,
 		"status": frappe.db.get_value(DOCTYPE, name, "status"),

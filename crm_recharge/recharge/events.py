@@ -2,7 +2,7 @@
 
 import frappe
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.domain.answers import Outcome
 from crm_recharge.gateway import home, inbox
 from crm_recharge.gateway.masking import mask
@@ -58,7 +58,7 @@ def _end(event: str, status: str, outcome: str | None) -> str:
 			"error": None,
 		},
 	)
-	frappe.db.commit()
+	transactions.commit()
 	return status
 
 

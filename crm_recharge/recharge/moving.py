@@ -7,7 +7,7 @@ closed, no event worked on. Usage goes on, and what it starts waits.
 import frappe
 from frappe import _
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.domain import cards, payment, takeback
 from crm_recharge.gateway import home, inbox
 from crm_recharge.recharge import notices
@@ -35,7 +35,7 @@ def tell(settings: str | None = None) -> bool:
 		about=(SETTINGS, SETTINGS),
 		accounts=[],
 	)
-	frappe.db.commit()
+	transactions.commit()
 	return True
 
 

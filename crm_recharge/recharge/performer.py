@@ -6,7 +6,7 @@ takebacks.py.
 
 import frappe
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.credits import ledger
 from crm_recharge.domain import effects, payment
 from crm_recharge.domain.answers import Answer, Outcome
@@ -49,7 +49,7 @@ class Performer:
 		frappe.db.rollback()
 		self._handlers = {
 			effects.Now: lambda e: clock.now(),
-			effects.Commit: lambda e: frappe.db.commit(),
+			effects.Commit: lambda e: transactions.commit(),
 			effects.Rollback: lambda e: frappe.db.rollback(),
 			effects.LockAccount: self.lock_account,
 			effects.LockRecharge: self.lock_recharge,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import frappe
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.credits.money import exact
 from crm_recharge.domain import reconcile, views
 from crm_recharge.domain.answers import Answer
@@ -58,10 +58,10 @@ def reconcile_period(start: datetime, end: datetime | None = None, act: bool = T
 	except GatewayError as error:
 		frappe.db.rollback()
 		frappe.log_error(title="Reconciliation could not ask the gateway to the end", message=error.message)
-		frappe.db.commit()
+		transactions.commit()
 		run.counts["incomplete"] = True
 	differences.tell_of(run.found)
-	frappe.db.commit()
+	transactions.commit()
 	return run.counts
 
 
@@ -109,7 +109,7 @@ class _Run:
 		except Exception:
 			frappe.db.rollback()
 			frappe.log_error(title=f"Reconciliation of {verdict.intent} failed")
-			frappe.db.commit()
+			transactions.commit()
 			kind = "failed"
 		self.counts[kind] = self.counts.get(kind, 0) + 1
 
@@ -202,7 +202,7 @@ def _note(
 		resolved=resolved,
 		tell=False,
 	)
-	frappe.db.commit()
+	transactions.commit()
 	return name
 
 

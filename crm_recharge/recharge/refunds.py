@@ -5,6 +5,7 @@ The rules are the machines of domain/refund.py; this room starts them.
 
 import frappe
 
+from crm_recharge import transactions
 from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import for_people
 from crm_recharge.domain import chain, refund
@@ -143,5 +144,5 @@ def orphan(answer: Answer, gateway: str | None = None) -> str | None:
 	if not (account and frappe.db.exists("Credit Account", account)):
 		account = None
 	name = takebacks.write_down(ORPHAN, answer, None, account, gateway=gateway)
-	frappe.db.commit()
+	transactions.commit()
 	return name

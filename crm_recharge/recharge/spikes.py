@@ -7,7 +7,7 @@ from decimal import Decimal
 import frappe
 from frappe import _
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.credits.money import exact, in_coins, money
 from crm_recharge.domain import moments, views
 from crm_recharge.domain.anomaly import DAYS
@@ -65,7 +65,7 @@ def refresh_daily_usage() -> int:
 	)
 	for account in accounts:
 		_refresh(account)
-		frappe.db.commit()
+		transactions.commit()
 	return len(accounts)
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import frappe
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import ACCOUNT_FIELDS, ACCOUNT_MONEY, lock_account
@@ -69,7 +69,7 @@ def look_at_refusal(account: str, amount: str) -> str | None:
 		setting, balance = json.loads(row.auto_recharge), exact(row.balance)
 		if rules.look_at_refusal(view_of(row, setting, balance, Decimal(amount))):
 			started = check(row, setting, balance, refused=Decimal(amount))
-	frappe.db.commit()
+	transactions.commit()
 	return started
 
 
@@ -145,7 +145,7 @@ def freed() -> list[str]:
 def look_again(account: str) -> str | None:
 	"""Check an account again whose limit has freed. Commits. Returns the recharge that started."""
 	started = check_now(account)
-	frappe.db.commit()
+	transactions.commit()
 	return started
 
 

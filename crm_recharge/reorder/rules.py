@@ -11,6 +11,7 @@ from frappe.utils import cint
 from frappe.utils.nestedset import get_descendants_of
 from pypika.terms import Criterion
 
+from crm_recharge import transactions
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.reorder.due import Timing
 
@@ -209,7 +210,7 @@ def forecast_anew(scopes: list[list], after: str = "") -> None:
 		for customer, items in found.items():
 			try:
 				pairs.refresh(customer, items)
-				frappe.db.commit()
+				transactions.commit()
 			except Exception:
 				frappe.db.rollback()
 				frappe.log_error(
@@ -217,7 +218,7 @@ def forecast_anew(scopes: list[list], after: str = "") -> None:
 					reference_doctype="Customer",
 					reference_name=customer,
 				)
-				frappe.db.commit()
+				transactions.commit()
 		after = max(found)
 
 

@@ -9,7 +9,7 @@ import frappe
 from frappe.core.doctype.report.report import get_report_module_dotted_path
 from frappe.desk.query_report import run
 from frappe.desk.search import search_link
-from frappe.utils import add_days, get_system_timezone, getdate, now_datetime, nowdate
+from frappe.utils import get_system_timezone, getdate, nowdate
 
 from crm_recharge.api import insight
 from crm_recharge.credits import usage
@@ -17,7 +17,6 @@ from crm_recharge.credits.errors import CreditError
 from crm_recharge.domain.errors import shown
 from crm_recharge.doors.search import OPERATORS, records_of
 from crm_recharge.reorder.answers.tests.reminded import make_message
-from crm_recharge.tests import factories
 from crm_recharge.tests.compat import BenchTestCase
 from crm_recharge.tests.support.money_case import MoneyTestCase
 from crm_recharge.tests.support.reorder_case import make_buyer, make_group, make_item

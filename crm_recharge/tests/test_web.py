@@ -8,14 +8,13 @@ from pathlib import Path
 import frappe
 import openpyxl
 import requests
-from frappe.utils import now_datetime
 
 import crm_recharge
 from crm_recharge import private_pages
 from crm_recharge.tests import factories
 from crm_recharge.tests.support.money_case import MoneyTestCase
-from crm_recharge.tests.support.public_methods import intake_of, public_methods
-from crm_recharge.tests.support.web import Client, Web
+from crm_recharge.tests.support.public_methods import public_methods
+from crm_recharge.tests.support.web import Web
 
 PASSWORD = "a-long-Passphrase-78"
 STRIPE = re.compile(r"https://([\w*]+\.)*stripe\.com")

@@ -75,6 +75,7 @@ def wizard(site):
 	year = date.today().year
 	with connected(site):
 		result = setup_complete({**COMPANY, "fy_start_date": f"{year}-01-01", "fy_end_date": f"{year}-12-31"})
+		# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 		frappe.db.commit()
 		if not frappe.db.exists("Company", COMPANY["company_name"]):
 			sys.exit(f"the set-up wizard made no company: {result}")
@@ -85,6 +86,7 @@ def configure(site, purpose):
 	with connected(site):
 		if purpose != "test":
 			enable_scheduler()
+			# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 			frappe.db.commit()
 		update_site_config("developer_mode", 0, validate=False)
 		update_site_config("allow_tests", purpose == "test", validate=False)

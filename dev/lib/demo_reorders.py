@@ -61,6 +61,7 @@ def main():
 	reminders.print_funnel()
 	reminders.print_report("Reorder Uplift")
 	say(f"\nAll mails are in {outgoing.folder()}")
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 
 

@@ -119,6 +119,7 @@ def prepare(site):
 		worker = {"email": WORKER, "first_name": "Trial", "send_welcome_email": 0}
 		frappe.get_doc({"doctype": "User", **worker, "roles": [{"role": "Sales User"}]}).insert()
 		frappe.get_doc("Log Settings").save()
+		# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 		frappe.db.commit()
 
 
@@ -144,6 +145,7 @@ def use(site):
 		for values in CUSTOMISED:
 			frappe.get_doc(values).insert()
 		frappe.get_doc("Log Settings").save()
+		# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 		frappe.db.commit()
 		update_site_config("crm_recharge_discard_balances", 1, validate=False)
 
@@ -183,6 +185,7 @@ def amend_an_invoice(site, when):
 		amended.update({"amended_from": invoice.name, INVOICE_OF: invoice.get(INVOICE_OF)})
 		try:
 			amended.insert().submit()
+			# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 			frappe.db.commit()
 		except frappe.ValidationError as error:
 			print(f"{when}, an invoice that named a recharge could not be amended: {error}")

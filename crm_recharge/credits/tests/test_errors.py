@@ -8,7 +8,6 @@ import frappe
 import crm_recharge
 from crm_recharge import intake
 from crm_recharge.credits.errors import messages
-from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.tests.compat import BenchTestCase
 
 APP = Path(crm_recharge.__file__).parent

@@ -8,7 +8,7 @@ import frappe
 from frappe.utils import now_datetime
 
 from crm_recharge import clock
-from crm_recharge.credits import errors, expiry, ledger, store, usage
+from crm_recharge.credits import errors, ledger, store, usage
 from crm_recharge.tests.support.books import entries
 from crm_recharge.tests.support.money_case import MoneyTestCase
 from crm_recharge.tests.support.site_clock import site_clock

@@ -62,10 +62,6 @@ class Cadence:
 		"""Precision of a pair's mean log-interval around what its group, item and customer say."""
 		return 1.0 / (self.pair + self.noise / intervals)
 
-	def trust(self, intervals: int) -> float:
-		"""Credibility of a pair's own mean: m / (m + σ²/τp²)."""
-		return intervals / (intervals + self.noise / max(self.pair, _TINY)) if intervals else 0.0
-
 	def spread(self, squares: float, intervals: int) -> float:
 		"""Ratio of the pair's own scale to the shop's: a moderated standard deviation (Smyth 2004)."""
 		df = max(intervals - 1, 0)

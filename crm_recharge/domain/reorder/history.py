@@ -200,9 +200,3 @@ class History:
 		self.elastic[1] += sum((x - mean_q) * (g - mean_g) for x, g in zip(q, logs, strict=True))
 		self.elastic[2] += sum((g - mean_g) ** 2 for g in logs)
 		self.elastic[3] += len(q) - 1
-
-
-def median_interval(table: PairTable) -> float:
-	"""Median over pairs of the typical (geometric mean) interval in days; 0.0 without any."""
-	means = sorted(table.mean)
-	return math.exp(means[len(means) // 2]) if means else 0.0

@@ -75,7 +75,6 @@ class Live:
 	run: Run
 	label: str
 	ready: datetime
-	guards: str | None = None
 
 
 class Simulation:

@@ -5,7 +5,7 @@ What a run writes nobody else sees before its commit; the account's lock is the 
 """
 
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import count

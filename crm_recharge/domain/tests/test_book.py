@@ -8,12 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_recharge.domain import book, chain
-from crm_recharge.domain.book import Book, in_usage_order
+from crm_recharge.domain.book import Book
 from crm_recharge.domain.errors import AccountClosed, InsufficientCredits, InvalidRequest
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
 D = Decimal
+
+
+def in_usage_order(lots):
+	"""As usage draws from them: priority, expiry, age."""
+	return sorted(lots, key=lambda lot: lot.order)
 
 
 def new_book(**more):

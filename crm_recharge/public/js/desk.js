@@ -84,7 +84,8 @@ frappe.provide("crm_recharge.desk");
 	desk.offer_accounting_retry = (frm, method, argument = "name") => {
 		const { accounting_status: status, accounting_error: error } = frm.doc;
 		if (!error && status !== "Failed") return;
-		if (!["System Manager", "Accounts Manager", "Credit Manager"].some((role) => frappe.user.has_role(role))) return;
+		if (!["System Manager", "Accounts Manager", "Credit Manager"].some((role) => frappe.user.has_role(role)))
+			return;
 		frm.add_custom_button(__("Retry"), async () => {
 			await frappe.call({ method, args: { [argument]: frm.doc.name }, freeze: true });
 			frappe.show_alert({ message: __("The documents will be written in a moment."), indicator: "blue" });
@@ -102,7 +103,8 @@ frappe.provide("crm_recharge.desk");
 
 	const style_of = (currency) => crm_recharge.amounts.style_of(get_number_format(currency));
 	const places_of = (currency) =>
-		get_number_format_info(frappe.model.get_value(":Currency", currency, "number_format") || "#,###.##").precision;
+		get_number_format_info(frappe.model.get_value(":Currency", currency, "number_format") || "#,###.##")
+			.precision;
 
 	// An amount with its currency's decimals, and more where it has them (0.0004 a token). `value` is text or number.
 	desk.money = (value, currency) => {
@@ -116,7 +118,8 @@ frappe.provide("crm_recharge.desk");
 
 	/* An amount as a list's formatter returns it; the second shows nothing where there is none. */
 	desk.listed_money = (value, currency) => crm_recharge.listed(desk.money(value, currency));
-	desk.listed_amount = (value, currency) => (Number(value) ? desk.listed_money(value, currency) : crm_recharge.listed(""));
+	desk.listed_amount = (value, currency) =>
+		Number(value) ? desk.listed_money(value, currency) : crm_recharge.listed("");
 
 	/* An amount without the currency's sign, as it stands in a field. */
 	desk.number = (value, currency) =>
@@ -136,7 +139,12 @@ frappe.provide("crm_recharge.desk");
 			]),
 		}[found.problem];
 		throw new Error(
-			told || __("{0}: {1} is not an amount. Type digits, such as {2}.", [what, typed, desk.number(12.5, currency)]),
+			told ||
+				__("{0}: {1} is not an amount. Type digits, such as {2}.", [
+					what,
+					typed,
+					desk.number(12.5, currency),
+				]),
 		);
 	};
 
@@ -165,7 +173,8 @@ frappe.provide("crm_recharge.desk");
 			const currency = frappe.meta.get_field_currency(this.df, this.get_doc());
 			return cut(this.df, currency) ? desk.number_format(currency) : written.call(this);
 		};
-		for (const kind of ["Currency", "Float", "Int"]) read_strictly(frappe.ui.form[`Control${kind}`].prototype, kind);
+		for (const kind of ["Currency", "Float", "Int"])
+			read_strictly(frappe.ui.form[`Control${kind}`].prototype, kind);
 	};
 
 	// Frappe takes 1e5 for a hundred thousand and 5.000,00 for five. In our forms a number is read as it is written, a
@@ -177,10 +186,12 @@ frappe.provide("crm_recharge.desk");
 		control.parse = function (typed) {
 			if (typeof typed !== "string" || !typed.trim() || !is_ours(this.df) || SUM.test(typed.trim()))
 				return read.call(this, typed);
-			const currency = kind === "Currency" ? frappe.meta.get_field_currency(this.df, this.get_doc()) : undefined;
+			const currency =
+				kind === "Currency" ? frappe.meta.get_field_currency(this.df, this.get_doc()) : undefined;
 			try {
 				const digits = desk.read(typed, currency, __(this.df.label));
-				if (kind === "Int" && digits.includes(".")) throw new Error(__("{0}: {1} is not a whole number.", [__(this.df.label), typed]));
+				if (kind === "Int" && digits.includes("."))
+					throw new Error(__("{0}: {1} is not a whole number.", [__(this.df.label), typed]));
 				return kind === "Int" ? Number(digits) : flt(Number(digits), this.get_precision());
 			} catch (error) {
 				frappe.show_alert({ message: desk.text(error.message), indicator: "orange" }, 10);
@@ -233,7 +244,13 @@ frappe.provide("crm_recharge.desk");
 
 	/* Ask a yes-or-no question, as HTML. Resolves to whether the answer was yes. */
 	desk.ask = (question) =>
-		new Promise((resolve) => frappe.confirm(question, () => resolve(true), () => resolve(false)));
+		new Promise((resolve) =>
+			frappe.confirm(
+				question,
+				() => resolve(true),
+				() => resolve(false),
+			),
+		);
 
 	desk.charge_in_words = ({ amount, balance, falls_below, currency, card }) =>
 		__("The balance of {0} is at or below {1}: this charges {2} with {3} now.", [
@@ -255,9 +272,10 @@ frappe.provide("crm_recharge.desk");
 
 	/* Ask, then cancel a payment that waits. */
 	desk.cancel_payment = async (recharge, amount, done) => {
-		const question = __("Cancel the payment of {0}? Nothing is charged for it, and the account is free for another one.", [
-			amount,
-		]);
+		const question = __(
+			"Cancel the payment of {0}? Nothing is charged for it, and the account is free for another one.",
+			[amount],
+		);
 		if (!(await desk.ask(question))) return;
 		const now = await desk.call("recharge.cancel", { recharge });
 		frappe.show_alert(

@@ -7,11 +7,14 @@
 	const tell = () => {
 		["pointerdown", "keydown", "touchstart", "scroll"].forEach((e) => removeEventListener(e, tell));
 		const body = new FormData();
-		body.append("do", action); body.append("token", token);
+		body.append("do", action);
+		body.append("token", token);
 		if (csrf) body.append("csrf_token", csrf);
 		navigator.sendBeacon("/api/method/crm_recharge.api.reorder.looked_at", body);
 	};
-	["pointerdown", "keydown", "touchstart", "scroll"].forEach((e) => addEventListener(e, tell, { passive: true }));
+	["pointerdown", "keydown", "touchstart", "scroll"].forEach((e) =>
+		addEventListener(e, tell, { passive: true }),
+	);
 
 	root.addEventListener("focusin", (event) => {
 		const radio = event.target.dataset && event.target.dataset.chooses;
@@ -26,18 +29,23 @@
 
 	const form = document.getElementById("basket-form");
 	if (!form) return;
-	let timer, asked = 0;
+	let timer,
+		asked = 0;
 	const dress = () => {
 		form.querySelectorAll("[data-step]").forEach((b) => (b.hidden = false));
 		form.querySelectorAll("[data-recalculate]").forEach((b) => (b.hidden = true));
 	};
 	const recalculate = async () => {
-		const number = ++asked, body = new FormData(form);
+		const number = ++asked,
+			body = new FormData(form);
 		body.set("act", "recalculate");
-		const answer = await fetch("/reorder", { method: "POST", body, credentials: "same-origin" }).catch(() => null);
+		const answer = await fetch("/reorder", { method: "POST", body, credentials: "same-origin" }).catch(
+			() => null,
+		);
 		if (!answer || number !== asked) return;
 		const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-		const fresh = page.getElementById("basket"), here = document.getElementById("basket");
+		const fresh = page.getElementById("basket"),
+			here = document.getElementById("basket");
 		if (!fresh) return window.location.reload();
 		if (number !== asked) return;
 		const focus = document.activeElement && document.activeElement.name;

@@ -3,7 +3,6 @@
 import email
 import email.policy
 import itertools
-import json
 import threading
 import time
 from decimal import Decimal

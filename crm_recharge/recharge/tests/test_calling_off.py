@@ -1,8 +1,6 @@
 """A payment that waits for its card holder can be called off by who may start one: it blocks nothing any more, and can
 be confirmed no more."""
 
-from unittest.mock import patch
-
 import frappe
 
 from crm_recharge.api import portal

@@ -8,7 +8,7 @@ from crm_recharge.api import recharge as api
 from crm_recharge.credits.errors import InvalidRequestError
 from crm_recharge.domain import reconcile as rules
 from crm_recharge.gateway import home
-from crm_recharge.recharge import audit, confirm, differences, events, links, reconcile, worker
+from crm_recharge.recharge import audit, confirm, differences, links, reconcile
 from crm_recharge.recharge.tests.takeback_case import TakebackCase
 from crm_recharge.tests.case import GOOD, LOST
 from crm_recharge.tests.support.work import due

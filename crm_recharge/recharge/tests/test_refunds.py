@@ -1,6 +1,5 @@
 """Refunds on a real database, against a stand-in for Stripe."""
 
-import inspect
 import itertools
 from datetime import timedelta
 from decimal import Decimal as D

@@ -9,8 +9,9 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import add_days, cint, date_diff, escape_html, getdate, now_datetime, nowdate
+from frappe.utils import add_days, cint, date_diff, getdate, now_datetime, nowdate
 
+from crm_recharge import transactions
 from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.errors import InvalidRequestError, refuse
 from crm_recharge.credits.money import exact
@@ -161,7 +162,7 @@ def reorder(
 	"""
 	placed = _order(token, quantities, seen)
 	# The gateway may ask its own server: only after the order is safe, and without its lock.
-	frappe.db.commit()
+	transactions.commit()
 	payment.ask_for(placed.doctype, placed.name)
 	return placed.doctype, placed.name
 

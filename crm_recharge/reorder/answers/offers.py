@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import frappe
-from frappe import _
 from frappe.utils import getdate, nowdate
 
 from crm_recharge.credits.money import exact

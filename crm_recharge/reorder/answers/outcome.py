@@ -8,7 +8,7 @@ whoever compares with held-out customers, who get no link, counts rows within th
 """
 
 from collections import defaultdict
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -16,6 +16,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, get_datetime, get_link_to_form, now_datetime
 
+from crm_recharge import transactions
 from crm_recharge.contention import retry_on_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import quantise
@@ -94,7 +95,7 @@ def catch_up() -> int:
 	failed = _settle_each(sorted(concerned))
 	if not failed:
 		frappe.db.set_global(SEEN, str(started))
-		frappe.db.commit()
+		transactions.commit()
 	return len(concerned)
 
 
@@ -116,7 +117,7 @@ def _settle_each(names: list[str]) -> list[str]:
 			frappe.db.rollback()
 			failed.append(customer)
 			frappe.log_error(title=f"Reorder: outcome of {customer} failed"[:140])
-			frappe.db.commit()
+			transactions.commit()
 	return failed
 
 
@@ -134,7 +135,7 @@ def settle(customer: str, items: list[str] | None = None) -> list[str]:
 	if not customers.lock_all([customer]):
 		return []
 	changed = settle_locked(customer, items)
-	frappe.db.commit()
+	transactions.commit()
 	return changed
 
 

@@ -4,6 +4,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint
 
+from crm_recharge import transactions
 from crm_recharge.reorder.answers.orders import SALES_ORDER, by_the_system
 
 TITLE = "Reorder: no payment link"
@@ -25,7 +26,7 @@ def ask_for(doctype: str, name: str) -> str | None:
 	try:
 		with by_the_system():
 			address = _request(doctype, name, settings.payment_gateway_account)
-		frappe.db.commit()
+		transactions.commit()
 		return address
 	except Exception as error:
 		frappe.db.rollback()
@@ -42,7 +43,7 @@ def ask_for(doctype: str, name: str) -> str | None:
 		document.add_comment(
 			"Info", _("No payment link could be made: {0}").format(frappe.utils.escape_html(reason))
 		)
-		frappe.db.commit()
+		transactions.commit()
 		return None
 
 
@@ -75,7 +76,7 @@ def _request(doctype: str, name: str, gateway_account: str | None) -> str:
 	gateway_account = account_for(gateway_account, order.currency, order.company)
 	request = _standing_request(doctype, name) or _new_request(order, gateway_account)
 	# A gateway may call its own server for the address: not in a transaction that could roll back.
-	frappe.db.commit()
+	transactions.commit()
 	if not request.payment_url:
 		request.set_payment_request_url()
 	if not request.payment_url:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import frappe
 from frappe import _
-from frappe.utils import date_diff, getdate, nowdate, strip_html
+from frappe.utils import date_diff, nowdate, strip_html
 
 from crm_recharge.credits.money import exact, money
 from crm_recharge.domain.money import plain

@@ -13,6 +13,7 @@ import frappe
 from frappe import _
 from frappe.utils import flt, now
 
+from crm_recharge import transactions
 from crm_recharge.domain.reorder.hold_out import drawn
 from crm_recharge.outbox.queue import enqueue_again
 from crm_recharge.reorder.learning import bulk
@@ -104,7 +105,7 @@ def make_missing(customers: list[str]) -> None:
 				_held_out(name),
 			),
 		)
-	frappe.db.commit()
+	transactions.commit()
 
 
 def lock_all(customers: list[str]) -> dict[str, str]:

@@ -79,20 +79,6 @@ CUSTOMER_FIELDS = {
 """Custom field of Customer → field of Reorder Customer."""
 
 
-def usual_quantity(reminder) -> float:
-	"""How much to order again, in the stock unit: what was bought last. 1 where nothing stands.
-
-	Args:
-		reminder: a Reorder Reminder, or its name.
-	"""
-	quantity = (
-		frappe.db.get_value(REMINDER, reminder, "last_quantity")
-		if isinstance(reminder, str)
-		else reminder.get("last_quantity")
-	)
-	return flt(quantity) if flt(quantity) > 0 else 1.0
-
-
 # -- one pair ------------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ import time
 import frappe
 from frappe import _
 
+from crm_recharge import transactions
 from crm_recharge.clock import now_datetime
 from crm_recharge.doors import sight
 from crm_recharge.intake import intake
@@ -68,7 +69,7 @@ def take_up() -> str | None:
 	# Whoever gets this far first has it; a second sweeper finds the heart beating.
 	frappe.db.set_value(runs.RUN, name, "heartbeat_at", now_datetime(), update_modified=False)
 	_enqueue_after_commit(name)
-	frappe.db.commit()
+	transactions.commit()
 	return name
 
 
@@ -89,7 +90,7 @@ def _enqueue(name: str) -> None:
 
 def carry_on(run: str, budget: float = BUDGET) -> str:
 	"""Go on with a reading from where it stopped; returns its status. Run by a worker."""
-	frappe.db.commit()
+	transactions.commit()
 	if frappe.db.get_value(runs.RUN, run, "status") != runs.RUNNING:
 		return frappe.db.get_value(runs.RUN, run, "status")
 	work = Run(run)

@@ -11,6 +11,7 @@ import frappe
 from frappe import _
 from frappe.utils import flt, now_datetime
 
+from crm_recharge import transactions
 from crm_recharge.credits.money import exact
 from crm_recharge.reorder import words
 from crm_recharge.reorder.learning import bulk, customers, forecasts, model, pairs, purchases, repair, runs
@@ -30,18 +31,18 @@ YEAR = 365
 
 def learn() -> str | None:
 	"""The nightly run; returns the Reorder Run, None when another one is at it."""
-	frappe.db.commit()
+	transactions.commit()
 	runs.bury(REFIT)
 	if runs.running(REFIT):
 		return None
 	run = Run.start(REFIT)
-	frappe.db.commit()
+	transactions.commit()
 	began = time.monotonic()
 	try:
 		_catch_up(run)
 		_follow_up(run)
 		fit = model.refit()
-		frappe.db.commit()
+		transactions.commit()
 		run.figures.update({"refit_seconds" if k == "seconds" else k: v for k, v in fit.items()})
 		_foretell(run)
 		_value(run)
@@ -158,7 +159,7 @@ def _follow_up(run: Run) -> None:
 		f"UPDATE `tab{FORECAST}` f SET f.`bought` = (SELECT MIN(d.`day`) FROM `tabReorder Purchase Day` d"
 		f" WHERE {pair} AND d.`day` > f.`after`)"
 	)
-	frappe.db.commit()
+	transactions.commit()
 	run.beat(run.done)
 
 
@@ -173,9 +174,9 @@ def _foretell(run: Run) -> None:
 		foretold, problems = forecasts.update_pairs(setting, forecasts.read(page))
 		forecasts.summarize(setting, names)
 		_keep(foretold, share, setting.today)
-		frappe.db.commit()
+		transactions.commit()
 		forecasts.show_on_customers(page)
-		frappe.db.commit()
+		transactions.commit()
 		for customer, item, why in problems:
 			run.problem(f"{customer} · {item}", why, _("It is not reminded of"))
 		run.count(foretold=len(foretold), due=sum(one.status == "Due" for one in foretold))
@@ -264,7 +265,7 @@ def _value(run: Run) -> None:
 			{"revenue_365": bulk.NUMBER, "valuable": "int"},
 			altered[start : start + bulk.CHUNK],
 		)
-		frappe.db.commit()
+		transactions.commit()
 	run.count(valuable=len(valuable))
 
 

@@ -15,6 +15,7 @@ import frappe
 from frappe import _
 from frappe.utils import now
 
+from crm_recharge import transactions
 from crm_recharge.domain.reorder import PairState, amend
 from crm_recharge.domain.reorder.netting import Netted, is_real, is_regular, net
 from crm_recharge.reorder import timeline, words
@@ -294,7 +295,7 @@ def rebuild(customers_: list[str], items: list[str] | None = None) -> Rebuilt:
 	write(amended, rows)
 	if names:
 		customers.changed(list(names.values()), learned_anew=items is None)
-	frappe.db.commit()
+	transactions.commit()
 	return Rebuilt(len(lines), len(by_pair), problems)
 
 

@@ -2,7 +2,7 @@
 
 import frappe
 from frappe import _
-from frappe.utils import cint, flt
+from frappe.utils import cint
 
 from crm_recharge.domain.reorder.netting import EARLIEST
 from crm_recharge.doors.sight import customers

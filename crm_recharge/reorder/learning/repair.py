@@ -2,6 +2,7 @@
 
 import frappe
 
+from crm_recharge import transactions
 from crm_recharge.reorder.learning import forecasts, pairs, purchases
 
 BATCH = 500
@@ -15,7 +16,7 @@ def settle(customer: str, anew: bool = False, items: list[str] | None = None) ->
 		anew: all pairs from the invoices, whatever the rows say.
 		items: these as well.
 	"""
-	frappe.db.commit()
+	transactions.commit()
 	if not frappe.db.exists("Customer", customer):
 		return
 	stale = frappe.db.get_value("Reorder Customer", {"customer": customer}, "stale")
@@ -26,9 +27,9 @@ def settle(customer: str, anew: bool = False, items: list[str] | None = None) ->
 		if items:
 			pairs.rebuild([customer], sorted(items))
 	forecasts.refresh(customer, _to_foretell(customer))
-	frappe.db.commit()
+	transactions.commit()
 	forecasts.show_on_customers([customer])
-	frappe.db.commit()
+	transactions.commit()
 
 
 def to_relearn(customer: str) -> list[str]:
@@ -102,4 +103,4 @@ def _note(customer: str) -> None:
 		frappe.db.set_value(
 			"Reorder Customer", row.name, {"stale": 1, "stale_reason": reason}, update_modified=False
 		)
-	frappe.db.commit()
+	transactions.commit()

@@ -6,7 +6,7 @@ from datetime import timedelta
 import frappe
 from frappe import _
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.clock import now_datetime
 from crm_recharge.doors.guard import by_machine
 
@@ -80,7 +80,7 @@ class Run:
 			),
 		)
 		mine = frappe.db._cursor.rowcount > 0
-		frappe.db.commit()
+		transactions.commit()
 		return mine
 
 	@property
@@ -111,7 +111,7 @@ class Run:
 				**values,
 			},
 		)
-		frappe.db.commit()
+		transactions.commit()
 
 	def _problems(self) -> str:
 		shown = self.problems[:MAX_PROBLEMS]

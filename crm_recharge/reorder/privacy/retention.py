@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import frappe
 from frappe.utils import cint, now_datetime
 
+from crm_recharge import transactions
 from crm_recharge.reorder.privacy import erasing
 from crm_recharge.reorder.privacy.fields import NOT_LEARNED, has_mark
 
@@ -27,7 +28,7 @@ def keep_no_longer() -> None:
 		except Exception:
 			frappe.db.rollback()
 			frappe.log_error(title=f"Reorder: {part.__name__} did not finish")
-			frappe.db.commit()
+			transactions.commit()
 
 
 def forget_tracking() -> int:
@@ -55,7 +56,7 @@ def forget_tracking() -> int:
 			SET c.`read_by_recipient` = 0, c.`read_by_recipient_on` = NULL WHERE m.`name` IN %(names)s""",
 			values,
 		)
-		frappe.db.commit()
+		transactions.commit()
 		changed += len(names)
 	return changed
 
@@ -75,7 +76,7 @@ def forget_people() -> int:
 				order_by=None,
 			)
 			changed += erasing.anonymise(names)
-			frappe.db.commit()
+			transactions.commit()
 	return changed
 
 
@@ -97,7 +98,7 @@ def forget_relearned() -> int:
 	)
 	for customer in found:
 		erasing.erase_customer(customer)
-		frappe.db.commit()
+		transactions.commit()
 	return len(found)
 
 

@@ -5,6 +5,8 @@ from datetime import timedelta
 import frappe
 from frappe.utils import cint, now_datetime
 
+from crm_recharge import transactions
+
 PAGE = 500
 FAILED = ("Error", "Expired", "Cancelled")
 SENT = ("Sent", "Partially Sent")
@@ -26,7 +28,7 @@ def follow_up() -> int:
 			if status:
 				frappe.db.set_value("Reorder Message", row.name, "status", status, update_modified=False)
 				changed += 1
-		frappe.db.commit()
+		transactions.commit()
 	note_opened()
 	return changed
 
@@ -60,4 +62,4 @@ def note_opened() -> None:
 		.where(message.opened_at.isnull() & (communication.read_by_recipient == 1))
 		.where(message.sent_at > since)
 	).run()
-	frappe.db.commit()
+	transactions.commit()

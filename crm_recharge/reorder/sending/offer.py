@@ -15,6 +15,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, getdate, now_datetime
 
+from crm_recharge import transactions
 from crm_recharge.contention import is_contention
 from crm_recharge.credits.money import exact
 from crm_recharge.doors.guard import by_machine
@@ -187,7 +188,7 @@ def clean_up() -> dict:
 			after = name
 			try:
 				put_away(name)
-				frappe.db.commit()
+				transactions.commit()
 				cleared += 1
 			except Exception as error:
 				frappe.db.rollback()
@@ -198,7 +199,7 @@ def clean_up() -> dict:
 						reference_doctype="Reorder Message",
 						reference_name=name,
 					)
-					frappe.db.commit()
+					transactions.commit()
 	if cleared or problems:
 		_record(started, cleared, problems)
 	return {"cleared": cleared, "problems": problems}
@@ -222,7 +223,7 @@ def _record(started, cleared: int, problems: list[str]) -> None:
 		}
 	)
 	by_machine(run).insert(ignore_permissions=True)
-	frappe.db.commit()
+	transactions.commit()
 
 
 def _over(today: date, after: str) -> list[str]:

@@ -7,7 +7,6 @@ from frappe import _
 from frappe.email.email_body import get_formatted_html
 from frappe.utils import cint, getdate, now_datetime
 
-from crm_recharge.doors import sight
 from crm_recharge.doors.sight import check_customer
 from crm_recharge.intake import intake
 from crm_recharge.reorder import catalogue, rules

@@ -15,8 +15,9 @@ import frappe
 from frappe import _
 from frappe.query_builder import Order
 from frappe.query_builder.functions import Count
-from frappe.utils import cint, flt, get_time, getdate
+from frappe.utils import cint, get_time, getdate
 
+from crm_recharge import transactions
 from crm_recharge.clock import now_datetime
 from crm_recharge.contention import retry_on_contention
 from crm_recharge.domain.reorder.due import allowed_at
@@ -87,7 +88,7 @@ def send_all() -> str:
 		| dict.fromkeys(("started_at", "heartbeat_at"), now_datetime())
 	)
 	by_machine(run).insert(ignore_permissions=True)
-	frappe.db.commit()
+	transactions.commit()
 	progress = _Progress(run.name)
 	try:
 		_check_sender()
@@ -141,7 +142,7 @@ def _remind_one(customer: str, progress: "_Progress") -> None:
 			reference_doctype="Customer",
 			reference_name=customer,
 		)
-		frappe.db.commit()
+		transactions.commit()
 		progress.problem(f"{customer}: {error or type(error).__name__}")
 	progress.done += 1
 
@@ -186,7 +187,7 @@ class _Progress:
 				reference_doctype="Email Template",
 				reference_name=error.template,
 			)
-			frappe.db.commit()
+			transactions.commit()
 
 	def beat(self) -> None:
 		share = min(100.0, 100.0 * self.done / self.total) if self.total else 0
@@ -243,7 +244,7 @@ class _Progress:
 		frappe.db.set_value(
 			"Reorder Run", self.run, values | {"total": self.total, "done": self.done}, update_modified=False
 		)
-		frappe.db.commit()
+		transactions.commit()
 
 
 def _where_the_last_one_stopped() -> str:
@@ -403,7 +404,7 @@ def _attempt(customer: str, now: datetime, trigger: str) -> Outcome:
 			_hint(checked, by_team, now, settings, outcome)
 	_let_rest(checked)
 	_count_what_is_left(checked)
-	frappe.db.commit()
+	transactions.commit()
 	return outcome
 
 

@@ -89,6 +89,7 @@ HOOKS = {
 		"doctype_list_js",
 		"has_permission",
 		"ignore_links_on_delete",
+		"override_doctype_class",
 		"override_doctype_dashboards",
 		"override_whitelisted_methods",
 		"permission_query_conditions",

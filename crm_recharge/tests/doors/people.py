@@ -1,12 +1,11 @@
 """Who tries the doors."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import frappe
 
 from crm_recharge.tests.doors import table
-from crm_recharge.tests.doors.records import FOREIGN, OWN, raw
+from crm_recharge.tests.doors.records import OWN, raw
 from crm_recharge.tests.factories import make_user
 
 # Roles that exist for the app, or that somebody who works beside it has.

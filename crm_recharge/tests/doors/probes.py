@@ -1,7 +1,6 @@
 """Single requests with what is expected of each: the table × people × records × doors."""
 
 import inspect
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

@@ -65,7 +65,12 @@
 		card() {
 			const [month, year] = this.inputs.expiry.value.split("/").map((part) => parseInt(part, 10));
 			const number = this.inputs.number.value.replace(/\D/g, "");
-			return { number, exp_month: month, exp_year: year < 100 ? 2000 + year : year, cvc: this.inputs.cvc.value };
+			return {
+				number,
+				exp_month: month,
+				exp_year: year < 100 ? 2000 + year : year,
+				cvc: this.inputs.cvc.value,
+			};
 		}
 		problem() {
 			const { number, exp_month, exp_year, cvc } = this.card();
@@ -80,7 +85,10 @@
 		state() {
 			const problem = this.problem();
 			const empty = Object.values(this.inputs).every((input) => !input.value);
-			const error = problem && !problem[0].startsWith("incomplete") ? { code: problem[0], message: problem[1] } : undefined;
+			const error =
+				problem && !problem[0].startsWith("incomplete")
+					? { code: problem[0], message: problem[1] }
+					: undefined;
 			return { complete: !problem, empty, error, elementType: this.type };
 		}
 	}
@@ -113,7 +121,8 @@
 	}
 
 	window.Stripe = (key) => {
-		if (!String(key).startsWith("pk_")) throw new Error("Stripe() needs a publishable key: it begins with pk_");
+		if (!String(key).startsWith("pk_"))
+			throw new Error("Stripe() needs a publishable key: it begins with pk_");
 		const kinds = { pi: ["payment_intents", "paymentIntent"], seti: ["setup_intents", "setupIntent"] };
 
 		function parse(secret) {
@@ -182,7 +191,9 @@
 					getElement: () => element,
 					submit: async () => {
 						const problem = element && element.problem();
-						return problem ? { error: { type: "validation_error", code: problem[0], message: problem[1] } } : {};
+						return problem
+							? { error: { type: "validation_error", code: problem[0], message: problem[1] } }
+							: {};
 					},
 					update() {},
 					fetchUpdates: async () => ({}),
@@ -196,7 +207,8 @@
 				const { path } = parse(clientSecret);
 				return finish(clientSecret, await call(key, "GET", path, { client_secret: clientSecret }));
 			},
-			handleCardAction: async (secret) => finish(secret, await call(key, "GET", parse(secret).path, { client_secret: secret })),
+			handleCardAction: async (secret) =>
+				finish(secret, await call(key, "GET", parse(secret).path, { client_secret: secret })),
 			retrievePaymentIntent: retrieve,
 			retrieveSetupIntent: retrieve,
 			createPaymentMethod: async ({ card, elements, billing_details = {} }) => {

@@ -18,6 +18,7 @@ def set_up_books():
 	from crm_recharge.accounting.setup import setup_all_companies
 
 	setup_all_companies()
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 
 
@@ -73,6 +74,7 @@ def make_account(label: str, teams: set[str], gateway: Gateway) -> frappe._dict:
 		frappe.get_doc({"doctype": "Credit Team", "team_name": team, "credit_account": account.name}).insert()
 	names = [gateway.save_card(account.name, card) for card in cards]
 	switch_on(account.name, names)
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 	return frappe._dict(label=label, story=story, account=account.name)
 

@@ -40,6 +40,7 @@ def make_buyer(email: str):
 	if not any(row.user == email for row in doc.portal_users):
 		doc.append("portal_users", {"user": make_person(email, customer)})
 		doc.save()
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 
 
@@ -55,6 +56,7 @@ def open_on_workspace():
 	for user in ("Administrator", MANAGER):
 		frappe.db.set_value("User", user, "default_workspace", WORKSPACE)
 		frappe.clear_cache(user=user)
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 
 

@@ -64,6 +64,7 @@ def _of_a_customer(orders: Orders):
 	write = retry_on_contention(_write)
 	for key, rows in sorted(orders.items(), key=lambda order: bool(order[1][0]["returns"])):
 		write(key, rows)
+		# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 		frappe.db.commit()
 		with _submitted.get_lock():
 			_submitted.value += 1

@@ -21,6 +21,7 @@ def learn():
 
 	began = now_datetime()
 	run = history.start()
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 	told(wait_for_run({"name": run}))
 	told(wait_for_run({"kind": "Refit", "started_at": [">=", began]}))
@@ -109,6 +110,7 @@ def configure():
 		filters = {"applies_to": applies_to} | ({field: target} if field else {})
 		if not frappe.db.exists("Reorder Rule", filters):
 			frappe.get_doc({"doctype": "Reorder Rule", **filters, **values}).insert()
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 
 
@@ -121,6 +123,7 @@ def opt_in(names: list[str]):
 			continue
 		contact = frappe.db.get_value("Customer", name, "customer_primary_contact")
 		preferences.opt_in(contact, name, "Web shop", "Remind me when it is time to reorder.")
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 
 

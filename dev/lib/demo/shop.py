@@ -69,6 +69,7 @@ def make_shop(orders: dict[str, list[dict]]):
 		fill_stock(goods)
 	for name in names(orders):
 		insert("Customer", name, customer_name=name, customer_type="Individual")
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 
 
@@ -99,6 +100,7 @@ def make_people(orders: dict[str, list[dict]]):
 	for name in names(orders):
 		if not frappe.db.get_value("Customer", name, "customer_primary_contact"):
 			_make_person(name)
+	# nosemgrep: frappe-manual-commit -- a script: nothing else commits
 	frappe.db.commit()
 
 

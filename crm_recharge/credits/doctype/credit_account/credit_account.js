@@ -156,9 +156,9 @@ class AccountOverview {
 				<div class="crm-recharge-balance ${below}" data-balance="${data.balance}">${this.money(data.balance)}
 				<span class="text-muted h6">${desk().text(data.currency)}</span></div>${spendable}</div>
 			<div><div class="text-muted small">${__("Status")}</div>
-				<div class="mt-2"><span class="indicator-pill no-indicator-dot whitespace-nowrap ${standing.colour}">${desk().text(
-					standing.label,
-				)}</span></div>${reason}</div>
+				<div class="mt-2"><span class="indicator-pill no-indicator-dot whitespace-nowrap ${
+					standing.colour
+				}">${desk().text(standing.label)}</span></div>${reason}</div>
 			${this.pending()}
 		</div>`;
 	}
@@ -168,7 +168,9 @@ class AccountOverview {
 		if (!pending) return "";
 		const cancel =
 			this.data.may.recharge && pending.may_cancel
-				? `<button type="button" class="btn btn-xs btn-default mt-1" data-cancel>${__("Cancel the Payment")}</button>`
+				? `<button type="button" class="btn btn-xs btn-default mt-1" data-cancel>${__(
+						"Cancel the Payment",
+				  )}</button>`
 				: "";
 		return `<div data-pending="${pending.recharge}"><div class="text-muted small">${__(
 			"Pending Recharge",

@@ -58,9 +58,7 @@ frappe.ui.form.on("CRM Recharge Settings", {
 	},
 
 	async show_steps(frm) {
-		const { address, events, gateway, gateways } = await frappe.xcall(
-			"crm_recharge.api.settings.webhook",
-		);
+		const { address, events, gateway, gateways } = await frappe.xcall("crm_recharge.api.settings.webhook");
 		// One gateway leaves nothing to choose.
 		frm.set_df_property("gateway", "options", gateways);
 		frm.toggle_display("gateway", gateways.length > 1);

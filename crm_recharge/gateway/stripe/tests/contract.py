@@ -7,7 +7,7 @@ from decimal import Decimal
 from crm_recharge.domain.answers import DeclineClass, Outcome, RefundOutcome
 from crm_recharge.gateway.errors import CustomerGone, GatewayError
 from crm_recharge.gateway.stripe.gateway import CAPABILITIES
-from crm_recharge.gateway.tests.conformance import Calls, Conformance
+from crm_recharge.gateway.tests.conformance import Conformance
 
 
 class Contract(Conformance):

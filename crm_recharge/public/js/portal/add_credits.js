@@ -59,7 +59,9 @@
 	function offer_amounts(offer) {
 		const buttons = offer.presets.map(
 			(preset) =>
-				`<button type="button" class="btn btn-light" data-amount="${text(preset.amount)}">${text(preset.shown)}</button>`,
+				`<button type="button" class="btn btn-light" data-amount="${text(preset.amount)}">${text(
+					preset.shown,
+				)}</button>`,
 		);
 		dialog.$.find(".amounts").html(buttons.join(""));
 	}
@@ -67,7 +69,9 @@
 	function offer_cards(offer) {
 		const options = offer.cards.map((name) => {
 			const card = portal.data.cards.find((other) => other.name === name);
-			return `<option value="${text(name)}">${text(card.label)} · ${__("expires {0}", [text(card.expires)])}</option>`;
+			return `<option value="${text(name)}">${text(card.label)} · ${__("expires {0}", [
+				text(card.expires),
+			])}</option>`;
 		});
 		if (offer.cards_listed)
 			options.unshift(`<option value="">${__("As in Auto-Recharge, in its order")}</option>`);
@@ -95,7 +99,12 @@
 		say("wait", __("Sending …"));
 		const amount = byId("amount").value;
 		try {
-			const args = { account: portal.data.account, amount, idempotency_key: key, card: byId("card").value || null };
+			const args = {
+				account: portal.data.account,
+				amount,
+				idempotency_key: key,
+				card: byId("card").value || null,
+			};
 			watch((await call("start", args)).recharge);
 		} catch (failed) {
 			not_started(failed, amount);
@@ -110,7 +119,10 @@
 		if (failed.status >= 400 && failed.status < 500)
 			say("bad", `${text(failed.message)} <b>${__("Nothing was charged.")}</b>`);
 		else
-			say("bad", __("The server did not answer. Try again: it is the same recharge, so nothing is charged twice."));
+			say(
+				"bad",
+				__("The server did not answer. Try again: it is the same recharge, so nothing is charged twice."),
+			);
 	}
 
 	// -- this dialog's own recharge ------------------------------------------------------------------------------
@@ -129,16 +141,20 @@
 		if (!here()) return;
 		if (found?.ended) show_end(found, head);
 		else
-			say("wait", `${head}${__("It takes longer than usual. It goes on by itself, and nothing is charged twice.")}`);
+			say(
+				"wait",
+				`${head}${__("It takes longer than usual. It goes on by itself, and nothing is charged twice.")}`,
+			);
 	}
 
 	function show_progress(found, head) {
 		if (found.status === "Processing")
 			return say(
 				"wait",
-				`${head}<p>${__("Your payment of {0} was accepted. The bank takes some days; your credits come then.", [
-					text(found.amount_shown),
-				])}</p>`,
+				`${head}<p>${__(
+					"Your payment of {0} was accepted. The bank takes some days; your credits come then.",
+					[text(found.amount_shown)],
+				)}</p>`,
 			);
 		const tried = found.attempts.filter((attempt) => attempt.status === "Declined");
 		say(
@@ -159,12 +175,13 @@
 					text(found.amount_shown),
 				])}</p>`,
 			);
-		}
-		else {
+		} else {
 			title(__("Not Charged"));
 			say(
 				"bad",
-				`${head}<p>${__("{0} could not be charged. The balance is unchanged.", [text(found.amount_shown)])}</p>
+				`${head}<p>${__("{0} could not be charged. The balance is unchanged.", [
+					text(found.amount_shown),
+				])}</p>
 				${portal.reasons(found.attempts)}${again()}`,
 			);
 			offer_again(found.amount);
@@ -205,7 +222,9 @@
 	}
 
 	const again = () =>
-		`<div class="choices"><button type="button" class="btn btn-light" data-again>${__("Try Again")}</button></div>`;
+		`<div class="choices"><button type="button" class="btn btn-light" data-again>${__(
+			"Try Again",
+		)}</button></div>`;
 
 	function offer_again(amount) {
 		const button = result.querySelector("[data-again]");
@@ -217,7 +236,9 @@
 	}
 
 	const cancel_button = (recharge) =>
-		`<button type="button" class="btn btn-light" data-cancel="${text(recharge)}">${__("Cancel the payment")}</button>`;
+		`<button type="button" class="btn btn-light" data-cancel="${text(recharge)}">${__(
+			"Cancel the payment",
+		)}</button>`;
 
 	/* In this dialog pressing it is enough: the question is on the screen already. */
 	function offer_cancel(amount) {
@@ -248,7 +269,9 @@
 		title(__("Another Payment Is Under Way"));
 		const { digits } = portal.read(amount);
 		const ours = digits
-			? `<p><b>${__("Yours of {0} was not started, and nothing was charged for it.", [text(portal.money(digits))])}</b></p>`
+			? `<p><b>${__("Yours of {0} was not started, and nothing was charged for it.", [
+					text(portal.money(digits)),
+			  ])}</b></p>`
 			: "";
 		say("wait", ours || __("Looking …"));
 		result.focus();

@@ -27,7 +27,10 @@
 		byId("enabled").checked = auto.enabled;
 		for (const field of FIELDS) byId(field).value = auto.typed[field];
 		// A first setting takes every card; later ones keep what was chosen.
-		rows = portal.data.cards.map((card) => ({ ...card, used: auto.exists ? auto.cards.includes(card.name) : true }));
+		rows = portal.data.cards.map((card) => ({
+			...card,
+			used: auto.exists ? auto.cards.includes(card.name) : true,
+		}));
 		byId("conflict").innerHTML = "";
 		set_dirty(false);
 	}
@@ -67,7 +70,9 @@
 					__("Auto-recharge is paused:"),
 					sentence(auto.paused_because),
 					__("Look at your usage. When it is right, resume."),
-					`<div class="choices"><button type="button" class="btn btn-light" id="resume">${__("Resume")}</button></div>`,
+					`<div class="choices"><button type="button" class="btn btn-light" id="resume">${__(
+						"Resume",
+					)}</button></div>`,
 				),
 			);
 		if (auto.enabled && !parts.length) parts.push(`<p class="text-muted">${text(auto.now)}</p>`);
@@ -118,7 +123,12 @@
 		${card.usable ? "" : badge(card.status === "Active" ? "Expired" : card.status)}
 		<span class="moves">
 			${card_button("up", __("Move {0} up", [text(card.label)]), "↑", off || (i ? "" : "disabled"))}
-			${card_button("down", __("Move {0} down", [text(card.label)]), "↓", off || (i < rows.length - 1 ? "" : "disabled"))}
+			${card_button(
+				"down",
+				__("Move {0} down", [text(card.label)]),
+				"↓",
+				off || (i < rows.length - 1 ? "" : "disabled"),
+			)}
 			${card_button("remove", __("Remove {0}", [text(card.label)]), __("Remove"), off)}
 		</span></li>`;
 
@@ -152,13 +162,19 @@
 
 	const what_is_wrong = (found, typed) =>
 		found.problem === "amount_unclear"
-			? __("{0} can be read in more than one way. Type {1}.", [typed.trim(), found.readings.join(` ${__("or")} `)])
+			? __("{0} can be read in more than one way. Type {1}.", [
+					typed.trim(),
+					found.readings.join(` ${__("or")} `),
+			  ])
 			: __("Type both amounts in digits, such as {0}.", [portal.number("12.5")]);
 
 	const cards_in_words = (used) => {
 		if (!used.length) return __("No card is chosen yet.");
 		if (used.length === 1) return __("{0} is charged; there is no other card to fall back on.", [used[0]]);
-		return __("{0} is charged first; if it is declined, the next one: {1}.", [used[0], used.slice(1).join(", ")]);
+		return __("{0} is charged first; if it is declined, the next one: {1}.", [
+			used[0],
+			used.slice(1).join(", "),
+		]);
 	};
 
 	// -- changing --------------------------------------------------------------------------------------------
@@ -222,7 +238,10 @@
 	function show_conflict(message, now) {
 		const differences = differing(now).map(
 			([label, theirs, mine]) =>
-				`<li>${text(label)}: ${__("now {0}, here {1}", [`<b>${text(theirs)}</b>`, `<b>${text(mine)}</b>`])}</li>`,
+				`<li>${text(label)}: ${__("now {0}, here {1}", [
+					`<b>${text(theirs)}</b>`,
+					`<b>${text(mine)}</b>`,
+				])}</li>`,
 		);
 		const told = differences.length
 			? `<ul class="mb-1 pl-4">${differences.join("")}</ul>`
@@ -242,7 +261,9 @@
 	function differing(now) {
 		const yes = (value) => (value ? __("on") : __("off"));
 		const names = (cards) =>
-			cards.map((name) => portal.data.cards.find((card) => card.name === name)?.label || __("another card")).join(", ");
+			cards
+				.map((name) => portal.data.cards.find((card) => card.name === name)?.label || __("another card"))
+				.join(", ");
 		const all = [
 			[__("Recharge automatically"), yes(now.enabled), yes(byId("enabled").checked)],
 			...FIELDS.map((field) => [

@@ -79,8 +79,7 @@
 
 	// -- words and amounts ---------------------------------------------------------------------------------
 
-	portal.text = (value) =>
-		String(value ?? "").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+	portal.text = (value) => String(value ?? "").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 	portal.note = (kind, html, role = "status") => `<div class="note ${kind}" role="${role}">${html}</div>`;
 

@@ -39,10 +39,10 @@
 						text(pending.amount_shown),
 				  ])
 				: pending.status === "Action Required"
-				? __("Your bank wants you to confirm the payment of {0}. Nothing has been charged yet.", [
-						text(pending.amount_shown),
-				  ])
-				: __("Pending: {0}, not yet part of the balance.", [text(pending.amount_shown)]);
+				  ? __("Your bank wants you to confirm the payment of {0}. Nothing has been charged yet.", [
+							text(pending.amount_shown),
+				    ])
+				  : __("Pending: {0}, not yet part of the balance.", [text(pending.amount_shown)]);
 		const confirm = pending.confirm
 			? `<a class="btn btn-primary" href="${text(pending.confirm)}">${__("Confirm the payment")}</a>`
 			: "";
@@ -61,7 +61,9 @@
 		const { amount_shown } = portal.data.pending || {};
 		const sure = await portal.ask(
 			__("Cancel the payment"),
-			__("Cancel the payment of {0}? Nothing is charged for it, and you can add credits anew.", [amount_shown || ""]),
+			__("Cancel the payment of {0}? Nothing is charged for it, and you can add credits anew.", [
+				amount_shown || "",
+			]),
 			__("Cancel the payment"),
 		);
 		if (!sure) return;
@@ -80,7 +82,11 @@
 	});
 
 	// Broken between the day and the hour, if at all.
-	const when = (row) => text(row.when).split(" ").map((part) => `<span class="text-nowrap">${part}</span>`).join(" ");
+	const when = (row) =>
+		text(row.when)
+			.split(" ")
+			.map((part) => `<span class="text-nowrap">${part}</span>`)
+			.join(" ");
 
 	function show_recharges() {
 		const rows = portal.data.recharges.map((row) => {
@@ -98,7 +104,11 @@
 				text(row.amount),
 			];
 		});
-		byId("recharges").innerHTML = table([__("When"), __("Status"), __("Amount")], rows, __("No recharge yet."));
+		byId("recharges").innerHTML = table(
+			[__("When"), __("Status"), __("Amount")],
+			rows,
+			__("No recharge yet."),
+		);
 	}
 
 	const occurred = (row) => (row.occurred ? ` · ${__("used {0}", [text(row.occurred)])}` : "");
@@ -112,16 +122,21 @@
 				text(row.balance_after),
 			];
 		});
-		byId("movements").innerHTML = table([__("When"), __("Amount"), __("Balance")], rows, __("No movement yet."));
+		byId("movements").innerHTML = table(
+			[__("When"), __("Amount"), __("Balance")],
+			rows,
+			__("No movement yet."),
+		);
 	}
-
 
 	/* On a narrow screen each row is a list of its cells with their headings, see credits.css. */
 	function table(heads, rows, empty) {
 		if (!rows.length) return `<p class="text-muted mb-0">${empty}</p>`;
 		const amounts = [__("Amount"), __("Balance")];
 		const css = heads.map((title) => (amounts.includes(title) ? "amount" : ""));
-		const head = heads.map((title, i) => `<th role="columnheader" scope="col" class="${css[i]}">${title}</th>`);
+		const head = heads.map(
+			(title, i) => `<th role="columnheader" scope="col" class="${css[i]}">${title}</th>`,
+		);
 		const body = rows.map((cells) => {
 			const filled = cells.map(
 				(cell, i) => `<td role="cell" class="${css[i]}" data-label="${heads[i]}"><div>${cell}</div></td>`,

@@ -4,7 +4,8 @@ frappe.ready(() => {
 	const { byId, call } = portal;
 
 	byId("account")?.addEventListener("change", (event) => {
-		if (event.target.value) window.location.href = `/credits?account=${encodeURIComponent(event.target.value)}`;
+		if (event.target.value)
+			window.location.href = `/credits?account=${encodeURIComponent(event.target.value)}`;
 	});
 	if (!portal.data) return;
 
@@ -31,7 +32,8 @@ frappe.ready(() => {
 		follow();
 	};
 
-	portal.refresh = async (how) => portal.update(await call("overview", { account: portal.data.account }), how);
+	portal.refresh = async (how) =>
+		portal.update(await call("overview", { account: portal.data.account }), how);
 
 	let followed = null;
 	/* A recharge under way: look until it has ended, then show what it changed. */

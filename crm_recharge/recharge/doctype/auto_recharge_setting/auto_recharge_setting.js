@@ -143,13 +143,18 @@ const show_conflict = (frm, now) => {
 		.map((field) => [label(field), shown(field, now[field]), shown(field, frm.doc[field])])
 		.concat([[label("cards"), now.cards.join(", "), (frm.doc.cards || []).map(card_label).join(", ")]])
 		.filter(([, theirs, mine]) => theirs !== mine)
-		.map(([name, theirs, mine]) => `<li>${name}: ${__("now {0}, here {1}", [`<b>${theirs}</b>`, `<b>${mine}</b>`])}</li>`);
+		.map(
+			([name, theirs, mine]) =>
+				`<li>${name}: ${__("now {0}, here {1}", [`<b>${theirs}</b>`, `<b>${mine}</b>`])}</li>`,
+		);
 	const dialog = new frappe.ui.Dialog({
 		title: __("Changed Meanwhile"),
 		fields: [
 			{
 				fieldtype: "HTML",
-				options: `<p>${__("The setting was changed since this form was opened, by somebody else or by itself.")}</p>
+				options: `<p>${__(
+					"The setting was changed since this form was opened, by somebody else or by itself.",
+				)}</p>
 					<ul>${differing.join("") || `<li>${__("What is here is the same.")}</li>`}</ul>`,
 			},
 		],

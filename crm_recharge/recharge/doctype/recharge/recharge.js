@@ -146,7 +146,8 @@ const OUTCOMES = {
 
 const story_html = (frm, story) => {
 	const { desk } = crm_recharge;
-	const kind = { Succeeded: "good", Failed: "bad", "Action Required": "bad", Held: "bad" }[story.status] || "wait";
+	const kind =
+		{ Succeeded: "good", Failed: "bad", "Action Required": "bad", Held: "bad" }[story.status] || "wait";
 	const columns = [
 		{ label: "#", of: (row) => row.number },
 		{ label: __("Card"), of: (row) => desk.link("Recharge Card", row.card, row.label) },

@@ -6,9 +6,10 @@ frappe.ui.form.on("Recharge Card", {
 		if (frm.doc.status !== "Removed" && frappe.model.can_write("Recharge Card")) {
 			frm.add_custom_button(__("Remove Card"), () =>
 				frappe.confirm(
-					__("{0} is taken off every list and detached at the gateway; it cannot be charged again. Remove it?", [
-						desk.text(frm.doc.card_label),
-					]),
+					__(
+						"{0} is taken off every list and detached at the gateway; it cannot be charged again. Remove it?",
+						[desk.text(frm.doc.card_label)],
+					),
 					() => desk.call("recharge.remove_card", { card: frm.doc.name }).then(() => frm.reload_doc()),
 				),
 			);

@@ -8,7 +8,7 @@ from frappe.utils import add_days, nowdate
 from crm_recharge.reorder import desk
 from crm_recharge.reorder.answers import actions, links, offers, orders, payment
 from crm_recharge.reorder.answers.orders import Line, NotOrderedError, Wish
-from crm_recharge.reorder.answers.tests.reminded import RemindedCase, make_reminder, set_settings
+from crm_recharge.reorder.answers.tests.reminded import RemindedCase, set_settings
 from crm_recharge.reorder.answers.tests.test_orders import documents_of, make_address, make_coupon
 from crm_recharge.reorder.answers.tests.test_outcome import make_program
 from crm_recharge.tests.support.reorder_case import day, make_buyer, make_invoice, make_item, set_price

@@ -51,16 +51,14 @@ function record_consent(frm) {
 				},
 			],
 			primary_action_label: __("This person agreed"),
-		})
+		}),
 	);
 }
 
 function opt_out(frm) {
 	ask(frm, "record_opt_out", {
 		title: __("Opt out"),
-		fields: [
-			{ fieldname: "how", fieldtype: "Data", reqd: 1, label: __("How and where the person said so") },
-		],
+		fields: [{ fieldname: "how", fieldtype: "Data", reqd: 1, label: __("How and where the person said so") }],
 		primary_action_label: __("No more reminders"),
 	});
 }

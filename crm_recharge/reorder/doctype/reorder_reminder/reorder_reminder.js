@@ -84,14 +84,15 @@ const explain = (frm) => {
 		);
 	if (doc.forecast_on && doc.next_on)
 		said.push(
-			__("As of {0}, the customer still buys it with a probability of {1} %, and within 30 days with {2} %.", [
-				day(doc.forecast_on),
-				share(doc.p_alive),
-				share(doc.p_buy_30),
-			]),
+			__(
+				"As of {0}, the customer still buys it with a probability of {1} %, and within 30 days with {2} %.",
+				[day(doc.forecast_on), share(doc.p_alive), share(doc.p_buy_30)],
+			),
 		);
 	if (doc.irregular)
-		said.push(__("A return or an invoice to come is among the purchases: they are worked out anew each time."));
+		said.push(
+			__("A return or an invoice to come is among the purchases: they are worked out anew each time."),
+		);
 	frm.get_field("worked_out").$wrapper.html(`<p>${said.map(text).join(" ")}</p>`);
 };
 

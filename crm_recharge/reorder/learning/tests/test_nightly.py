@@ -381,10 +381,6 @@ class TestStanding(NightlyCase):
 		self.settle(customer)
 		self.assertEqual(self.reminder(customer, self.item).status, "Waiting")
 
-	def test_how_much_to_order_again(self):
-		self.assertEqual(forecasts.usual_quantity({"last_quantity": 2.5}), 2.5)
-		self.assertEqual(forecasts.usual_quantity({"last_quantity": 0}), 1.0)
-
 
 class TestValue(NightlyCase):
 	def test_revenue_and_who_is_valuable(self):

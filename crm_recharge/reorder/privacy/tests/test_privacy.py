@@ -7,7 +7,7 @@ from decimal import Decimal
 from unittest.mock import patch
 
 import frappe
-from frappe.utils import add_days, now_datetime, nowdate
+from frappe.utils import add_days, now_datetime
 
 from crm_recharge.doors.guard import by_machine
 from crm_recharge.reorder.consent import preferences

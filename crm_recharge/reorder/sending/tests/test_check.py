@@ -4,7 +4,7 @@ from datetime import datetime
 from unittest.mock import patch
 
 import frappe
-from frappe.utils import add_days, getdate, now_datetime, nowdate
+from frappe.utils import add_days, getdate, nowdate
 
 from crm_recharge.reorder import catalogue
 from crm_recharge.reorder.consent import preferences
@@ -686,8 +686,6 @@ class TestWhoIsMailed(SendingCase):
 		self.assertEqual(self.mail(customer)["To"], "new.address@test.example")
 
 	def test_in_the_customers_language(self):
-		from frappe.translate import get_all_translations
-
 		translation = frappe.get_doc(
 			{
 				"doctype": "Translation",

@@ -10,7 +10,7 @@ from frappe.utils import add_days, now_datetime
 from crm_recharge.reorder.consent import preferences
 from crm_recharge.reorder.consent.checkbox import SENSITIVE
 from crm_recharge.reorder.sending import follow, message, run
-from crm_recharge.reorder.sending.tests.sending_case import SendingCase, html_of, parsed, text_of
+from crm_recharge.reorder.sending.tests.sending_case import SendingCase, html_of, text_of
 from crm_recharge.tests.support.reorder_case import make_group, make_item
 
 LONG = "https://shop.example/api/method/crm_recharge.api.reorder.unsubscribe?token=" + "x" * 300

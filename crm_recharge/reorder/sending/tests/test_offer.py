@@ -10,7 +10,7 @@ from frappe.utils import add_days, getdate, nowdate
 
 from crm_recharge.credits.money import exact
 from crm_recharge.reorder.sending import offer
-from crm_recharge.reorder.sending.tests.sending_case import SendingCase, html_of, in_days
+from crm_recharge.reorder.sending.tests.sending_case import SendingCase, html_of
 from crm_recharge.tests.compat import MAJOR
 from crm_recharge.tests.factories import make_customer
 from crm_recharge.tests.support.reorder_case import (

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from unittest import SkipTest
 from unittest.mock import patch
 
 import frappe
@@ -73,7 +74,7 @@ class TestOnce(SendingCase):
 		try:
 			cls.node = Node().start()
 		except CannotRun as error:
-			raise cls.skipTest(cls, str(error))
+			raise SkipTest(str(error)) from error
 		cls.addClassCleanup(cls.node.stop)
 
 	def buyer_with_offer(self) -> str:

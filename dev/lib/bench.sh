@@ -13,16 +13,38 @@ unfinished_mark() { printf '%s' "$(dirname "$1")/.$(basename "$1").$APP-unfinish
 # home_of USER: nothing where there is no such user yet.
 home_of() { getent passwd "$1" | cut -d: -f6 || true; }
 
+# major_of PATH: the first number of the version of Frappe that a bench has; nothing where there is none.
+major_of() { sed -nE 's/^__version__ = "([0-9]+).*/\1/p' "$1/apps/frappe/frappe/__init__.py" 2>/dev/null || true; }
+
+# frappe_major: of the bench that is there, else of the one that is to be made. A branch without a number is the newest.
+frappe_major() {
+	local major
+	major="$(major_of "${BENCH:-}")"
+	if [ -z "$major" ] && [[ "$FRAPPE_BRANCH" =~ ^version-([0-9]+) ]]; then major="${BASH_REMATCH[1]}"; fi
+	printf '%s' "${major:-99}"
+}
+
+# is_wanted PATH: whether a bench has the version of Frappe that was asked for, if one was.
+is_wanted() {
+	[ -z "$BRANCH_WANTED" ] || [[ ! "$FRAPPE_BRANCH" =~ ^version-([0-9]+) ]] || [ "$(major_of "$1")" = "${BASH_REMATCH[1]}" ]
+}
+
+# bench_name: of a bench that is made without BENCH: Frappe 15 and others stand beside each other.
+bench_name() {
+	if [ "$FRAPPE_BRANCH" = version-15 ]; then echo frappe-bench; else echo "frappe-bench-${FRAPPE_BRANCH#version-}"; fi
+}
+
 # find_bench: sets BENCH, BENCH_USER and BENCH_HOME: an existing bench, or where one is to be made.
 find_bench() {
-	local candidate
+	local folder candidate
 	if [ -z "${BENCH:-}" ]; then
-		for candidate in "$HOME/frappe-bench" "$(home_of frappe)/frappe-bench"; do
-			if is_bench "$candidate"; then
-				BENCH="$candidate"
-				break
-			fi
+		for folder in "$HOME" "$(home_of frappe)"; do
+			for candidate in "$folder/frappe-bench" "$folder/$(bench_name)"; do
+				if [ -z "${BENCH:-}" ] && is_bench "$candidate" && is_wanted "$candidate"; then BENCH="$candidate"; fi
+			done
 		done
+	elif is_bench "$BENCH" && ! is_wanted "$BENCH"; then
+		die "$BENCH has Frappe $(major_of "$BENCH"), and FRAPPE_BRANCH says $FRAPPE_BRANCH" "leave one of the two out"
 	fi
 	if [ -n "${BENCH:-}" ] && is_bench "$BENCH"; then
 		BENCH="$(cd "$BENCH" && pwd -P)"
@@ -34,7 +56,7 @@ find_bench() {
 	fi
 	BENCH_HOME="$(home_of "$BENCH_USER")"
 	BENCH_HOME="${BENCH_HOME:-/home/$BENCH_USER}"
-	BENCH="${BENCH:-$BENCH_HOME/frappe-bench}"
+	BENCH="${BENCH:-$BENCH_HOME/$(bench_name)}"
 	export BENCH
 }
 

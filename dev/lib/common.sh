@@ -17,6 +17,7 @@ TRIAL_SITE=crm-recharge-uninstall.localhost
 
 FRAPPE_REPO="${FRAPPE_REPO:-https://github.com/frappe/frappe}"
 ERPNEXT_REPO="${ERPNEXT_REPO:-https://github.com/frappe/erpnext}"
+BRANCH_WANTED="${FRAPPE_BRANCH:-}"
 FRAPPE_BRANCH="${FRAPPE_BRANCH:-version-15}"
 
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/$APP"
@@ -158,9 +159,10 @@ as_bench() {
 	"${BECOME[@]}" "$@" 9<&-
 }
 
-# bench_path: PATH of the bench's user, the tools of these commands first.
+# bench_path: PATH of the bench's user, the tools of these commands first, and of these the Node that Frappe needs.
 bench_path() {
 	local tools="$BENCH_HOME/.local/share/$APP"
+	if [ "$(frappe_major)" -ge 16 ]; then printf '%s:' "$tools/node24/node_modules/.bin"; fi
 	printf '%s' "$tools/venv/bin:$tools/node/node_modules/.bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 }
 

@@ -67,20 +67,54 @@ ensure_builder() {
 	fi
 	ensure_node
 	ensure_bench_command
+	ensure_frappe_python
 }
 
 node_major() { as_bench node --version 2>/dev/null | sed -nE 's/^v([0-9]+).*/\1/p'; }
 
-# ensure_node: Node 18 or newer, and Yarn 1 (newer majors do not build Frappe), where the bench's user finds them.
+# ensure_node: Node 18 or newer (for Frappe 16: 24), and Yarn 1 (newer majors do not build Frappe), where the bench's
+# user finds them. A newer Node comes from the npm registry, for benches with Frappe 16 alone.
 ensure_node() {
+	local least=18
+	if [ "$(frappe_major)" -ge 16 ]; then least=24; fi
 	if [ "$(node_major || true)" = "" ]; then ensure_packages nodejs npm; fi
-	if [ "$(node_major)" -lt 18 ]; then
-		die "Node $(node_major) is too old for Frappe" "install Node 18 or newer where $BENCH_USER finds it (/usr/local/bin, say)"
+	if [ "$(node_major)" -lt "$least" ] && [ "$least" -gt 18 ]; then
+		has_npm || ensure_packages npm
+		HINT="see whether the npm registry is in reach, or install Node $least where $BENCH_USER finds it, then run the command again" \
+			step "installing Node $least" as_bench npm install --no-audit --no-fund --prefix "$(tools)/node24" "node@$least"
+	fi
+	if [ "$(node_major)" -lt "$least" ]; then
+		die "Node $(node_major) is too old for Frappe" "install Node $least or newer where $BENCH_USER finds it (/usr/local/bin, say)"
 	fi
 	if [[ "$(as_bench yarn --version 2>/dev/null || true)" != 1.* ]]; then
 		HINT="see whether the npm registry is in reach, then run the command again" \
 			step "installing Yarn 1" as_bench npm install --no-audit --no-fund --prefix "$(tools)/node" yarn@1
 	fi
+}
+
+has_npm() { as_bench npm --version >/dev/null 2>&1; }
+
+# ensure_frappe_python: sets FRAPPE_PYTHON to the Python that Frappe runs on: for 16 exactly 3.14, the system's or one
+# that uv fetches; the system's python3 for older ones.
+ensure_frappe_python() {
+	FRAPPE_PYTHON=python3
+	if [ "$(frappe_major)" -lt 16 ] || is_python_314 python3; then return; fi
+	FRAPPE_PYTHON="$(as_bench uv python find --system 3.14 2>>"$LOG" || true)"
+	if is_python_314 "$FRAPPE_PYTHON"; then return; fi
+	if attempt "fetching Python 3.14" as_bench uv python install 3.14; then
+		FRAPPE_PYTHON="$(as_bench uv python find 3.14)"
+	fi
+	is_python_314 "$FRAPPE_PYTHON" ||
+		die "Frappe 16 needs Python 3.14, which is not here and could not be fetched (see $LOG)" \
+			"install python3.14 with its headers and venv where $BENCH_USER finds it, or let uv reach its downloads (UV_PYTHON_INSTALL_MIRROR)"
+}
+
+# is_python_314 COMMAND: one that can also make environments and build packages.
+is_python_314() {
+	[ -n "$1" ] && as_bench "$1" -c '
+import os, sys, sysconfig, venv
+header = os.path.join(sysconfig.get_path("include"), "Python.h")
+sys.exit(sys.version_info[:2] != (3, 14) or not os.path.exists(header))' >>"$LOG" 2>&1
 }
 
 tools() { printf '%s' "$BENCH_HOME/.local/share/$APP"; }
@@ -115,7 +149,7 @@ build_bench() {
 	as_bench bash -c 'rm -rf "$1" && touch "$2"' _ "$BENCH" "$mark"
 	HINT="the lines above say what failed; running the command again starts the bench anew" \
 		step "building the bench $BENCH with Frappe ($FRAPPE_BRANCH)" from_folder "$(dirname "$BENCH")" \
-		bench init --no-backups --skip-assets --python python3 --frappe-path "$FRAPPE_REPO" --frappe-branch "$FRAPPE_BRANCH" "$BENCH"
+		bench init --no-backups --skip-assets --python "$FRAPPE_PYTHON" --frappe-path "$FRAPPE_REPO" --frappe-branch "$FRAPPE_BRANCH" "$BENCH"
 	add_erpnext
 	as_bench rm -f "$mark"
 }
@@ -135,7 +169,7 @@ add_erpnext() {
 # bench_branch: the branch of ERPNext that goes with the Frappe that is there.
 bench_branch() {
 	local major
-	major="$(sed -nE 's/^__version__ = "([0-9]+).*/\1/p' "$BENCH/apps/frappe/frappe/__init__.py")"
+	major="$(major_of "$BENCH")"
 	if [[ "$FRAPPE_BRANCH" == version-* ]] && [ -n "$major" ]; then echo "version-$major"; else echo "$FRAPPE_BRANCH"; fi
 }
 

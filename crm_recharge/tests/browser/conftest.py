@@ -162,8 +162,10 @@ class Desk:
 			self.problems.append(f"{response.status}: {urlsplit(response.url).path}")
 
 	def open(self, path: str):
-		"""Go to a page, by its path within the desk; from another one without loading it anew."""
-		if urlsplit(self.page.url).path.startswith(DESK):
+		"""Go to a page of the website ("/credits") or of the desk ("credit-account"), within the desk without loading anew."""
+		if path.startswith("/"):
+			self.page.goto(self.url + path)
+		elif urlsplit(self.page.url).path.startswith(DESK):
 			self.page.evaluate("path => frappe.set_route(path)", path)
 			self.page.wait_for_url(f"**{DESK}/{path}*")
 		else:

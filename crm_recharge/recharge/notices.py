@@ -74,11 +74,9 @@ def alert(subject: str, text: str, about: tuple[str, str], accounts: list[str] |
 	_mail(admin_addresses(accounts), subject, message, name, doctype)
 
 
-def given_up(doctype: str, name: str, text: str) -> None:
-	"""Tell the company's own people that work on a document failed too often and is not tried again by itself."""
-	subject = _("{0} {1} needs a person").format(_(doctype), name)
-	why = _("It was tried several times, and is not tried again by itself. The last time: {0}").format(text)
-	alert(subject, why, about=(doctype, name))
+def needs_person(doctype: str, name: str, text: str) -> None:
+	"""Tell the company's own people that a document waits for them: what is done about it by itself has ended."""
+	alert(_("{0} {1} needs a person").format(_(doctype), name), text, about=(doctype, name))
 
 
 def _render(template: str, context: dict) -> tuple[str, str]:

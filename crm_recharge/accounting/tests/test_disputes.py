@@ -136,11 +136,11 @@ class TestDisputes(BooksTestCase):
 		self.assertNotIn(name, self.swept())
 		self.balance(recharge, "-10")
 		self.assertIn(name, self.swept())
-		self.assertEqual(disputes.account_for(name), "Done")
+		self.assertEqual(disputes.account_for_paid_debt(name), "Done")
 		self.assertEqual(self.standing(name)[LOSS], 10)
 		self.balance(recharge, "50")
 		self.assertIn(name, self.swept())
-		disputes.account_for(name)
+		disputes.account_for_paid_debt(name)
 		self.assertEqual(self.standing(name), {CLEARING: -115, UNEARNED: 100, FEES: 15})
 		self.assertNotIn(name, self.swept())
 

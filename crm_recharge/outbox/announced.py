@@ -20,6 +20,9 @@ class AnnouncedDocument(GuardedDocument):
 	"""Columns whose change is announced where nothing but the database is written."""
 
 	def run_method(self, method, *args, **kwargs):
+		if method == "before_validate":
+			# What a saving that failed had begun did not happen.
+			self.flags.happened = None
 		if method not in AFTERWARDS or self.flags.listening:
 			return super().run_method(method, *args, **kwargs)
 		flags = self.flags
@@ -32,6 +35,6 @@ class AnnouncedDocument(GuardedDocument):
 			flags.within -= 1
 		# What is written while it is saved belongs to the saving, whose last word comes yet.
 		if method == "on_change" and not flags.within:
-			happened, flags.happened = tuple(flags.happened), None
+			happened, flags.happened = tuple(dict.fromkeys(flags.happened)), None
 			changes.record_saved(self, happened)
 		return answer

@@ -90,11 +90,22 @@ def record_failure(kind: str, name: str, error: Exception, trace: str) -> str | 
 	kept = {retry.tries: tries, retry.next_try: clock.later(wait) if wait else None}
 	changes.write(doctype, name, {**retry.failed, **said, **kept})
 	if wait is None and retry.tells:
-		text = _("It was tried {0} times, and is not tried again by itself. The last time: {1}")
-		last = next(iter(said.values()), None) or str(error)
-		frappe.get_attr(retry.tells)(doctype, name, text.format(tries, last))
+		_tell(found, name, tries, next(iter(said.values()), None) or str(error))
 	frappe.db.commit()
 	return retry.failed[state] if state else None
+
+
+def _tell(kind: Work, name: str, tries: int, last: str) -> None:
+	"""Tell a person that it is given up; what cannot be told leaves an Error Log, and is given up all the same."""
+	assert kind.retry and kind.retry.tells
+	text = _("It was tried {0} times, and is not tried again by itself. The last time: {1}")
+	try:
+		frappe.get_attr(kind.retry.tells)(kind.doctype, name, text.format(tries, last))
+	except Exception as error:
+		if is_contention(error):
+			raise
+		title = f"Nobody was told of {name}"
+		frappe.log_error(title=title[:140], reference_doctype=kind.doctype, reference_name=name)
 
 
 def _locked(doctype: str, name: str, retry: Retry):

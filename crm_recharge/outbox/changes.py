@@ -33,7 +33,7 @@ def write(doctype: str, name: str, values: dict) -> None:
 	frappe.db.set_value(doctype, name, values)
 	after = row_of(doctype, name)
 	if any(before[column] != after[column] for column in state_of(doctype)):
-		record(doctype, before, after, happened(before, after))
+		_together(doctype, before, after) or record(doctype, before, after, happened(before, after), True)
 
 
 def happened(before: dict, after: dict) -> tuple[str, ...]:
@@ -63,32 +63,74 @@ def record_saved(doc, what: tuple[str, ...]) -> None:
 	doc.changes = record(doc.doctype, before, after, what)
 
 
-def record(doctype: str, before: dict | None, after: dict, what: tuple[str, ...]) -> int:
-	"""Keep one change; its row is locked by having been written. Returns its number."""
+def record(
+	doctype: str, before: dict | None, after: dict, what: tuple[str, ...], goes_on: bool = False
+) -> int:
+	"""Keep one change; its row is locked by having been written. Returns its number.
+
+	`goes_on`: what the same transaction writes besides is part of it.
+	"""
 	number = (after["changes"] or 0) + 1
 	name = after["name"]
 	frappe.db.sql(f"UPDATE `tab{doctype}` SET `changes` = %s WHERE `name` = %s", (number, name))
 	after["changes"] = number
-	differing = None
-	if before is not None:
-		differing = {
-			column: before.get(column)
-			for column, value in after.items()
-			if before.get(column) != value and column not in NOT_OF_THE_CHANGE
-		}
-	now = clock.now_datetime()
+	differing = None if before is None else _differing(before, after)
+	now, change = clock.now_datetime(), frappe.generate_hash(length=20)
+	if goes_on:
+		_of_this_transaction()[key_of(doctype, name)] = (change, what)
+	else:
+		_of_this_transaction().pop(key_of(doctype, name), None)
 	frappe.db.sql(
 		f"INSERT INTO `tab{DOCTYPE}` (`name`, `creation`, `modified`, `owner`, `modified_by`, `reference_doctype`,"
 		" `reference_name`, `position`, `credit_account`, `status`, `state`, `happened`, `before`, `after`)"
 		" VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
 		(
-			frappe.generate_hash(length=20), now, now, frappe.session.user, frappe.session.user, doctype, name, number,
+			change, now, now, frappe.session.user, frappe.session.user, doctype, name, number,
 			after.get("credit_account"), WAITING, after.get("status"), ",".join(what),
 			None if differing is None else _json(differing), _json(after),
 		),
 	)  # fmt: skip
 	enqueue_after_commit(TELL, key_of(doctype, name), again=True)
 	return number
+
+
+def _together(doctype: str, before: dict, after: dict) -> bool:
+	"""Add what is written now to the change that this transaction has written already. Whether there is one."""
+	change, what = _of_this_transaction().get(key_of(doctype, after["name"]), (None, None))
+	if change is None or what != happened(before, after):
+		return False
+	kept = frappe.db.get_value(DOCTYPE, change, "before")
+	if kept is None:
+		# Taken back with a part of the transaction.
+		return False
+	differing = {key: _plain(value) for key, value in _differing(before, after).items()} | json.loads(kept)
+	frappe.db.sql(
+		f"UPDATE `tab{DOCTYPE}` SET `before` = %s, `after` = %s, `state` = %s WHERE `name` = %s",
+		(_json(differing), _json(after), after.get("status"), change),
+	)
+	return True
+
+
+def _of_this_transaction() -> dict[str, tuple[str, tuple[str, ...]]]:
+	"""Document → its change that the open transaction has written, and what it is told as."""
+	found = getattr(frappe.local, "crm_recharge_changes", None)
+	if found is None:
+		found = frappe.local.crm_recharge_changes = {}
+		frappe.db.after_commit.add(_forget)
+		frappe.db.after_rollback.add(_forget)
+	return found
+
+
+def _forget() -> None:
+	frappe.local.crm_recharge_changes = None
+
+
+def _differing(before: dict, after: dict) -> dict:
+	return {
+		column: before.get(column)
+		for column, value in after.items()
+		if before.get(column) != value and column not in NOT_OF_THE_CHANGE
+	}
 
 
 def notice(key: str) -> None:
@@ -121,12 +163,12 @@ def unnoticed() -> list[str]:
 def due() -> list[str]:
 	"""Documents with changes of which nobody is telling."""
 	rows = frappe.db.sql(
-		f"SELECT `reference_doctype`, `reference_name`, MIN(`creation`) FROM `tab{DOCTYPE}` WHERE `status` = %s"
-		" AND (`lease_until` IS NULL OR `lease_until` <= %s) GROUP BY `reference_doctype`, `reference_name`"
-		" ORDER BY 3 LIMIT 500",
+		f"SELECT `reference_doctype`, `reference_name`, MAX(`lease_until`) FROM `tab{DOCTYPE}` WHERE `status` = %s"
+		" GROUP BY `reference_doctype`, `reference_name`"
+		" HAVING MAX(`lease_until`) IS NULL OR MAX(`lease_until`) <= %s ORDER BY MIN(`creation`) LIMIT 500",
 		(WAITING, clock.latest(clock.now())),
 	)
-	return [key_of(doctype, name) for doctype, name, _first in rows]
+	return [key_of(doctype, name) for doctype, name, leased_until in rows if clock.is_past(leased_until)]
 
 
 # -- rows ----------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def record(
 			None if differing is None else _json(differing), _json(after),
 		),
 	)  # fmt: skip
-	enqueue_after_commit(TELL, key_of(doctype, name), again=True)
+	_tell_once(key_of(doctype, name))
 	return number
 
 
@@ -111,7 +111,15 @@ def _together(doctype: str, before: dict, after: dict) -> bool:
 	return True
 
 
-def _of_this_transaction() -> dict[str, tuple[str, tuple[str, ...]]]:
+def _tell_once(key: str) -> None:
+	"""One job for all that the transaction changes in a document."""
+	told = _of_this_transaction()
+	if ("told", key) not in told:
+		told["told", key] = (None, ())
+		enqueue_after_commit(TELL, key, again=True)
+
+
+def _of_this_transaction() -> dict:
 	"""Document → its change that the open transaction has written, and what it is told as."""
 	found = getattr(frappe.local, "crm_recharge_changes", None)
 	if found is None:

@@ -16,6 +16,7 @@ import frappe
 from frappe import _
 from frappe.core.doctype.server_script.server_script_utils import run_server_script_for_doc_event
 from frappe.integrations.doctype.webhook import get_all_webhooks
+from frappe.integrations.doctype.webhook.webhook import enqueue_webhook, get_context
 from frappe.utils import cast, cint
 
 from crm_recharge import clock
@@ -150,18 +151,31 @@ def listeners(doc, event: str) -> Iterator[Listener]:
 	for source in (doc.doctype, "*"):
 		for path in hooks.get(source, {}).get(event, []):
 			yield Listener(event, path, lambda told, path=path: frappe.get_attr(path)(told, event))
-	for alert in frappe.get_all(
+	alerts = frappe.get_all(
 		"Notification", {"enabled": 1, "document_type": doc.doctype}, ["name", "event", "method"]
-	):
-		yield Listener(
-			event, f"Notification: {alert.name}", lambda told, alert=alert: _notify(told, event, alert)
-		)
+	)
+	for alert in alerts:
+		if alert.event == _ALERT_EVENTS.get(event) or (alert.event == "Method" and alert.method == event):
+			yield Listener(
+				event,
+				f"Notification: {alert.name}",
+				lambda told, alert=alert: _notify(told, event, alert),
+			)
 	for webhook in get_all_webhooks().get(doc.doctype, []):
 		if _wants(webhook, doc, event):
 			yield Listener(
 				event, f"{WEBHOOK}{webhook.name}", lambda told, w=webhook: _post(told, w), later=True
 			)
 	yield Listener(event, "Server Scripts", lambda told: run_server_script_for_doc_event(told, event))
+
+
+_ALERT_EVENTS = {
+	"after_insert": "New",
+	"on_update": "Save",
+	"on_submit": "Submit",
+	"on_cancel": "Cancel",
+	"on_change": "Value Change",
+}
 
 
 def _notify(doc, event: str, alert) -> None:
@@ -176,14 +190,22 @@ _WEBHOOK_EVENTS = {"on_update_after_submit": ("on_update_after_submit", "before_
 def _wants(webhook, doc, event: str) -> bool:
 	if event == "on_change" and doc.flags.in_insert:
 		return False
-	return webhook.webhook_docevent in _WEBHOOK_EVENTS.get(event, (event,))
+	if webhook.webhook_docevent not in _WEBHOOK_EVENTS.get(event, (event,)):
+		return False
+	try:
+		return _meets(webhook, doc)
+	except Exception:
+		# A condition that fails is that webhook's failure, which its own job keeps.
+		return True
+
+
+def _meets(webhook, doc) -> bool:
+	return not webhook.condition or bool(frappe.safe_eval(webhook.condition, eval_locals=get_context(doc)))
 
 
 def _post(doc, webhook) -> None:
 	"""Frappe's own sending, here and now: it tries three times and swallows what fails, but keeps a log of it."""
-	from frappe.integrations.doctype.webhook.webhook import enqueue_webhook, get_context
-
-	if webhook.condition and not frappe.safe_eval(webhook.condition, eval_locals=get_context(doc)):
+	if not _meets(webhook, doc):
 		return
 	of = {"webhook": webhook.name, "reference_document": doc.name}
 	before = set(frappe.get_all("Webhook Request Log", of, pluck="name"))

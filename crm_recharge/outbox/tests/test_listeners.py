@@ -337,7 +337,7 @@ class TestListeners(TakebackCase):
 			"Outbox Delivery",
 			{"reference_name": recharge, "listener": f"Notification: {broken.name}"},
 			["name", "status", "outcome"],
-			order_by="position",
+			order_by="position, creation",
 		)
 		self.assertEqual(rows[0].status, "Failed")
 		broken.db_set("condition", None)

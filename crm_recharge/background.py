@@ -247,7 +247,7 @@ LEARN_ANEW = Work(
 TELL_LISTENERS = Work(
 	name="tell_listeners",
 	doctype="Outbox Change",
-	job="crm_recharge.outbox.listeners.tell_all",
+	job="crm_recharge.outbox.telling.tell_all",
 	due="crm_recharge.outbox.changes.due",
 	limit=500,
 )
@@ -260,7 +260,7 @@ NOTICE_CHANGES = Work(
 DELIVER_AGAIN = Work(
 	name="deliver_again",
 	doctype="Outbox Delivery",
-	job="crm_recharge.outbox.listeners.deliver_again",
+	job="crm_recharge.outbox.deliveries.deliver_again",
 	due=Due(
 		where={"status": ("Waiting", "Failed")},
 		come=("next_try_at",),
@@ -275,7 +275,7 @@ DELIVER_AGAIN = Work(
 		next_try="next_try_at",
 		done={"status": ("Delivered",)},
 		failed={"status": "Failed"},
-		says="crm_recharge.outbox.listeners.say",
+		says="crm_recharge.outbox.deliveries.say",
 		title="A listener did not hear of a change: {0}",
 		tells=NEEDS_PERSON,
 	),

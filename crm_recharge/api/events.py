@@ -6,8 +6,8 @@ from crm_recharge.domain import credit_events
 from crm_recharge.domain.errors import InvalidRequest, shown
 from crm_recharge.doors import sight
 from crm_recharge.intake import intake
+from crm_recharge.outbox import changes, deliveries, webhooks
 from crm_recharge.outbox import events as outbox
-from crm_recharge.outbox import listeners, webhooks
 
 MANAGERS = ("Credit Manager", "System Manager")
 DEFAULT, MOST = 100, 1000
@@ -60,8 +60,8 @@ def deliver_again(listener: str) -> dict:
 	frappe.only_for(MANAGERS)
 	doc = frappe.get_doc("Outbox Delivery", listener)
 	doc.check_permission("read")
-	if doc.status != listeners.DELIVERED:
-		listeners.reset(doc.name)
+	if doc.status != changes.DELIVERED:
+		deliveries.reset(doc.name)
 	return {"listener": doc.name, "status": frappe.db.get_value("Outbox Delivery", doc.name, "status")}
 
 

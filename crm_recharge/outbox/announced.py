@@ -1,7 +1,7 @@
 """Documents of whose changes others are told after the commit: other apps, Notifications, Webhooks, whoever looks.
 
 Frappe tells them within the transaction that saves, under every lock that it holds, and an error of theirs undoes it.
-Here what happened is kept as a row of that transaction (`changes`), and they are told from it (`listeners`).
+Here what happened is kept as a row of that transaction (`changes`), and they are told from it (`telling`).
 """
 
 from typing import ClassVar

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import frappe
 
 from crm_recharge import clock
-from crm_recharge.outbox import attempt, changes, listeners
+from crm_recharge.outbox import attempt, changes, deliveries
 from crm_recharge.recharge import by_hand, refunds
 from crm_recharge.recharge.tests.takeback_case import TakebackCase
 from crm_recharge.tests.case import FAILS, GOOD
@@ -186,9 +186,9 @@ class TestListeners(TakebackCase):
 
 			problems.clear()
 			# Those behind it wait for it, however often they are tried.
-			self.assertIn("waits for", attempt.run(listeners.RETRY, failed[1].name))
+			self.assertIn("waits for", attempt.run(deliveries.RETRY, failed[1].name))
 			for row in failed:
-				self.assertEqual(attempt.run(listeners.RETRY, row.name), "delivered")
+				self.assertEqual(attempt.run(deliveries.RETRY, row.name), "delivered")
 			self.assertEqual(self.states(recharge), ["Draft", "Queued", "Charging", "Succeeded"])
 			self.assertEqual({row.status for row in self.deliveries(recharge)}, {"Delivered"})
 
@@ -201,17 +201,17 @@ class TestListeners(TakebackCase):
 			self.tell("Recharge", recharge)
 			first = self.deliveries(recharge)[0].name
 			for _ in range(12):
-				attempt.run(listeners.RETRY, first)
+				attempt.run(deliveries.RETRY, first)
 			row = self.row("Outbox Delivery", first)
 			self.assertEqual((row.status, row.next_try_at), ("Failed", None))
 			self.assertTrue(frappe.db.exists("Notification Log", {"document_name": first}))
-			self.assertNotIn(first, due(listeners.RETRY))
+			self.assertNotIn(first, due(deliveries.RETRY))
 			problems.clear()
 			frappe.set_user(self.manager)
 			self.assertEqual(api.deliver_again(first)["status"], "Waiting")
 			frappe.db.commit()
 			frappe.set_user("Administrator")
-			self.assertEqual(attempt.run(listeners.RETRY, first), "delivered")
+			self.assertEqual(attempt.run(deliveries.RETRY, first), "delivered")
 			self.assertEqual(self.states(recharge), ["Draft"])
 
 	def test_a_listener_that_writes_into_what_it_hears_of_runs_in_no_circle(self):
@@ -343,7 +343,7 @@ class TestListeners(TakebackCase):
 		broken.db_set("condition", None)
 		frappe.db.commit()
 		for row in rows:
-			self.assertEqual(attempt.run(listeners.RETRY, row.name), "delivered")
+			self.assertEqual(attempt.run(deliveries.RETRY, row.name), "delivered")
 		self.assertIn(f"{recharge} is Succeeded", self.notes(recharge))
 
 	def test_a_webhook_is_sent_and_sent_again_until_it_is_taken(self):
@@ -374,12 +374,12 @@ class TestListeners(TakebackCase):
 		receiver.answers = [500, 500, 500]
 		with patch("frappe.integrations.doctype.webhook.webhook.sleep"):
 			for row in rows:
-				attempt.run(listeners.RETRY, row)
+				attempt.run(deliveries.RETRY, row)
 			failed = [row for row in rows if self.value("Outbox Delivery", row, "status") == "Failed"]
 			self.assertEqual(len(failed), 1)
 			self.assertIn("500", self.value("Outbox Delivery", failed[0], "outcome"))
 			receiver.posted.clear()
-			attempt.run(listeners.RETRY, failed[0])
+			attempt.run(deliveries.RETRY, failed[0])
 		self.assertEqual(
 			[json.loads(posted.body) for posted in receiver.posted],
 			[{"name": recharge, "status": "Succeeded"}],

@@ -23,7 +23,7 @@ class AnnouncedDocument(GuardedDocument):
 		if method == "before_validate":
 			# What a saving that failed had begun did not happen.
 			self.flags.happened = None
-		if method not in AFTERWARDS or self.flags.listening:
+		if method not in AFTERWARDS:
 			return super().run_method(method, *args, **kwargs)
 		flags = self.flags
 		flags.happened = [*(flags.happened or ()), method]

@@ -127,7 +127,6 @@ def document(row, event: str):
 	doc = _as_document(doctype, after)
 	if row.before:
 		doc._doc_before_save = _as_document(doctype, after | json.loads(row.before))
-	doc.flags.listening = True
 	doc.flags.exact = after
 	# Frappe: a value cannot change in what has just been made.
 	doc.flags.in_insert = row.before is None

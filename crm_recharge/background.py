@@ -12,7 +12,7 @@ from crm_recharge.outbox.work import FILLED, Due, Retry, Told, Work
 
 AT_HOME = "crm_recharge.gateway.home.is_home"
 """On a copied or moved site nothing is asked of the gateway before a person has confirmed it."""
-GIVEN_UP = "crm_recharge.recharge.notices.given_up"
+NEEDS_PERSON = "crm_recharge.recharge.notices.needs_person"
 ENDED = (
 	payment.SUCCEEDED,
 	payment.FAILED,
@@ -100,7 +100,7 @@ GATEWAY_EVENT = Work(
 		says="crm_recharge.recharge.events.say",
 		title="Event {0} of the gateway was given up",
 		told=Told.GIVEN_UP,
-		tells=GIVEN_UP,
+		tells=NEEDS_PERSON,
 	),
 )
 
@@ -147,7 +147,7 @@ def _mail(name: str, doctype: str, job: str, mailed: str, says: str, title: str)
 			done={mailed: FILLED},
 			says=says,
 			title=title,
-			tells=GIVEN_UP,
+			tells=NEEDS_PERSON,
 		),
 	)
 
@@ -242,6 +242,69 @@ LEARN_ANEW = Work(
 	limit=500,
 )
 
+# -- telling others --------------------------------------------------------------------------------------------
+
+TELL_LISTENERS = Work(
+	name="tell_listeners",
+	doctype="Outbox Change",
+	job="crm_recharge.outbox.telling.tell_all",
+	due="crm_recharge.outbox.changes.due",
+	limit=500,
+)
+NOTICE_CHANGES = Work(
+	name="notice_changes",
+	doctype="Outbox Change",
+	job="crm_recharge.outbox.changes.notice",
+	due="crm_recharge.outbox.changes.unnoticed",
+)
+DELIVER_AGAIN = Work(
+	name="deliver_again",
+	doctype="Outbox Delivery",
+	job="crm_recharge.outbox.deliveries.deliver_again",
+	due=Due(
+		where={"status": ("Waiting", "Failed")},
+		come=("next_try_at",),
+		free=("lease_until",),
+		order=("next_try_at",),
+	),
+	queue="default",
+	limit=500,
+	retry=Retry(
+		back_off=minutes(1, 5, 30, 120, 360, 720, 1440, tries=10),
+		tries="tries",
+		next_try="next_try_at",
+		done={"status": ("Delivered",)},
+		failed={"status": "Failed"},
+		says="crm_recharge.outbox.deliveries.say",
+		title="A listener did not hear of a change: {0}",
+		tells=NEEDS_PERSON,
+	),
+)
+PUBLISH_EVENTS = Work(
+	name="publish_events",
+	doctype="Credit Event",
+	job="crm_recharge.outbox.publishing.publish",
+	due="crm_recharge.outbox.publishing.due",
+)
+SEND_WEBHOOK = Work(
+	name="send_webhook",
+	doctype="Credit Webhook Delivery",
+	job="crm_recharge.outbox.webhooks.send",
+	due="crm_recharge.outbox.webhooks.due",
+	queue="default",
+	limit=500,
+	retry=Retry(
+		back_off=minutes(1, 5, 30, 120, 300, 600, 1200, 1440, tries=11),
+		tries="tries",
+		next_try="next_try_at",
+		done={"status": ("Delivered",)},
+		failed={"status": "Failed"},
+		says="crm_recharge.outbox.webhooks.say",
+		title="Webhook delivery {0} was given up",
+		told=Told.GIVEN_UP,
+	),
+)
+
 WORK = (
 	CARRY_OUT,
 	GATEWAY_EVENT,
@@ -259,4 +322,9 @@ WORK = (
 	MAIL_CREDIT_NOTE,
 	EXPIRE_LOTS,
 	LEARN_ANEW,
+	TELL_LISTENERS,
+	NOTICE_CHANGES,
+	DELIVER_AGAIN,
+	PUBLISH_EVENTS,
+	SEND_WEBHOOK,
 )

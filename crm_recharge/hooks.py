@@ -42,7 +42,8 @@ _SHARED = [
 	"public/js/standing.js",
 	"public/js/desk.js",
 ]
-_DIALOGS = [*_SHARED, "public/js/add_credits.js", "public/js/card_entry.js", "public/js/card_form.js"]
+_LIVE = "public/js/live.js"
+_DIALOGS = [*_SHARED, _LIVE, "public/js/add_credits.js", "public/js/card_entry.js", "public/js/card_form.js"]
 _REORDER = ["public/js/words.js", "public/js/focus.js", "public/js/reorder.js"]
 doctype_js = {
 	"Credit Account": _DIALOGS,
@@ -57,6 +58,9 @@ doctype_js = {
 	"Recharge Dispute": _SHARED,
 	"Recharge Refund": _SHARED,
 	"Gateway Event": _SHARED,
+	"Credit Webhook": _SHARED,
+	"Credit Webhook Delivery": _SHARED,
+	"Outbox Delivery": _SHARED,
 	"Ledger Checkpoint": _SHARED,
 	"Usage Category": _SHARED,
 	"Customer": [*_REORDER, "public/js/reorder_on_customer.js"],
@@ -140,6 +144,13 @@ doc_events = {
 	("Comment", "Communication", "File", "Tag Link", "ToDo"): {"validate": "crm_recharge.doors.beside.check"},
 	"Credit Ledger": {
 		"after_insert": "crm_recharge.recharge.threshold.on_ledger_entry",
+	},
+	# Told after the commit, as those of other apps are.
+	("Recharge", "Recharge Refund", "Recharge Dispute"): {
+		"on_change": [
+			"crm_recharge.recharge.credit_events.on_change",
+			"crm_recharge.recharge.live.on_change",
+		],
 	},
 	"Credit Account": {
 		"before_insert": "crm_recharge.accounting.door.on_account",
@@ -250,6 +261,11 @@ usage_refused = ["crm_recharge.recharge.threshold.on_refused_usage"]
 # Background work about rows: what is declared here is swept, enqueued, tried again (outbox/work.py). Other apps' too.
 crm_recharge_work = ["crm_recharge.background.WORK"]
 
+# The documents of whose changes all are told after the commit, not within it (outbox/announced.py).
+crm_recharge_announced = ["Recharge", "Recharge Refund", "Recharge Dispute"]
+# Who tells the company's own people of what waits for them (DocType, name, text).
+crm_recharge_needs_person = ["crm_recharge.recharge.notices.needs_person"]
+
 # What happens with time. Each finds in the database what is due. Frappe names a job by the last two
 # words of its path and knows one job of a name: these must differ.
 scheduler_events = {
@@ -295,7 +311,15 @@ standard_portal_menu_items = [
 ]
 
 # Days after which Frappe's log settings clear what is done with.
-default_log_clearing_doctypes = {"Gateway Event": 90, "Reorder Run": 180, "Reorder Forecast": 400}
+default_log_clearing_doctypes = {
+	"Gateway Event": 90,
+	"Reorder Run": 180,
+	"Reorder Forecast": 400,
+	"Credit Event": 400,
+	"Credit Webhook Delivery": 60,
+	"Outbox Change": 60,
+	"Outbox Delivery": 60,
+}
 
 # Where Frappe's requests for personal data look for an address. What is kept by customer is added by the hooks of
 # those requests above, which also erase before Frappe redacts.

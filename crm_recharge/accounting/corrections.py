@@ -6,6 +6,7 @@ from frappe import _
 from crm_recharge import clock
 from crm_recharge.accounting.custom_fields import RECHARGE
 from crm_recharge.accounting.rows import DONE, FAILED, PENDING
+from crm_recharge.outbox import changes
 from crm_recharge.outbox.queue import enqueue_after_commit
 
 LINK = {"Sales Invoice": "sales_invoice", "Payment Entry": "payment_entry"}
@@ -20,7 +21,7 @@ def on_cancel(doc, method=None) -> None:
 	field = LINK[doc.doctype]
 	if frappe.db.get_value("Recharge", doc.get(RECHARGE), field, for_update=True) != doc.name:
 		return
-	frappe.db.set_value(
+	changes.write(
 		"Recharge",
 		doc.get(RECHARGE),
 		{
@@ -45,7 +46,7 @@ def on_submit(doc, method=None) -> None:
 	status = frappe.db.get_value("Recharge", doc.get(RECHARGE), "accounting_status", for_update=True)
 	if status == DONE:
 		return
-	frappe.db.set_value(
+	changes.write(
 		"Recharge",
 		doc.get(RECHARGE),
 		{

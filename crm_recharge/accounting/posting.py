@@ -32,6 +32,7 @@ from crm_recharge.credits.money import exact
 from crm_recharge.domain.money import plain
 from crm_recharge.domain.payment import ACCOUNT_FOR
 from crm_recharge.intake import intake
+from crm_recharge.outbox import changes
 from crm_recharge.outbox.attempt import attempt
 from crm_recharge.outbox.queue import enqueue_after_commit
 
@@ -49,7 +50,7 @@ def retry(recharge: str) -> str:
 		frappe.throw(_("Recharge {0} is not paid, there is nothing to book.").format(recharge))
 	mail_due = doc.accounting_status == DONE and not doc.invoice_mailed_at
 	if doc.accounting_status != DONE or mail_due:
-		frappe.db.set_value(
+		changes.write(
 			"Recharge",
 			recharge,
 			{
@@ -189,7 +190,7 @@ def _existing_payment(payment: Payment, invoice):
 
 
 def _write(recharge: str, **values) -> None:
-	frappe.db.set_value(
+	changes.write(
 		"Recharge",
 		recharge,
 		{"accounting_error": None, "accounting_tries": 0, "accounting_next_try_at": None, **values},

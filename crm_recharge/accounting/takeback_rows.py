@@ -11,6 +11,7 @@ from frappe import _
 
 from crm_recharge import clock, transactions
 from crm_recharge.accounting.rows import FAILED, PENDING, ROLES
+from crm_recharge.outbox import changes
 from crm_recharge.outbox.queue import enqueue_after_commit
 
 WAIT = timedelta(minutes=2)
@@ -38,7 +39,7 @@ def wait(doctype: str, name: str, why: str) -> str:
 def write(doctype: str, name: str, **values) -> None:
 	"""Write the row's accounting fields; those that are not given are cleared."""
 	cleared = {"accounting_error": None, "accounting_tries": 0, "accounting_next_try_at": None}
-	frappe.db.set_value(doctype, name, cleared | values)
+	changes.write(doctype, name, cleared | values)
 
 
 def retry(doctype: str, name: str, job: str) -> str:

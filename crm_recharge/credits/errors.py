@@ -63,6 +63,9 @@ def messages() -> dict[str, str]:
 		"parameter_twice": _("{parameter} is given twice."),
 		"unknown_time_zone": _("{field}: {value} is no time zone. Give one such as Europe/Berlin."),
 		"bad_day": _("{field}: {value} is not a day. Give ISO 8601, such as 2026-03-01."),
+		"out_of_range": _("{field}: {value} is not between {least} and {most}."),
+		"bad_url": _("{value} is no address to send to. Give one such as https://example.com/hooks/credits."),
+		"secret_too_short": _("{field}: a secret has at least {least} characters."),
 		"not_one_of": _("{field}: {value} is none of {known}."),
 		"unknown_record": _("{field}: there is no {doctype} {value}."),
 		"period_too_long": _(

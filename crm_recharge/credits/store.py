@@ -21,9 +21,11 @@ from crm_recharge.credits.errors import UnknownAccountError, messages, refuse
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.domain import chain
 from crm_recharge.domain.book import EXPIRY, Book, Entry, Lot
+from crm_recharge.domain.credit_events import CREDITS_EXPIRED
 from crm_recharge.domain.money import stored
 from crm_recharge.domain.usage import is_readable
 from crm_recharge.doors.guard import new
+from crm_recharge.outbox import events
 
 # Each row comes as one JSON column: the driver spends more time on describing a column than the database on
 # finding the row, and both statements are on the path of every charge.
@@ -219,8 +221,17 @@ class BookStore:
 		self._write_lots()
 		self._write_account()
 		entries = self.book.entries
+		for entry in entries:
+			if entry.entry_type == EXPIRY:
+				self._tell_expiry(entry)
 		for entry in entries[-1:] if hooks_once else entries:
 			self._run_hooks(entry, more_follow=entry is not entries[-1])
+
+	def _tell_expiry(self, entry: Entry) -> None:
+		found = {"amount": -entry.amount, "balance": entry.balance_after, "currency": self.book.currency}
+		events.tell(
+			CREDITS_EXPIRED, self.book.account, {"lot": entry.reference_name, **found}, key=entry.name
+		)
 
 	def _write_entries(self) -> None:
 		entries = self.book.entries

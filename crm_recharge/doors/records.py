@@ -12,11 +12,16 @@ ACCOUNT, CUSTOMER = "Credit Account", "Customer"
 
 OF_AN_ACCOUNT = {
 	"Auto-Recharge Setting": "credit_account",
+	"Credit Event": "credit_account",
 	"Credit Ledger": "credit_account",
 	"Credit Lot": "credit_account",
 	"Credit Team": "credit_account",
+	"Credit Webhook": "credit_account",
+	"Credit Webhook Delivery": "credit_account",
 	"Gateway Difference": "credit_account",
 	"Ledger Checkpoint": "credit_account",
+	"Outbox Change": "credit_account",
+	"Outbox Delivery": "credit_account",
 	"Recharge": "credit_account",
 	"Recharge Attempt": "credit_account",
 	"Recharge Card": "credit_account",
@@ -57,6 +62,10 @@ ROWS = {
 """Child DocType → the one its rows stand in: seen as that is, and written with it alone."""
 
 MADE_BY_THE_APP = {
+	"Credit Event",
+	"Credit Webhook Delivery",
+	"Outbox Change",
+	"Outbox Delivery",
 	"Credit Ledger",
 	"Credit Lot",
 	"Gateway Difference",

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import frappe
+from frappe import _
 from frappe.utils import cint
 
 from crm_recharge import clock, transactions
 from crm_recharge.contention import is_contention, retry_on_contention
-from crm_recharge.outbox import work
+from crm_recharge.outbox import changes, work
 from crm_recharge.outbox.work import FILLED, Retry, Told, Work
 
 
@@ -87,11 +88,24 @@ def record_failure(kind: str, name: str, error: Exception, trace: str) -> str | 
 	log = _log(found, name, error, trace, tries, wait is None)
 	said = frappe.get_attr(retry.says)(error, trace, log, wait is not None)
 	kept = {retry.tries: tries, retry.next_try: clock.later(wait) if wait else None}
-	frappe.db.set_value(doctype, name, {**retry.failed, **said, **kept})
+	changes.write(doctype, name, {**retry.failed, **said, **kept})
 	if wait is None and retry.tells:
-		frappe.get_attr(retry.tells)(doctype, name, next(iter(said.values()), str(error)))
+		_tell(found, name, tries, next(iter(said.values()), None) or str(error))
 	transactions.commit()
 	return retry.failed[state] if state else None
+
+
+def _tell(kind: Work, name: str, tries: int, last: str) -> None:
+	"""Tell a person that it is given up; what cannot be told leaves an Error Log, and is given up all the same."""
+	assert kind.retry and kind.retry.tells
+	text = _("It was tried {0} times, and is not tried again by itself. The last time: {1}")
+	try:
+		frappe.get_attr(kind.retry.tells)(kind.doctype, name, text.format(tries, last))
+	except Exception as error:
+		if is_contention(error):
+			raise
+		title = f"Nobody was told of {name}"
+		frappe.log_error(title=title[:140], reference_doctype=kind.doctype, reference_name=name)
 
 
 def _locked(doctype: str, name: str, retry: Retry):

@@ -12,18 +12,18 @@ WAITING = (JobStatus.QUEUED, JobStatus.DEFERRED, JobStatus.SCHEDULED)
 RUN = "crm_recharge.outbox.attempt.run"
 
 
-def enqueue_after_commit(kind: str, name: str) -> None:
-	"""Enqueue work of `kind` on the row `name` when this transaction is committed.
+def enqueue_after_commit(kind: str, name: str, again: bool = False) -> None:
+	"""Enqueue work of `kind` on the row `name` when this transaction is committed. `again`: see `enqueue`.
 
 	Nothing of Redis is touched before: a slow Redis must not hold the account's lock.
 	"""
-	frappe.db.after_commit.add(partial(enqueue, kind, name))
+	frappe.db.after_commit.add(partial(enqueue, kind, name, again))
 
 
 def enqueue(kind: str, name: str, again: bool = False) -> bool:
 	"""Enqueue now; False when Redis is away.
 
-	`again`: the sweep has found that nobody is at it (see `enqueue_again`).
+	`again`: also while a job of it is at work (see `enqueue_again`), for it may have looked before what is due now.
 	"""
 	start = enqueue_again if again else enqueue_once
 	return start(RUN, work.find(kind).queue, job_id(kind, name), kind=kind, name=name)

@@ -10,6 +10,7 @@ from frappe import _
 from crm_recharge import clock, transactions
 from crm_recharge.domain import cards, payment, takeback
 from crm_recharge.gateway import home, inbox
+from crm_recharge.outbox import changes
 from crm_recharge.recharge import notices
 
 TOLD = "crm_recharge_away_told"
@@ -89,7 +90,7 @@ def _set_aside_recharges() -> int:
 			"lease_until": None,
 			"next_try_at": None,
 		}
-		frappe.db.set_value("Recharge", row.name, values)
+		changes.write("Recharge", row.name, values)
 		frappe.db.set_value("Credit Account", row.credit_account, "open_recharge", None)
 	frappe.db.sql("UPDATE `tabRecharge` SET `next_try_at` = NULL WHERE `next_try_at` IS NOT NULL")
 	return len(names)
@@ -104,7 +105,7 @@ def _set_aside_refunds() -> int:
 			"ended_at": clock.now_datetime(),
 			"next_ask_at": None,
 		}
-		frappe.db.set_value("Recharge Refund", name, values)
+		changes.write("Recharge Refund", name, values)
 	return len(refunds)
 
 

@@ -11,7 +11,7 @@ from frappe.utils import create_batch, escape_html, get_url, get_url_to_form
 from crm_recharge.contention import is_contention
 from crm_recharge.credits.doctype.credit_account.credit_account import addresses_in
 from crm_recharge.credits.money import money
-from crm_recharge.doors import sight
+from crm_recharge.doors import records, sight
 from crm_recharge.recharge import payment_mail
 from crm_recharge.recharge.links import confirm_link
 from crm_recharge.recharge.reasons import sentence
@@ -74,11 +74,12 @@ def alert(subject: str, text: str, about: tuple[str, str], accounts: list[str] |
 	_mail(admin_addresses(accounts), subject, message, name, doctype)
 
 
-def given_up(doctype: str, name: str, text: str) -> None:
-	"""Tell the company's own people that work on a document failed too often and is not tried again by itself."""
-	subject = _("{0} {1} needs a person").format(_(doctype), name)
-	why = _("It was tried several times, and is not tried again by itself. The last time: {0}").format(text)
-	alert(subject, why, about=(doctype, name))
+def needs_person(doctype: str, name: str, text: str) -> None:
+	"""Tell the company's own people that a document waits for them: what is done about it by itself has ended."""
+	of_account = records.OF_AN_ACCOUNT.get(doctype)
+	account = of_account and frappe.db.get_value(doctype, name, of_account)
+	accounts = [account] if account else None
+	alert(_("{0} {1} needs a person").format(_(doctype), name), text, (doctype, name), accounts)
 
 
 def _render(template: str, context: dict) -> tuple[str, str]:

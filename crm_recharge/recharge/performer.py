@@ -16,8 +16,10 @@ from crm_recharge.doors.guard import new
 from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.port import MISSING
+from crm_recharge.outbox import changes
 from crm_recharge.outbox.queue import enqueue_after_commit
 from crm_recharge.recharge import cards, differences, notices, takeback_notices, takebacks
+from crm_recharge.recharge.asking import ask
 from crm_recharge.recharge.doctype.auto_recharge_setting.auto_recharge_setting import switch_off
 from crm_recharge.recharge.reading import customer_of, customers_of, recharge_row, recharge_view
 
@@ -95,7 +97,7 @@ class Performer:
 			# Paid after it was cancelled: it counts all the same.
 			values["docstatus"] = 1
 		values = {key: _plain(value) for key, value in values.items()}
-		frappe.db.set_value("Recharge", effect.recharge, values)
+		changes.write("Recharge", effect.recharge, values)
 
 	def insert_attempt(self, effect: effects.InsertAttempt) -> None:
 		card = effect.card and frappe.db.get_value(
@@ -141,7 +143,7 @@ class Performer:
 		entry, balance_after = ledger.post_payment(
 			effect.account, effect.recharge, effect.intent, effect.amount
 		)
-		frappe.db.set_value(
+		changes.write(
 			"Recharge",
 			effect.recharge,
 			{"ledger_entry": entry, "balance_after": str(balance_after), "accounting_status": "Pending"},
@@ -216,20 +218,8 @@ class Performer:
 		return self._ask(recharge, lambda gateway: _close_page(gateway, effect.page))
 
 	def _ask(self, recharge: str | None, call) -> Answer | None:
-		"""Call the recharge's gateway with the transaction that read the parameters ended: it may take seconds.
-
-		A gateway that is not set up, or a request that cannot be made, is an answer too: nothing was asked.
-		"""
-		try:
-			gateway = registry.connect(registry.of_recharge(recharge))
-		except frappe.ValidationError as error:
-			return Answer(Outcome.ERROR, code="gateway_not_set_up", message=str(error))
-		finally:
-			frappe.db.rollback()
-		try:
-			return call(gateway)
-		except (TypeError, ValueError) as error:
-			return Answer(Outcome.ERROR, code="request_not_possible", message=str(error))
+		name = registry.of_recharge(recharge)
+		return ask(name, call, Answer, not_set_up=Outcome.ERROR, not_possible=Outcome.ERROR)
 
 
 def _close_page(gateway, page: str) -> Answer | None:

@@ -11,7 +11,9 @@ from crm_recharge import clock, transactions
 from crm_recharge.credits.money import exact, in_coins, money
 from crm_recharge.domain import moments, views
 from crm_recharge.domain.anomaly import DAYS
+from crm_recharge.domain.credit_events import PAUSED
 from crm_recharge.domain.money import ZERO, plain
+from crm_recharge.outbox import events
 
 
 def found(account, setting: dict) -> str | None:
@@ -55,6 +57,7 @@ def pause(account, because: str) -> None:
 		"UPDATE `tabAuto-Recharge Setting` SET `paused_because` = %s, `paused_at` = %s WHERE `credit_account` = %s",
 		(because, clock.now_datetime(), account.name),
 	)
+	events.tell(PAUSED, account.name, {"reason": because, "by": "system"})
 
 
 def refresh_daily_usage() -> int:

@@ -14,7 +14,7 @@ from crm_recharge import clock
 from crm_recharge.credits.errors import raise_for_people
 from crm_recharge.credits.money import as_text, exact
 from crm_recharge.credits.store import BookStore, find_entries
-from crm_recharge.domain import chain, effects, takeback, views
+from crm_recharge.domain import chain, credit_events, effects, takeback, views
 from crm_recharge.domain.answers import RefundAnswer, RefundOutcome
 from crm_recharge.domain.book import REINSTATEMENT
 from crm_recharge.domain.dispute import ACTIVE, DISPUTED_ACCOUNT
@@ -25,8 +25,9 @@ from crm_recharge.doors.guard import new
 from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
 from crm_recharge.gateway.port import MISSING
+from crm_recharge.outbox import changes, events
 from crm_recharge.outbox.queue import enqueue_after_commit
-from crm_recharge.recharge import reading, takeback_notices
+from crm_recharge.recharge import asking, reading, takeback_notices
 
 REFUND_FIELDS = (
 	"name",
@@ -162,7 +163,7 @@ def update(doctype: str, name: str, values: dict) -> None:
 		values["message"] = values["message"][:500]
 	for field in ("currency", "balance_currency"):
 		_drop_unknown_currency(values, field)
-	frappe.db.set_value(doctype, name, values)
+	changes.write(doctype, name, values)
 
 
 def _drop_unknown_currency(values, field: str) -> None:
@@ -187,9 +188,14 @@ def _set_hold(account: str, change) -> None:
 	held = frappe.db.sql(
 		"SELECT `held_because` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account
 	)[0][0]
-	frappe.db.sql(
-		"UPDATE `tabCredit Account` SET `held_because` = %s WHERE `name` = %s", (change(held), account)
-	)
+	now = change(held)
+	frappe.db.sql("UPDATE `tabCredit Account` SET `held_because` = %s WHERE `name` = %s", (now, account))
+	if bool(now) != bool(held):
+		events.tell(
+			credit_events.HELD if now else credit_events.RESUMED,
+			account,
+			{"reason": now or held, "by": "system"},
+		)
 
 
 def release(account: str) -> None:
@@ -205,6 +211,7 @@ def release(account: str) -> None:
 	if still_open := frappe.db.get_value("Recharge Dispute", {"credit_account": account, "status": OPEN}):
 		raise_for_people(InvalidRequest("dispute_open", dispute=still_open))
 	values = {"status": ACTIVE, "status_reason": None} if status == DISPUTED_ACCOUNT else {}
+	events.tell(credit_events.RESUMED, account, {"reason": held or status, "by": "person"})
 	frappe.db.set_value("Credit Account", account, {"held_because": None, **values})
 	frappe.get_doc("Credit Account", account).add_comment(
 		"Info", _("{0} lifted the hold of auto recharge: {1}").format(frappe.session.user, held or _(status))
@@ -405,15 +412,7 @@ def look_up(gateway, key: str, intent: str) -> RefundAnswer | None:
 
 
 def ask(name: str, call) -> RefundAnswer | None:
-	"""Call the gateway of that name with the transaction that read the parameters ended: it may take seconds."""
-	try:
-		gateway = registry.connect(name)
-	except frappe.ValidationError as error:
-		frappe.clear_messages()
-		return RefundAnswer(RefundOutcome.UNKNOWN, code="gateway_not_set_up", message=str(error))
-	finally:
-		frappe.db.rollback()
-	try:
-		return call(gateway)
-	except (TypeError, ValueError) as error:
-		return RefundAnswer(RefundOutcome.REFUSED, code="request_not_possible", message=str(error))
+	"""As asking.ask: of a gateway that is not set up nothing is known, and what cannot be asked is refused."""
+	return asking.ask(
+		name, call, RefundAnswer, not_set_up=RefundOutcome.UNKNOWN, not_possible=RefundOutcome.REFUSED
+	)

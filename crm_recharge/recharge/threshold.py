@@ -15,7 +15,9 @@ from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import ACCOUNT_FIELDS, ACCOUNT_MONEY, lock_account
 from crm_recharge.domain import threshold as rules
 from crm_recharge.domain import views
+from crm_recharge.domain.credit_events import BALANCE_DEPLETED, BALANCE_LOW, fell_to
 from crm_recharge.domain.dispute import DISPUTED_ACCOUNT
+from crm_recharge.domain.money import ZERO
 from crm_recharge.domain.threshold import (
 	CHARGED,
 	Decision,
@@ -25,6 +27,7 @@ from crm_recharge.domain.threshold import (
 	may_start,
 )
 from crm_recharge.doors.guard import new
+from crm_recharge.outbox import events
 from crm_recharge.outbox.queue import enqueue_again
 from crm_recharge.recharge import caps, decisions, reading, spikes
 from crm_recharge.recharge.limits import payment_limits
@@ -33,12 +36,20 @@ from crm_recharge.recharge.limits import payment_limits
 def on_ledger_entry(doc, method=None) -> None:
 	"""After each ledger row: start a recharge when the balance calls for one, and keep why or why not."""
 	account = doc.flags.account_row
-	if not account or not account.auto_recharge:
+	if not account:
+		return
+	balance, more_follow = exact(doc.balance_after), bool(doc.flags.more_follow)
+	if balance <= ZERO and not more_follow and fell_to(ZERO, exact(account.balance), balance):
+		events.tell(BALANCE_DEPLETED, account.name, {"balance": balance, "currency": account.currency})
+	if not account.auto_recharge:
 		return
 	setting = json.loads(account.auto_recharge)
-	balance = exact(doc.balance_after)
-	if not look_at_entry(balance, Decimal(setting["falls_below"]), bool(doc.flags.more_follow)):
+	falls_below = Decimal(setting["falls_below"])
+	if not look_at_entry(balance, falls_below, more_follow):
 		return
+	if fell_to(falls_below, exact(account.balance), balance):
+		low = {"balance": balance, "falls_below": falls_below, "currency": account.currency}
+		events.tell(BALANCE_LOW, account.name, low)
 	doc.flags.recharge_started = check(
 		account, setting, balance, triggered_by=doc.name, by_usage=may_start(doc.entry_type)
 	)

@@ -14,6 +14,7 @@ no_cache = 1
 SCRIPTS = (
 	"amounts.js",
 	"standing.js",
+	"live.js",
 	"portal/base.js",
 	"portal/figures.js",
 	"portal/auto_recharge.js",

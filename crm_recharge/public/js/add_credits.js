@@ -3,7 +3,6 @@ frappe.provide("crm_recharge.desk");
 
 (() => {
 	const desk = crm_recharge.desk;
-	const POLL_MS = 1000;
 	const WATCH_MS = 90 * 1000;
 
 	/* Open it for `account`. `on_change()` runs when the account's figures may have changed. */
@@ -175,13 +174,15 @@ frappe.provide("crm_recharge.desk");
 			this.dialog.get_primary_btn().hide();
 			this.on_change();
 			const until = Date.now() + WATCH_MS;
+			const watch = crm_recharge.watch("Recharge", recharge);
 			let status = null;
 			while (!this.closed && Date.now() < until) {
 				status = await desk.call("recharge.status", { recharge }).catch(() => status);
 				if (status?.ended) break;
 				if (status) tell(status);
-				await new Promise((done) => setTimeout(done, POLL_MS));
+				await watch.next();
 			}
+			watch.stop();
 			this.on_change();
 			return this.closed ? null : status;
 		}

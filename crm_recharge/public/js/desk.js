@@ -51,6 +51,8 @@ frappe.provide("crm_recharge.desk");
 			Expiry: "yellow",
 			Reversal: "orange",
 		},
+		"Credit Webhook Delivery": { Waiting: "blue", Delivered: "green", Failed: "red" },
+		"Outbox Delivery": { Waiting: "blue", Delivered: "green", Failed: "red" },
 		"Recharge Decision": {
 			charged: "green",
 			open_recharge: "blue",

@@ -62,6 +62,7 @@ EDITS = {
 	"Auto-Recharge Setting": {"cap_count_day": 7},
 	"Credit Account": {"status_reason": "looked at"},
 	"Credit Team": {"monthly_limit": 5},
+	"Credit Webhook": {"events": "refund.*"},
 	"CRM Recharge Settings": {"stripe_timeout": 21},
 	"Gateway Difference": {"resolution": "looked at"},
 	"Recharge": {"amount": 25},
@@ -639,11 +640,14 @@ NAMED = {
 	"card": ("Recharge Card", 1),
 	"contact": ("Contact", 0),
 	"customer": ("Customer", 0),
+	"delivery": ("Credit Webhook Delivery", 0),
 	"difference": ("Gateway Difference", 0),
 	"entry": ("Credit Ledger", 0),
 	"event": ("Gateway Event", 0),
+	"listener": ("Outbox Delivery", 0),
 	"recharge": ("Recharge", 1),
 	"reminder": ("Reorder Reminder", 0),
+	"webhook": ("Credit Webhook", 0),
 }
 # Parameter → what is said.
 SAID = {

@@ -200,6 +200,28 @@ def _payments(side: Side) -> None:
 		"Gateway Difference", credit_account=side.account, recharge=settled, currency="USD", kind="Other",
 		status="Open", amount=5, explanation=side.text("explanation"), intent=f"pi_{side.word}",
 	)  # fmt: skip
+	side.raw(
+		"Credit Event", name=f"evt_{frappe.generate_hash(length=18)}", credit_account=side.account,
+		customer=side.customer, company=side.company, event_type="recharge.failed", created_at=now_datetime(),
+		position=1, data=frappe.as_json({"reason": side.text("why")}),
+	)  # fmt: skip
+	side.raw(
+		"Credit Webhook",
+		credit_account=side.account,
+		url=f"https://8.8.8.8/{side.word}",
+		events="*",
+		enabled=0,
+	)
+	side.raw(
+		"Credit Webhook Delivery", webhook=side.one("Credit Webhook"), event=side.one("Credit Event"), status="Failed",
+		credit_account=side.account, url=f"https://8.8.8.8/{side.word}", outcome=side.text("outcome"),
+	)  # fmt: skip
+	of = {"reference_doctype": "Recharge", "reference_name": settled, "credit_account": side.account}
+	side.raw("Outbox Change", **of, position=1, status="Delivered", state="Failed", after=side.text("after"))
+	side.raw(
+		"Outbox Delivery", **of, change=side.one("Outbox Change"), status="Failed", listener="x",
+		outcome=side.text("outcome"),
+	)  # fmt: skip
 	about = {
 		"id": f"pi_{side.word}",
 		"customer": side.gateway_customer,

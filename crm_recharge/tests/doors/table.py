@@ -40,6 +40,11 @@ CREDITS = {
 	"Gateway Difference": (f"{TAKE_OUT} write", f"{TAKE_OUT} write", "", "", FILE, FILE),
 	"CRM Recharge Settings": ("read write create delete", "read write", "", "", "", ""),
 	"Gateway Event": (TAKE_OUT, SEE, "", "", "", ""),
+	"Credit Event": (TAKE_OUT, TAKE_OUT, "", "read", "", ""),
+	"Credit Webhook": (KEEP, KEEP, "", "", "", ""),
+	"Credit Webhook Delivery": (TAKE_OUT, TAKE_OUT, "", "", "", ""),
+	"Outbox Change": (TAKE_OUT, TAKE_OUT, "", "", "", ""),
+	"Outbox Delivery": (TAKE_OUT, TAKE_OUT, "", "", "", ""),
 }  # fmt: skip
 
 REORDER_ROLES = (
@@ -189,6 +194,10 @@ METHODS = {
 	"api.desk.ask_before_saving": _reads(MANAGERS),
 	"api.desk.charge_on_resume": _reads(MANAGERS),
 	"api.desk.recharge_story": _reads(READERS),
+	"api.events.deliver_again": _writes(MANAGERS),
+	"api.events.events": _reads((*MANAGERS, "Credit API"), account=True),
+	"api.events.new_secret": _writes(MANAGERS),
+	"api.events.send_again": _writes(MANAGERS),
 	"api.insight.credits_by_day": _reads(READERS, NOBODY),
 	"api.insight.prepaid_balance": _reads(READERS, NOBODY),
 	"api.portal.begin_card": _writes((*CHARGERS, OWNER)),

@@ -181,19 +181,20 @@
 
 	// -- following a payment -------------------------------------------------------------------------------
 
-	const POLL_MS = 1000;
 	const WATCH_MS = 90 * 1000;
 
 	/* The status of `recharge` once it has ended, or the last one known when that takes too long. */
 	portal.ended = async (recharge, tell = () => {}, go_on = () => true) => {
 		const until = Date.now() + WATCH_MS;
+		const watch = crm_recharge.watch("Recharge", recharge);
 		let found = null;
 		while (go_on() && Date.now() < until) {
 			found = await portal.call("status", { recharge }).catch(() => found);
 			if (found?.ended) break;
 			if (found) tell(found);
-			await new Promise((done) => setTimeout(done, POLL_MS));
+			await watch.next();
 		}
+		watch.stop();
 		return found;
 	};
 })();

@@ -46,6 +46,16 @@ frappe.ready(() => {
 		if (found?.ended && portal.data.pending?.recharge === recharge) await portal.refresh().catch(() => {});
 	}
 
+	/* Something has changed elsewhere: by the worker, a colleague, the bank. */
+	let soon = null;
+	const hear = ({ account }) => {
+		if (account !== portal.data.account) return;
+		clearTimeout(soon);
+		soon = setTimeout(() => portal.refresh().catch(() => {}), 500);
+	};
+	// Once Frappe's own script has begun to listen.
+	setTimeout(() => frappe.realtime?.on?.("crm_recharge_change", hear));
+
 	show();
 	follow();
 });

@@ -9,11 +9,13 @@ from crm_recharge.credits.errors import for_people
 from crm_recharge.credits.money import exact
 from crm_recharge.credits.store import lock_account, lock_row
 from crm_recharge.domain import cards as card_rules
+from crm_recharge.domain import credit_events
 from crm_recharge.domain.caps import CapLimits, check_caps
 from crm_recharge.domain.errors import InvalidRequest, Outdated
 from crm_recharge.domain.money import parse, plain
 from crm_recharge.domain.threshold import View, check_setting, fitting
 from crm_recharge.doors.guard import GuardedDocument
+from crm_recharge.outbox import events
 from crm_recharge.recharge import takebacks
 from crm_recharge.recharge.caps import SETTING_CAPS
 from crm_recharge.recharge.cards import today_of
@@ -182,9 +184,21 @@ class AutoRechargeSetting(GuardedDocument):
 
 	def on_update(self):
 		self.copy_to_account()
+		self.tell_switch()
 		if self.is_switched_on():
 			# Switched on while the balance is already low: do not wait for the next usage.
 			check_now(self.credit_account)
+
+	def tell_switch(self):
+		before = self.get_doc_before_save()
+		was_on, was_paused = bool(before and before.enabled), bool(before and before.paused_because)
+		if bool(self.enabled) != was_on:
+			switched = credit_events.ENABLED if self.enabled else credit_events.DISABLED
+			events.tell(switched, self.credit_account, {"reason": None, "by": "person"})
+		elif was_paused and not self.paused_because:
+			events.tell(
+				credit_events.RESUMED, self.credit_account, {"reason": before.paused_because, "by": "person"}
+			)
 
 	def for_account(self) -> dict:
 		"""The setting as the account's own row keeps it."""
@@ -243,6 +257,9 @@ def resume(account: str) -> None:
 	if not name:
 		return
 	doc = frappe.get_doc("Auto-Recharge Setting", name)
+	if doc.paused_because:
+		paused = {"reason": doc.paused_because, "by": "person"}
+		events.tell(credit_events.RESUMED, account, paused)
 	doc.end_pause()
 	doc.db_set({field: doc.get(field) for field in ("paused_because", "paused_at", "usage_seen_until")})
 	doc.copy_to_account()
@@ -252,9 +269,13 @@ def resume(account: str) -> None:
 
 def switch_off(account: str, reason: str) -> None:
 	"""Switch auto recharge of `account` off, with the reason. The caller holds the account's lock."""
-	name = frappe.db.get_value("Auto-Recharge Setting", {"credit_account": account})
+	name, enabled = frappe.db.get_value(
+		"Auto-Recharge Setting", {"credit_account": account}, ["name", "enabled"]
+	) or (None, None)
 	if not name:
 		return
+	if enabled:
+		events.tell(credit_events.DISABLED, account, {"reason": reason, "by": "system"})
 	frappe.db.set_value(
 		"Auto-Recharge Setting",
 		name,

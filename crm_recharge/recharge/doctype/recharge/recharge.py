@@ -9,15 +9,17 @@ from crm_recharge.domain import payment
 from crm_recharge.domain.errors import AccountClosed, InvalidRequest
 from crm_recharge.domain.money import parse_positive, plain
 from crm_recharge.domain.threshold import cap_figures, check_payment
-from crm_recharge.doors.guard import GuardedDocument
+from crm_recharge.outbox.announced import AnnouncedDocument
 from crm_recharge.outbox.queue import enqueue_after_commit
 from crm_recharge.recharge.caps import account_caps
 from crm_recharge.recharge.decisions import cap_label, frees
 from crm_recharge.recharge.limits import payment_limits
 
 
-class Recharge(GuardedDocument):
+class Recharge(AnnouncedDocument):
 	"""One top-up, by hand or automatic. Submitted means authorised; the worker does the rest."""
+
+	STATE = ("status", "docstatus", "refunded_amount", "accounting_status")
 
 	def own_name(self):
 		# By chance, not by series: a series' row would be locked until the charge that started it commits,

@@ -1,11 +1,13 @@
 import frappe
 from frappe import _
 
-from crm_recharge.doors.guard import GuardedDocument
+from crm_recharge.outbox.announced import AnnouncedDocument
 
 
-class RechargeDispute(GuardedDocument):
+class RechargeDispute(AnnouncedDocument):
 	"""A payment the card holder's bank takes back, or asks or warns about. Named by the gateway's id."""
+
+	STATE = ("status", "gateway_status", "amount", "withdrawn", "accounting_status")
 
 	def refuse_by_hand(self):
 		frappe.throw(_("Disputes come from the payment gateway."), frappe.PermissionError)

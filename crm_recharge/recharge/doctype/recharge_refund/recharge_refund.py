@@ -1,11 +1,13 @@
 import frappe
 from frappe import _
 
-from crm_recharge.doors.guard import GuardedDocument
+from crm_recharge.outbox.announced import AnnouncedDocument
 
 
-class RechargeRefund(GuardedDocument):
+class RechargeRefund(AnnouncedDocument):
 	"""Money sent back for a recharge, or for a capture that bought nothing. Its name is the gateway's key."""
+
+	STATE = ("status", "accounting_status")
 
 	def refuse_by_hand(self):
 		frappe.throw(

@@ -24,6 +24,7 @@ IN_FLIGHT = ("Queued", "Charging", "Action Required", "Held")
 AFTER_PAYMENT = ("Succeeded", "Partly Refunded", "Refunded", "Disputed", "Charged Back")
 LEASE = timedelta(seconds=45)
 MOST_DECLINES, DECLINE_WINDOW = 15, timedelta(days=30)
+MOST_ERRORS, MOST_ASKS = 8, 8
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
 OPEN_ATTEMPT = ("Created", "Unknown", "Refused")
 DEAD = {"permanent", "expired"}
@@ -59,16 +60,26 @@ class Auditor:
 	def check(self, label: str) -> None:
 		"""Everything that holds at any moment, for what has been committed since the last time."""
 		log, self.world.log = self.world.log, []
-		for name, ledger in self.ledgers.items():
-			for entry in ledger.follow():
+		touched = {self._account_of(row) for _, row in log} & self.ledgers.keys()
+		for name in sorted(touched):
+			for entry in self.ledgers[name].follow():
 				self._entry(name, entry)
 		for before, after in log:
 			check = self._CHECKS.get(type(after))
 			if check is not None:
 				check(self, before, after, label)
-		for name in self.ledgers:
+		for name in sorted(touched):
 			self._one_open(name)
 			self._caps_count(name)
+
+	def _account_of(self, row: Any) -> str | None:
+		if isinstance(row, rows.CreditAccount):
+			return row.name
+		if isinstance(row, rows.RechargeAttempt | rows.Refund | rows.Dispute):
+			recharge = self.world.get(rows.Recharge, row.recharge)
+			return recharge.account if recharge else None
+		account: str | None = getattr(row, "account", None)
+		return account
 
 	def _one_open(self, name: str) -> None:
 		account, open_ = self.world.get(rows.CreditAccount, name), self.open[name]
@@ -76,7 +87,7 @@ class Auditor:
 		must(
 			{account.open_recharge} == (open_ or {None}),
 			"one open recharge",
-			f"{name}: open is {account.open_recharge}, under way {open_}",
+			(account, open_),
 		)
 
 	def _entry(self, account: str, entry: Entry) -> None:
@@ -152,10 +163,22 @@ class Auditor:
 	def _failed(self, row: rows.Recharge, before: str) -> None:
 		"""Every automatic change is told to a person; a failure by itself switches off what started it, nothing else."""
 		self._told(row, "all_cards_failed")
+		self._every_card_was_tried(row)
 		setting = self.world.get(rows.AutoRechargeSetting, row.account)
 		if row.origin == steps.AUTOMATIC:
 			must(not setting.enabled, "switched off after a failure", f"{row.name} was {before}")
 			must(setting.disabled_reason, "switched off with the reason", row.name)
+
+	def _every_card_was_tried(self, row: rows.Recharge) -> None:
+		"""No recharge fails while a card is left that may be asked."""
+		attempts = self.world.all(rows.RechargeAttempt, row.name)
+		setting = self.world.get(rows.AutoRechargeSetting, row.account)
+		if sum(a.status == "Error" for a in attempts) >= MOST_ERRORS:
+			return
+		for name in [row.card] if row.card else setting.cards:
+			card = self.world.get(rows.RechargeCard, name)
+			tried = [a for a in attempts if a.card == name and a.status not in ("Error", "Never Happened")]
+			must(tried or card.account != row.account, "no good card is left out", (row, card))
 
 	def _told(self, row: rows.Recharge, kind: str) -> None:
 		told = [n.kind for n in self.world.all(rows.Notice, row.name)]
@@ -293,6 +316,8 @@ class Auditor:
 
 	def _attempt(self, before: rows.RechargeAttempt | None, row: rows.RechargeAttempt, label: str) -> None:
 		self._follow_card(before, row)
+		if row.asks >= MOST_ASKS and row.status in OPEN_ATTEMPT:
+			self._told(self.world.get(rows.Recharge, row.recharge), "gateway_error")
 		if before is not None or row.status != "Created":
 			return
 		recharge = self.world.get(rows.Recharge, row.recharge)

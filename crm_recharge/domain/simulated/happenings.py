@@ -38,6 +38,7 @@ CARDS = (
 	"processing",
 	"slow",
 	"unreachable",
+	"refused",
 	"bank",
 )
 
@@ -75,6 +76,7 @@ class Happenings:
 	live: list[Live]
 	news: list[News]
 	told: list[News]
+	missed: list[News]
 	calm: bool
 	backup: Backup | None
 	workers: int
@@ -217,6 +219,8 @@ class Happenings:
 			found = next((self.world.get(rows.Recharge, r.recharge) for r in refunds), None)
 		if found is None:
 			if self.is_held(intent):
+				# Nobody's, as long as nobody has decided; the nightly look finds it again.
+				self.missed.append(news)
 				return None
 			self.hear_payment(News(PAYMENT, intent))
 			self.news.append(news)
@@ -376,7 +380,8 @@ class Happenings:
 			for d in self.world.all(rows.Dispute, r.name)
 		]
 		if account.status == "Disabled" or (account.status == "On Hold" and self.rng.random() < 0.5):
-			self.world.change(rows.CreditAccount, name, status="Active")
+			status = "Disputed" if "Open" in disputes else "Active"
+			self.world.change(rows.CreditAccount, name, status=status)
 		elif (account.held_because or account.status == "Disputed") and "Open" not in disputes:
 			self.drawn["hold lifted"] += 1
 			status = "Active" if account.status == "Disputed" else account.status
@@ -442,7 +447,7 @@ class Happenings:
 				)
 			case 2:
 				self.drawn["credits taken"] += 1
-				machine = books.adjust(transaction, name, Decimal(self.rng.choice((5, 40, 200))), key)
+				machine = books.adjust(transaction, name, Decimal(self.rng.choice((5, 40, 200, 700))), key)
 			case 3 | 4:
 				entries = [
 					e for e in self.auditor.ledgers[name].entries if e.entry_type in ("Usage", "Grant")

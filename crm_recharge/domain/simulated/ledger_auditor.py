@@ -66,24 +66,23 @@ class LedgerAuditor:
 
 	def _account(self) -> None:
 		account = self.world.get(rows.CreditAccount, self.account)
-		what = f"{self.account}: rows {self.balance}, balance {account.balance}"
-		must(account.balance == self.balance, "ledger = balance", what)
-		must(account.sequence == len(self.entries), "no row is lost", f"{self.account}: {account.sequence}")
-		must(account.last_hash == self.last_hash, "hash chain", f"{self.account}: the last hash is another's")
+		must(account.balance == self.balance, "ledger = balance", (account, self.balance))
+		must(account.sequence == len(self.entries), "no row is lost", account)
+		must(account.last_hash == self.last_hash, "hash chain", account)
 		held = sum((lot.remaining for lot in self.lots.values()), ZERO)
-		must(held == max(self.balance, ZERO), "lots = balance", f"{self.account}: {held}, {self.balance}")
+		must(held == max(self.balance, ZERO), "lots = balance", (account, held))
 		stored: list[Lot] = [row.lot for row in self.world.all(rows.CreditLot, self.account)]
 		for lot in stored:
 			kept = self.lots[lot.name]
 			must(
 				(lot.remaining, lot.returned) == (kept.remaining, kept.returned),
 				"lots are what their rows say",
-				f"{lot} is {kept}",
+				(lot, kept),
 			)
 			must(
 				lot.remaining + lot.returned <= lot.original,
 				"no payment is taken back twice",
-				f"{lot.name} bought {lot.original}: holds {lot.remaining}, {lot.returned} taken back",
+				lot,
 			)
 
 	def _row(self, entry: Entry) -> None:
@@ -111,7 +110,7 @@ class LedgerAuditor:
 		must(
 			found == {lot: amount for lot, amount in expected.items() if amount},
 			"lots in their order",
-			f"{kind} of {entry.amount} moved {found}, not {expected}",
+			(entry, expected),
 		)
 		self._move(found)
 

@@ -102,7 +102,10 @@ class Rest(Happenings):
 			verdict = self._judge(answer)
 			self.drawn[f"verdict {verdict.kind}"] += 1
 			must(
-				not is_whole or verdict.kind in (*NOTHING_TO_DO, reconcile.CLOSE),
+				not is_whole
+				or verdict.kind in (*NOTHING_TO_DO, reconcile.CLOSE)
+				# What a person has credited may have made another fit that did not.
+				or self.is_held(intent.name),
 				"nothing is left to the reconciler",
 				f"{intent.name}: {verdict.text}",
 			)
@@ -111,6 +114,7 @@ class Rest(Happenings):
 			elif verdict.kind == reconcile.CLOSE:
 				self.gateway.cancel(intent=intent.name, key=f"{intent.name}-reconciled")
 		self._settle_down()
+		self.news, self.missed = self.missed, []
 		if not is_whole:
 			captured = [i.name for i in self.gateway.intents.values() if i.status == SUCCEEDED]
 			self.news += [News(REFUNDS, name) for name in captured if self.gateway.refunds_of(name)]
@@ -253,7 +257,12 @@ class Rest(Happenings):
 	# -- a last usage: what should be recharged is -----------------------------------------------------------------
 
 	def _use_once_more(self, name: str) -> None:
-		setting, account = self.world.get(rows.AutoRechargeSetting, name), self._row(name)
+		setting = self.world.get(rows.AutoRechargeSetting, name)
+		transaction = self.world.begin()
+		self.start(books.expire(transaction, name), "nightly", transaction)
+		while self.live:
+			self._rest_step()
+		account = self._row(name)
 		before = {r.name for r in self.world.all(rows.Recharge, name)}
 		refused = ZERO
 		if account.balance > setting.falls_below and self.rng.random() < 0.3:
@@ -346,6 +355,9 @@ class Rest(Happenings):
 			behaviour = BEHAVIOURS[self.gateway.cards[card.payment_method]]
 			if behaviour.code in (None, "processing"):
 				return "Succeeded"
+			if behaviour.code == "parameter_invalid":
+				# Refused again and again: no card is to blame, and no other is asked before it is given up.
+				return "Failed"
 			needs_person = needs_person or behaviour.code == "authentication_required"
 		# It waits for its card holder, who does not come.
 		return "Failed after waiting" if needs_person else "Failed"

@@ -28,8 +28,9 @@ from crm_recharge.domain.simulated.performer import Performer, Run
 from crm_recharge.domain.simulated.takebacks import Bank, Takebacks
 from crm_recharge.domain.simulated.violation import Violation
 from crm_recharge.domain.simulated.world import DuplicateKey, Locked, Transaction, World
+from crm_recharge.domain.threshold import Limits
 
-START = datetime(2026, 3, 1, 22, tzinfo=timezone.utc)
+START = datetime(2026, 2, 28, 22, tzinfo=timezone.utc)
 STEPS = 600
 
 
@@ -77,6 +78,7 @@ class Simulation(rest.Rest):
 		self.keys: list[tuple[str, Any]] = []
 		self.news: list[News] = []
 		self.told: list[News] = []
+		self.missed: list[News] = []
 		self.events_seen = self.disputes_seen = 0
 		self.workers = 0
 		self.backup: happenings.Backup | None = None
@@ -129,9 +131,12 @@ class Simulation(rest.Rest):
 			daily_usage=used_to,
 		)
 		saved = [self._draw_card(name, number) for number in range(self.rng.choice((1, 2, 2, 3)))]
+		listed = () if self.rng.random() < 0.03 else tuple(c.name for c in saved)
 		setting = rows.AutoRechargeSetting(
 			name,
-			cards=tuple(c.name for c in saved),
+			falls_below=Decimal(self.rng.choice((50, 50, 50, 50, 497))),
+			cards=listed,
+			limits=Limits(maximum=Decimal(self.rng.choice((10_000, 10_000, 500)))),
 			caps=self._draw_caps(),
 			anomaly_factor=Decimal(self.rng.choice((0, 3))),
 		)
@@ -144,8 +149,8 @@ class Simulation(rest.Rest):
 		method = f"pm_{account}_{number}"
 		self.gateway.cards[method] = behaviour
 		past = behaviour == "expired" and self.rng.random() < 0.5
-		# The month before, whose last day is over everywhere, or this one.
-		soon = self.rng.random() < 0.1
+		# Good until tonight, each where its account is.
+		soon = self.rng.random() < 0.15
 		return rows.RechargeCard(
 			f"{account}/{number}",
 			account,

@@ -503,3 +503,7 @@ class CheckRefund(Effect[RefundAnswer]):
 	"""Ask the gateway what became of its refund. -> RefundAnswer."""
 
 	gateway_refund: str
+
+
+Asks = Charge | Cancel | ClosePage | LookUp | Search | AskRefund | LookUpRefund | CheckRefund
+"""What asks the gateway: never while a lock is held."""

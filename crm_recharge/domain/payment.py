@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from crm_recharge.domain import cards, effects, fit, moments
+from crm_recharge.domain import cards, effects, fit, moments, rows
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.cards import Card
 from crm_recharge.domain.effects import AttemptValues, Job, Machine, RechargeValues
@@ -736,3 +736,22 @@ def _hold(view: RechargeView, answer: Answer, wrong: tuple[fit.Misfit, ...]) -> 
 		yield from effects.UpdateRecharge(
 			view.name, {"status": HELD, "lease_owner": None, "lease_until": None, "next_try_at": None}
 		)
+
+
+# -- what a sweeper finds to do --------------------------------------------------------------------------------
+
+
+def due_job(row: rows.Recharge, now: datetime) -> Job | None:
+	"""The work that a recharge waits for at `now`, with nobody at it; None when there is none."""
+	if row.next_try_at and row.next_try_at > now:
+		return None
+	if row.status in WORKABLE:
+		return None if row.lease_until and row.lease_until > now else CARRY_OUT
+	if row.status not in NOT_ENDED and row.next_try_at:
+		return CLOSE_UP
+	return None
+
+
+def action_is_over(row: rows.Recharge, now: datetime) -> bool:
+	"""Whether the card holder of a recharge has had the time, and did not come."""
+	return row.status == ACTION_REQUIRED and row.next_try_at is not None and row.next_try_at <= now

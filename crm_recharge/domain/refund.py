@@ -5,6 +5,7 @@ asked between transactions only, under a key that is the refund's name. A time-o
 is asked again; once the gateway may have forgotten the key, the payment's refunds are read first.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -363,6 +364,19 @@ def hear(account: str | None, recharge: str | None, answer: RefundAnswer, name: 
 	return (yield from _take_over(recharge, view, answer, now, is_new))
 
 
+def named_by(answer: RefundAnswer, refunds: Iterable[RefundView]) -> str | None:
+	"""Which of the payment's `refunds` here the gateway's is taken to be: the one that asked for it, or is known to be
+	it, or that waits for just this money back (made in the dashboard, for a capture whose refund is written down)."""
+	known = [r for r in refunds if r.intent == answer.intent]
+	asked = answer.metadata.get("refund") or answer.metadata.get("attempt")
+	matches = (
+		lambda r: r.name == asked,
+		lambda r: r.gateway_refund == answer.refund,
+		lambda r: r.kind in (DUPLICATE, ORPHAN) and not r.gateway_refund and r.amount == answer.amount,
+	)
+	return next((r.name for match in matches for r in known if match(r)), None)
+
+
 def _is_about(refund: RefundView, answer: RefundAnswer) -> bool:
 	"""Whether the row that `answer` names is the one: of the same money, and not another refund's already."""
 	return refund.gateway_refund in (None, answer.refund) and fit.is_the_refund(
@@ -497,3 +511,10 @@ def _to_book(paid: PaymentView | None, before: RefundView, view: RefundView) -> 
 	if paid is None or view.intent != paid.intent or view.kind in (DUPLICATE, ORPHAN):
 		return False
 	return SUCCEEDED in (view.status, before.status)
+
+
+def is_due(refund: RefundView, now: datetime) -> bool:
+	"""Whether a refund waits to be carried out at `now`, with nobody at it."""
+	if refund.status not in OPEN_REFUND or (refund.next_ask_at and refund.next_ask_at > now):
+		return False
+	return not (refund.lease_until and refund.lease_until > now)

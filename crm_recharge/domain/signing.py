@@ -1,4 +1,4 @@
-"""The signature of what is sent to integrators: HMAC-SHA256 over the moment and the raw body, as webhook signs, too."""
+"""The signature of what is sent to integrators: HMAC-SHA256 over the moment and the raw body, as webhooks are signed elsewhere."""
 
 import hashlib
 import hmac

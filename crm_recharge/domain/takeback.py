@@ -5,8 +5,8 @@ So the order in which refunds and disputes begin, end and are heard of does not 
 No claim reaches beyond what the payment bought: a payment is never taken back twice.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -116,6 +116,19 @@ class PaymentView:
 		"""This payment with `dispute` in the place of what was known of it."""
 		return replace(self, disputes=_with(self.disputes, dispute))
 
+
+def refund_view(name: str, columns: Mapping[str, Any]) -> RefundView:
+	"""A refund from its columns; what is none of the view's is left out."""
+	return RefundView(**{"name": name} | {key: columns[key] for key in _REFUND_COLUMNS if key in columns})
+
+
+def dispute_view(name: str, columns: Mapping[str, Any]) -> DisputeView:
+	"""A dispute from its columns; what is none of the view's is left out."""
+	return DisputeView(**{"name": name} | {key: columns[key] for key in _DISPUTE_COLUMNS if key in columns})
+
+
+_REFUND_COLUMNS = tuple(field.name for field in fields(RefundView))
+_DISPUTE_COLUMNS = tuple(field.name for field in fields(DisputeView))
 
 Claim = RefundView | DisputeView
 """What wants credits of a payment back."""
@@ -233,6 +246,18 @@ def _moved(paid: PaymentView, claim: Claim, by: Decimal, entry: str) -> Machine[
 	yield from effects.UpdateDispute(dispute.name, changed | drawn)
 	yield from effects.EnqueueAfterCommit(ACCOUNT_FOR_DISPUTE, dispute.name)
 	return paid.with_dispute(dispute)
+
+
+def taken_from(moves: Iterable[Iterable[tuple[str, Decimal]]], first: str) -> list[tuple[str, Decimal]]:
+	"""What each lot has lost to a claim by its ledger rows so far (their `lots`), `first` before the others: so each
+	gets its own back."""
+	lost: dict[str, Decimal] = {}
+	for lots in moves:
+		for lot, moved in lots:
+			lost[lot] = lost.get(lot, ZERO) - moved
+	return sorted(
+		((name, amount) for name, amount in lost.items() if amount > 0), key=lambda move: move[0] != first
+	)
 
 
 def movement_key(claim: str, number: int) -> str:

@@ -9,7 +9,7 @@ import frappe
 from frappe.model import numeric_fieldtypes
 from frappe.model.base_document import get_controller
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.outbox.queue import enqueue_after_commit
 
 DOCTYPE = "Outbox Change"
@@ -149,7 +149,7 @@ def notice(key: str) -> None:
 		before = json.loads(last)
 		if any(before.get(column) != _plain(after[column]) for column in ("status", "docstatus")):
 			record(doctype, _revived(doctype, before), after, happened(before, after))
-	frappe.db.commit()
+	transactions.commit()
 
 
 def unnoticed() -> list[str]:

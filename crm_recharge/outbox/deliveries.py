@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import frappe
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.outbox import changes, lease
 from crm_recharge.outbox.changes import DELIVERED, WAITING
 from crm_recharge.outbox.listeners import Listener, call, document, listeners
@@ -57,7 +57,7 @@ def deliver_again(name: str) -> str:
 		frappe.db.set_value(
 			DELIVERY, name, "next_try_at", clock.later(timedelta(minutes=1)), update_modified=False
 		)
-		frappe.db.commit()
+		transactions.commit()
 		return f"waits for {earlier}"
 	if not lease.take(DELIVERY, name, LEASE):
 		return "leased"
@@ -111,7 +111,7 @@ def _delivered(row, why: str | None) -> str:
 	for name in following:
 		frappe.db.set_value(DELIVERY, name, "next_try_at", clock.now_datetime(), update_modified=False)
 		enqueue_after_commit(RETRY, name, again=True)
-	frappe.db.commit()
+	transactions.commit()
 	return "delivered"
 
 

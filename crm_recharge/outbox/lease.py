@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import frappe
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 
 
 def take(doctype: str, name: str, how_long: timedelta, worker: str | None = None) -> bool:
@@ -24,5 +24,5 @@ def take(doctype: str, name: str, how_long: timedelta, worker: str | None = None
 		{"until": clock.later(how_long), "worker": worker, "name": name, "seen": row.lease_until},
 	)
 	taken = bool(frappe.db._cursor.rowcount)
-	frappe.db.commit()
+	transactions.commit()
 	return taken

@@ -12,6 +12,7 @@ from frappe.integrations.doctype.webhook import get_all_webhooks
 from frappe.integrations.doctype.webhook.webhook import enqueue_webhook, get_context
 from frappe.utils import cast, cint
 
+from crm_recharge import transactions
 from crm_recharge.outbox import changes
 
 WEBHOOK = "Webhook: "
@@ -115,7 +116,7 @@ def _post(doc, webhook) -> None:
 	logs = frappe.get_all("Webhook Request Log", of, ["name", "error", "response"], order_by="creation desc")
 	new = [log for log in logs if log.name not in before]
 	# Its logs stay, whatever becomes of the transaction.
-	frappe.db.commit()
+	transactions.commit()
 	if not new or new[0].error:
 		trace = (new[0].error or "").strip() if new else ""
 		raise WebhookFailed(trace.splitlines()[-1] if trace else _("The Webhook was not sent."))

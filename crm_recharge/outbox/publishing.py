@@ -6,6 +6,7 @@ committed themselves. So no event ever appears before a position that somebody m
 
 import frappe
 
+from crm_recharge import transactions
 from crm_recharge.outbox import webhooks
 from crm_recharge.outbox.events import ALL, DOCTYPE
 
@@ -40,7 +41,7 @@ def _publish_some() -> int:
 	frappe.db.sql(
 		"UPDATE `tabSeries` SET `current` = %s WHERE `name` = %s", (position + len(events), COUNTER)
 	)
-	frappe.db.commit()
+	transactions.commit()
 	return len(events)
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import frappe
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.outbox import attempt, changes, lease
 from crm_recharge.outbox.changes import DELIVERED, WAITING
 from crm_recharge.outbox.deliveries import DELIVERY, OPEN_FIELDS, RETRY, deliver_later, is_open
@@ -69,7 +69,7 @@ class _Telling:
 			frappe.db.set_value(
 				changes.DOCTYPE, self.row.name, "lease_until", clock.later(LEASE), update_modified=False
 			)
-			frappe.db.commit()
+			transactions.commit()
 		self.heard.add(listener.key)
 		if listener.later or listener.name in self.behind:
 			deliver_later(self.row, listener)
@@ -92,7 +92,7 @@ class _Telling:
 		"""Note in the transaction of the listener that it has heard, and commit."""
 		heard = json.dumps(sorted(self.heard), ensure_ascii=False)
 		frappe.db.set_value(changes.DOCTYPE, self.row.name, {"heard": heard, **values}, update_modified=False)
-		frappe.db.commit()
+		transactions.commit()
 
 
 def _undo() -> None:

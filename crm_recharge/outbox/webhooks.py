@@ -5,13 +5,12 @@ value is no JSON, signs no time, tries for some seconds, follows redirects into 
 asking who is gone: that is why this is done here.
 """
 
-import time
 from datetime import timedelta
 
 import frappe
 from frappe import _
 
-from crm_recharge import clock
+from crm_recharge import clock, transactions
 from crm_recharge.domain import credit_events, signing
 from crm_recharge.outbox import events, http, lease
 from crm_recharge.outbox.queue import enqueue_after_commit
@@ -113,7 +112,7 @@ def _let_go(name: str, hook) -> None:
 	resting = hook and hook.enabled and hook.rests_until and not clock.is_past(hook.rests_until)
 	values = {"lease_until": None, **({"next_try_at": hook.rests_until} if resting else {})}
 	frappe.db.set_value(DELIVERY, name, values, update_modified=False)
-	frappe.db.commit()
+	transactions.commit()
 
 
 def _post(hook, event: dict) -> http.Answer:
@@ -121,7 +120,7 @@ def _post(hook, event: dict) -> http.Answer:
 	headers = {
 		"Content-Type": "application/json",
 		"User-Agent": "crm_recharge",
-		signing.HEADER: signing.signature(secrets_of(hook), body, int(time.time())),
+		signing.HEADER: signing.signature(secrets_of(hook), body, int(clock.now().timestamp())),
 	}
 	# No transaction is open while a network is asked.
 	frappe.db.rollback()
@@ -157,7 +156,7 @@ def _note_success(name: str, hook: str, answer: http.Answer) -> None:
 	frappe.db.set_value(DELIVERY, name, values | _answer(answer) | {"history": history})
 	well = {"last_success_at": now, "failing_since": None, "rests_until": None}
 	frappe.db.set_value(DOCTYPE, hook, well, update_modified=False)
-	frappe.db.commit()
+	transactions.commit()
 
 
 def _answer(answer: http.Answer | None) -> dict:
@@ -185,7 +184,7 @@ def _note_failure(name: str, hook: str, error: Exception) -> None:
 		DOCTYPE, hook, ["enabled", "failing_since", "url"], as_dict=True, for_update=True
 	)
 	if not row or not row.enabled:
-		frappe.db.commit()
+		transactions.commit()
 		return
 	now = clock.now()
 	since = clock.read(row.failing_since) or now
@@ -200,7 +199,7 @@ def _note_failure(name: str, hook: str, error: Exception) -> None:
 		values |= {"enabled": 0, "disabled_because": why}
 		_tell_disabled(hook, row.url, why)
 	frappe.db.set_value(DOCTYPE, hook, values)
-	frappe.db.commit()
+	transactions.commit()
 
 
 def _tell_disabled(hook: str, url: str, why: str) -> None:

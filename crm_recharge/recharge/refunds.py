@@ -12,7 +12,7 @@ from crm_recharge.domain import chain, refund
 from crm_recharge.domain.answers import Answer, RefundAnswer
 from crm_recharge.domain.errors import IdempotencyConflict, InvalidRequest
 from crm_recharge.domain.money import parse_positive, plain
-from crm_recharge.domain.takeback import DUPLICATE, ORPHAN
+from crm_recharge.domain.takeback import ORPHAN
 from crm_recharge.domain.usage import read_key
 from crm_recharge.gateway import home
 from crm_recharge.gateway.registry import connect
@@ -113,23 +113,8 @@ def follow(intent: str | None, gateway: str | None = None) -> str:
 
 
 def _name_of(answer: RefundAnswer) -> str | None:
-	"""The row here that `answer` is about: the one that asked for it, or that waits for just this money back.
-
-	That it is of the same money is the machine's to see.
-	"""
-	asked = answer.metadata.get("refund") or answer.metadata.get("attempt")
-	if asked and frappe.db.exists("Recharge Refund", {"name": asked, "intent": answer.intent}):
-		return asked
-	known = frappe.db.get_value("Recharge Refund", {"gateway_refund": answer.refund})
-	if known:
-		return known
-	# Made in the dashboard, for a capture whose refund is written down here already: the same money.
-	rows = frappe.db.sql(
-		"SELECT `name`, CAST(`amount` AS CHAR) FROM `tabRecharge Refund`"
-		" WHERE `intent` = %s AND `kind` IN %s AND `gateway_refund` IS NULL",
-		(answer.intent, (DUPLICATE, ORPHAN)),
-	)
-	return next((name for name, amount in rows if parse_positive(amount) == answer.amount), None)
+	"""The row here that `answer` is about; that it is of the same money is the machine's to see."""
+	return refund.named_by(answer, takebacks.refunds_of(answer.intent))
 
 
 # -- captures that bought nothing (second ones are written down where they are settled: takebacks.duplicate) --

@@ -19,8 +19,8 @@ from crm_recharge.domain.answers import RefundAnswer, RefundOutcome
 from crm_recharge.domain.book import REINSTATEMENT
 from crm_recharge.domain.dispute import ACTIVE, DISPUTED_ACCOUNT
 from crm_recharge.domain.errors import InvalidRequest
-from crm_recharge.domain.money import ZERO, stored
-from crm_recharge.domain.takeback import DUPLICATE, HELD, OPEN, ORPHAN, DisputeView, PaymentView, RefundView
+from crm_recharge.domain.money import stored
+from crm_recharge.domain.takeback import DUPLICATE, HELD, OPEN, ORPHAN, PaymentView, RefundView
 from crm_recharge.doors.guard import new
 from crm_recharge.gateway import home, registry
 from crm_recharge.gateway.errors import GatewayError
@@ -98,8 +98,8 @@ def lock_payment(recharge: str) -> PaymentView | None:
 		reading.plain_account(store.row),
 		store.book.lots.get(lot),
 		unasked_recharge(store.row.open_recharge),
-		_views(RefundView, "Recharge Refund", REFUND_COLUMNS, recharge),
-		_views(DisputeView, "Recharge Dispute", DISPUTE_COLUMNS, recharge),
+		_views(takeback.refund_view, "Recharge Refund", REFUND_COLUMNS, recharge),
+		_views(takeback.dispute_view, "Recharge Dispute", DISPUTE_COLUMNS, recharge),
 		frappe.db.sql(
 			"SELECT `name`, `status` FROM `tabRecharge Dispute` WHERE `credit_account` = %s", row.account
 		),
@@ -116,7 +116,15 @@ def lock_refund(refund: str) -> RefundView | None:
 		refund,
 		as_dict=True,
 	)
-	return _view(RefundView, rows[0]) if rows else None
+	return _view(takeback.refund_view, rows[0]) if rows else None
+
+
+def refunds_of(intent: str) -> list[RefundView]:
+	"""All refunds here of a payment, without a lock."""
+	rows = frappe.db.sql(
+		f"SELECT {REFUND_COLUMNS} FROM `tabRecharge Refund` WHERE `intent` = %s", intent, as_dict=True
+	)
+	return [_view(takeback.refund_view, row) for row in rows]
 
 
 def _views(view, doctype: str, columns: str, recharge: str):
@@ -131,7 +139,7 @@ def _views(view, doctype: str, columns: str, recharge: str):
 
 def _view(view, row):
 	clock.out_of_columns(row, *(field for field in TIMES if field in row))
-	return view(**(row | {field: exact(row[field]) for field in MONEY if field in row}))
+	return view(row.name, row | {field: exact(row[field]) for field in MONEY if field in row})
 
 
 def unasked_recharge(recharge: str | None) -> str | None:
@@ -260,33 +268,30 @@ def give_back(effect: effects.GiveBack) -> str:
 	if effect.lift:
 		_set_hold(effect.account, lambda held: takeback.drop_mark(held, effect.lift))
 	taken = taken_from(effect)
-	store = BookStore(effect.account, (effect.lot, *taken))
+	store = BookStore(effect.account, (effect.lot, *(name for name, _amount in taken)))
 	entry = store.book.reinstate(
 		store.book.lots[effect.lot],
 		effect.amount,
 		store.now,
-		taken=sorted(taken.items(), key=lambda move: move[0] != effect.lot),
+		taken=taken,
 		**_details(effect, key, REINSTATEMENT),
 	)
 	store.write()
 	return entry.name
 
 
-def taken_from(effect: effects.GiveBack) -> dict:
-	"""What each lot has lost to this claim so far: lot -> amount above zero."""
+def taken_from(effect: effects.GiveBack) -> list:
+	"""What each lot has lost to this claim so far: pairs of lot and amount above zero, its own first."""
 	keys = [
 		chain.request_key(effect.account, kind, moved)
 		for moved in effect.moved
 		for kind in (effect.entry_type, REINSTATEMENT)
 	]
-	lost = {}
-	rows = frappe.db.sql(
+	found = frappe.db.sql(
 		"SELECT `lots` FROM `tabCredit Ledger` WHERE `request_key` IN %s", (tuple(keys),), pluck=True
 	)
-	for lots in rows:
-		for lot, moved in json.loads(lots or "[]"):
-			lost[lot] = lost.get(lot, ZERO) - exact(moved)
-	return {lot: amount for lot, amount in lost.items() if amount > 0}
+	moves = [[(lot, exact(moved)) for lot, moved in json.loads(lots or "[]")] for lots in found]
+	return takeback.taken_from(moves, first=effect.lot)
 
 
 def _details(effect, key: str, entry_type: str) -> dict:

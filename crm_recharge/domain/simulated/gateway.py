@@ -107,6 +107,19 @@ class Intent:
 	refunded: Decimal = ZERO
 
 
+@dataclass(slots=True)
+class Refund:
+	"""Money sent back, or on its way: `status` is a RefundOutcome."""
+
+	name: str
+	key: str
+	intent: str
+	amount: Decimal
+	currency: str
+	status: RefundOutcome
+	created: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
 	"""What the gateway would tell a webhook."""
@@ -129,7 +142,10 @@ class Gateway:
 		self.calls: list[tuple[str, str]] = []
 		self._keys: dict[str, tuple[datetime, tuple, str]] = {}
 		self._by_key: dict[str, list[Intent]] = {}
-		self._refunds: dict[str, tuple[datetime, RefundAnswer]] = {}
+		self.refunds: dict[str, Refund] = {}
+		self._refund_keys: dict[str, tuple[datetime, RefundAnswer]] = {}
+		self.refund_starts = lambda: RefundOutcome.SUCCEEDED
+		"""Draws how a new refund begins."""
 		self._asked: set[str] = set()
 
 	# -- what the machine may ask ------------------------------------------------------------------------
@@ -177,9 +193,29 @@ class Gateway:
 		return self._call("retrieve", intent, lambda: self._retrieve(intent))
 
 	def refund(self, *, key: str, intent: str, amount: Decimal) -> RefundAnswer:
-		"""Send back `amount` of a captured payment, once per key."""
-		answer = self._call("refund", key, lambda: self._refund(key, intent, amount))
-		if isinstance(answer, RefundAnswer):
+		"""Send back `amount` of a captured payment, once per key. A key is answered as it was the first time."""
+		return self._about_refund("refund", key, intent, lambda: self._refund(key, intent, amount))
+
+	def check_refund(self, name: str) -> RefundAnswer:
+		"""A refund as it is now."""
+		found = self.refunds[name]
+		return self._about_refund("check", found.key, found.intent, lambda: self.refund_answer(found))
+
+	def look_up_refund(self, key: str, intent: str) -> RefundAnswer | None:
+		"""The refund of a payment that was asked for under `key`; None when all are shown and there is none."""
+
+		def find() -> RefundAnswer | None:
+			return next((a for a in self.refunds_of(intent) if a.metadata["refund"] == key), None)
+
+		return self._about_refund("look_up", key, intent, find)
+
+	def refunds_of(self, intent: str) -> list[RefundAnswer]:
+		"""All refunds of a payment as they are now."""
+		return [self.refund_answer(r) for r in self.refunds.values() if r.intent == intent]
+
+	def _about_refund(self, what: str, key: str, intent: str, act):
+		answer = self._call(what, key, act)
+		if not isinstance(answer, Answer):
 			return answer
 		outcome = RefundOutcome.UNKNOWN if answer.outcome is Outcome.UNKNOWN else RefundOutcome.REFUSED
 		return RefundAnswer(outcome, intent=intent, code=answer.code, message=answer.message)
@@ -203,6 +239,10 @@ class Gateway:
 			self._becomes(found, SUCCEEDED if succeeds else NEEDS_CARD)
 			if not succeeds:
 				found.code, found.decline_class = "authentication_failure", DeclineClass.AUTHENTICATION
+
+	def as_it_is(self, intent: str) -> Answer:
+		"""A payment as it is now, read by a person: nothing goes wrong on the way."""
+		return self._retrieve(intent)
 
 	def captured(self, recharge: str | None = None) -> Decimal:
 		"""Money captured less money refunded, in all or for one recharge."""
@@ -275,26 +315,52 @@ class Gateway:
 		return self._answer(intent) if intent else Answer(Outcome.ERROR, code="resource_missing")
 
 	def _refund(self, key: str, name: str, amount: Decimal) -> RefundAnswer:
-		known = self._refunds.get(key)
+		known = self._refund_keys.get(key)
 		if known and self.clock.now() - known[0] < KEY_LIFE:
 			return known[1]
 		intent = self.intents.get(name)
 		if intent is None or self._as_of_now(intent).status != SUCCEEDED:
 			return RefundAnswer(RefundOutcome.REFUSED, intent=name, code="charge_not_captured")
+		if intent.refunded == intent.amount:
+			return RefundAnswer(RefundOutcome.REFUSED, intent=name, code="charge_already_refunded")
 		if not 0 < amount <= intent.amount - intent.refunded:
 			return RefundAnswer(RefundOutcome.REFUSED, intent=name, code="amount_too_large")
-		intent.refunded += amount
-		answer = RefundAnswer(
-			RefundOutcome.SUCCEEDED,
-			refund=f"re_{len(self._refunds) + 1:07}",
+		made = Refund(
+			name=f"re_{len(self.refunds) + 1:07}",
+			key=key,
 			intent=name,
 			amount=amount,
 			currency=intent.currency,
-			milliseconds=USUAL_MILLISECONDS,
+			status=self.refund_starts(),
+			created=self.clock.now(),
 		)
-		self._refunds[key] = (self.clock.now(), answer)
+		intent.refunded += amount
+		self.refunds[made.name] = made
+		answer = self.refund_answer(made)
+		self._refund_keys[key] = (self.clock.now(), answer)
 		self._tell("charge.refunded", intent)
 		return answer
+
+	def refund_becomes(self, name: str, status: RefundOutcome) -> None:
+		"""A refund that was on its way is done, or its money has come back to the merchant."""
+		found = self.refunds[name]
+		intent = self.intents[found.intent]
+		if status is RefundOutcome.FAILED and found.status is not RefundOutcome.FAILED:
+			intent.refunded -= found.amount
+		found.status = status
+		self._tell("charge.refunded", intent)
+
+	def refund_answer(self, refund: Refund) -> RefundAnswer:
+		"""A refund as the gateway tells of it."""
+		return RefundAnswer(
+			refund.status,
+			refund=refund.name,
+			intent=refund.intent,
+			amount=refund.amount,
+			currency=refund.currency,
+			milliseconds=USUAL_MILLISECONDS,
+			metadata={"refund": refund.key},
+		)
 
 	def _as_of_now(self, intent: Intent) -> Intent:
 		if intent.status == PROCESSING and self.clock.now() - intent.created >= PROCESSING_TIME:

@@ -1,16 +1,17 @@
 """Does the machines' effects in memory, one at a time, so that a run may be stopped or killed between any two."""
 
-from collections.abc import Generator
 from datetime import timedelta
+from typing import Any
 
-from crm_recharge.domain import effects, payment
+from crm_recharge.domain import effects, views
 from crm_recharge.domain.answers import Answer, Outcome
-from crm_recharge.domain.cards import NETWORK_WINDOW, Card
+from crm_recharge.domain.cards import Card
+from crm_recharge.domain.effects import Machine
 from crm_recharge.domain.simulated import books, rows
 from crm_recharge.domain.simulated.clock import Clock
 from crm_recharge.domain.simulated.gateway import Gateway
 from crm_recharge.domain.simulated.world import Transaction, World
-from crm_recharge.domain.steps import AttemptView, RechargeView
+from crm_recharge.domain.steps import RechargeView
 
 NO_TIME = timedelta(0)
 
@@ -22,7 +23,7 @@ class Run:
 	the machine returned.
 	"""
 
-	def __init__(self, performer: "Performer", machine: Generator, transaction: Transaction):
+	def __init__(self, performer: "Performer", machine: Machine[Any], transaction: Transaction):
 		self.performer = performer
 		self.machine = machine
 		self.transaction = transaction
@@ -113,13 +114,13 @@ class Performer:
 		"""Do further effects (class -> function of effect and transaction)."""
 		self._handlers |= handlers
 
-	def start(self, machine: Generator, transaction: Transaction | None = None) -> Run:
+	def start(self, machine: Machine[Any], transaction: Transaction | None = None) -> Run:
 		"""A run of `machine`; a machine that reads rows itself brings its `transaction`."""
 		return Run(self, machine, transaction or self.world.begin())
 
 	def do(self, effect, transaction: Transaction):
 		"""Do one effect. AssertionError when the gateway is asked inside a transaction (rule 4)."""
-		asks = effects.Charge | effects.Cancel | effects.LookUp | effects.Search
+		asks = effects.Asks
 		if isinstance(effect, asks) and not transaction.is_idle:
 			raise AssertionError(f"{effect} inside an open transaction")
 		return self._handlers[type(effect)](effect, transaction)
@@ -133,73 +134,39 @@ class Performer:
 
 	def view_of(self, row: rows.Recharge, transaction: Transaction) -> RechargeView:
 		"""A recharge as the machine reads it."""
-		account = transaction.get(rows.CreditAccount, row.account)
-		attempts = sorted(transaction.all(rows.RechargeAttempt, row.name), key=lambda a: a.number)
-		return RechargeView(
-			name=row.name,
-			account=row.account,
-			status=row.status,
-			amount=row.amount,
-			currency=row.currency,
-			trigger=row.origin,
-			cards=self._cards_of(row, transaction),
-			attempts=tuple(
-				AttemptView(
-					name=a.name,
-					number=a.number,
-					card=a.card,
-					status=a.status,
-					created=a.created_at,
-					intent=a.intent,
-					intent_open=a.intent_open,
-					asks=a.asks,
-					next_ask_at=a.next_ask_at,
-					code=a.code,
-				)
-				for a in attempts
-			),
-			lease_owner=row.lease_owner,
-			lease_until=row.lease_until,
-			next_try_at=row.next_try_at,
-			settled_intent=row.settled_intent,
-			zone=account.zone,
-			created=row.created_at,
-			customers=(account.gateway_customer,),
-			account_currency=account.currency,
+		return views.recharge(
+			row,
+			transaction.get(rows.CreditAccount, row.account),
+			transaction.all(rows.RechargeAttempt, row.name),
+			self._cards_of(row, transaction),
 		)
 
 	def _cards_of(self, row: rows.Recharge, transaction: Transaction) -> tuple[Card, ...]:
 		setting = transaction.get(rows.AutoRechargeSetting, row.account)
-		listed = (row.card,) if row.card else (setting.cards if setting else ())
-		return tuple(self._card(transaction.get(rows.RechargeCard, name), transaction) for name in listed)
-
-	def _card(self, card: rows.RechargeCard, transaction: Transaction) -> Card:
-		since = self.clock.now() - NETWORK_WINDOW
-		same = {
-			c.name
-			for c in transaction.all(rows.RechargeCard, card.account)
-			if c.name == card.name or (card.fingerprint and c.fingerprint == card.fingerprint)
-		}
-		declines = sum(
-			attempt.card in same and attempt.status == payment.DECLINED and attempt.created_at > since
-			for recharge in transaction.all(rows.Recharge, card.account)
+		listed = setting.cards if setting else ()
+		names = (row.card,) if row.card else listed
+		saved = [transaction.get(rows.RechargeCard, name) for name in names]
+		tried = [
+			attempt
+			for recharge in transaction.all(rows.Recharge, row.account)
 			for attempt in transaction.all(rows.RechargeAttempt, recharge.name)
-		)
-		return Card(
-			card.name,
-			card.payment_method,
-			card.status,
-			card.kind,
-			card.exp_month,
-			card.exp_year,
-			declines,
-			card.account,
-		)
+		]
+		return views.cards_in_order(row.card, listed, saved, tried, self.clock.now())
 
 	def _insert_attempt(self, effect, transaction) -> None:
+		card = effect.card and transaction.get(rows.RechargeCard, effect.card)
+		account = transaction.get(rows.Recharge, effect.recharge).account
 		values = {"created_at": self.clock.now()} | effect.values
 		transaction.insert(
-			rows.RechargeAttempt(effect.name, effect.recharge, effect.number, effect.card, **values)
+			rows.RechargeAttempt(
+				name=effect.name,
+				number=effect.number,
+				card=effect.card,
+				recharge=effect.recharge,
+				customer=transaction.get(rows.CreditAccount, account).customer,
+				fingerprint=card.fingerprint if card else None,
+				**values,
+			)
 		)
 
 	def _update_card(self, effect, transaction) -> None:
@@ -220,7 +187,7 @@ class Performer:
 			payment_method=card.payment_method,
 			amount=effect.amount,
 			currency=effect.currency,
-			customer=rows.customer_of(card.account),
+			customer=transaction.get(rows.CreditAccount, card.account).customer,
 		)
 
 	def _clear_open_recharge(self, effect, transaction) -> None:
@@ -244,7 +211,7 @@ class Performer:
 	def _note_difference(self, effect, transaction) -> None:
 		mark = f"{effect.kind}:{effect.subject}"
 		if transaction.get(rows.Difference, mark) is None:
-			transaction.insert(rows.Difference(mark, effect.recharge, effect.intent))
+			transaction.insert(rows.Difference(mark, effect.recharge, effect.intent, effect.kind))
 
 	def _close_difference(self, effect, transaction) -> bool:
 		row = transaction.get(rows.Difference, f"{effect.kind}:{effect.subject}")

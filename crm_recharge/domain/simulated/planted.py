@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from crm_recharge.domain import cards, effects, fit, payment, threshold
 from crm_recharge.domain.answers import Outcome
-from crm_recharge.domain.simulated import books, rows, simulation
+from crm_recharge.domain.simulated import books, happenings, rows
 from crm_recharge.domain.simulated.gateway import Gateway
 from crm_recharge.domain.simulated.performer import Performer
 from crm_recharge.domain.simulated.world import Transaction
@@ -105,14 +105,14 @@ def event_order_trusted():
 			yield effects.UpdateAttempt(known.name, {"status": payment.DECLINED, "intent_open": False})
 		yield effects.Commit()
 
-	with patch.object(simulation.hearing, "hear", trusting):
+	with patch.object(happenings.hearing, "hear", trusting):
 		yield
 
 
 @planted
 def after_commit_work_lost():
 	"""Nobody sweeps: what the queue loses is lost."""
-	with patch.object(simulation.Simulation, "_sweep", lambda self: None):
+	with patch.object(happenings.Happenings, "_sweep", lambda self: None):
 		yield
 
 
@@ -208,7 +208,7 @@ def capture_believed():
 @planted
 def restored_queue_charged_again():
 	"""A recharge that waits in a restored backup is charged without asking the gateway for it."""
-	with patch.object(payment, "is_old", lambda view, now: False):
+	with patch.object(payment, "_searched_from", lambda view, now: None):
 		yield
 
 

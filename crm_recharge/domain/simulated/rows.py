@@ -1,37 +1,30 @@
-"""Rows of the simulated world, named as the DocTypes they stand for. Frozen: a change is a new row."""
+"""Rows of the simulated world, named as the DocTypes they stand for. Frozen: a change is a new row.
 
+Those that a machine decides on are the domain's plain rows (domain/rows.py) with further columns.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from crm_recharge.domain import book, cards, chain, payment
+from crm_recharge.domain import book, chain, rows, takeback
 from crm_recharge.domain.answers import Answer
 from crm_recharge.domain.caps import CapLimits
+from crm_recharge.domain.effects import DisputeValues, RefundValues
 from crm_recharge.domain.money import ZERO
 from crm_recharge.domain.threshold import Limits
 
 
 @dataclass(frozen=True, slots=True)
-class CreditAccount:
-	"""One customer's credits; the row that is locked. `zone` is where its days begin."""
+class CreditAccount(rows.Account):
+	"""One customer's credits; the row that is locked. `daily_usage` is what it used on each of the last days."""
 
-	name: str
-	currency: str
-	balance: Decimal = ZERO
 	sequence: int = 0
 	last_hash: str = chain.GENESIS
 	open_lots: tuple[str, ...] = ()
-	status: str = book.ACTIVE
-	overdraft_limit: Decimal = ZERO
-	open_recharge: str | None = None
-	held_because: str | None = None
-	paused_because: str | None = None
-	zone: tzinfo = timezone.utc
-
-	@property
-	def gateway_customer(self) -> str:
-		"""Who the account is at the gateway."""
-		return customer_of(self.name)
+	daily_usage: tuple[Decimal, ...] = ()
 
 
 def customer_of(account: str) -> str:
@@ -70,75 +63,96 @@ class AutoRechargeSetting:
 	limits: Limits = field(default_factory=Limits)
 	disabled_reason: str | None = None
 	disabled_at: datetime | None = None
+	paused_because: str | None = None
+	anomaly_factor: Decimal = ZERO
+	seen_until: datetime | None = None
+
+	@property
+	def plain(self) -> rows.Setting:
+		"""As the account keeps it."""
+		return rows.Setting(
+			enabled=self.enabled,
+			falls_below=self.falls_below,
+			recharge_up_to=self.recharge_up_to,
+			listed=len(self.cards),
+			paused_because=self.paused_because,
+			caps=self.caps,
+			anomaly_factor=self.anomaly_factor,
+			seen_until=self.seen_until,
+		)
 
 
 @dataclass(frozen=True, slots=True)
-class RechargeCard:
+class RechargeCard(rows.SavedCard):
 	"""A saved card. The gateway knows it by `payment_method`."""
 
-	name: str
-	account: str
-	payment_method: str
-	status: str = cards.ACTIVE
 	status_reason: str = ""
-	kind: str = "card"
-	exp_month: int | None = None
-	exp_year: int | None = None
-	fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Recharge:
+class Recharge(rows.Recharge):
 	"""One top-up. `card` is set for one by hand; an automatic one takes the setting's cards."""
 
-	name: str
-	account: str
-	amount: Decimal
-	currency: str
-	created_at: datetime
-	status: str = payment.QUEUED
-	origin: str = payment.AUTOMATIC
-	card: str | None = None
 	triggered_by: str | None = None
-	decision_figures: dict = field(default_factory=dict)
-	lease_owner: str | None = None
-	lease_until: datetime | None = None
-	next_try_at: datetime | None = None
-	settled_intent: str | None = None
+	decision_figures: Mapping[str, Any] = field(default_factory=dict)
 	captured_amount: Decimal | None = None
 	captured_currency: str | None = None
 	gateway_customer: str | None = None
 	charge: str | None = None
 	risk_level: str | None = None
-	settled_at: datetime | None = None
 	ended_at: datetime | None = None
 	ledger_entry: str | None = None
-	refunded_amount: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
-class RechargeAttempt:
+class RechargeAttempt(rows.Attempt):
 	"""One try of one card; its name is the gateway's idempotency key."""
 
-	name: str
-	recharge: str
-	number: int
-	card: str | None
-	status: str
-	created_at: datetime
+	recharge: str = ""
 	amount: Decimal | None = None
 	currency: str | None = None
-	intent: str | None = None
-	intent_open: bool = False
 	charge: str | None = None
-	code: str | None = None
 	message: str = ""
 	decline_class: str | None = None
 	risk_level: str | None = None
 	milliseconds: int = 0
 	answered_at: datetime | None = None
-	asks: int = 0
-	next_ask_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+	"""A Recharge Refund; `values` as the machine writes them."""
+
+	name: str
+	recharge: str
+	values: RefundValues
+
+	@property
+	def view(self) -> takeback.RefundView:
+		"""As the machine reads it."""
+		return takeback.refund_view(self.name, self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+	"""A Recharge Dispute; `values` as the machine writes them."""
+
+	name: str
+	recharge: str
+	values: DisputeValues
+
+	@property
+	def view(self) -> takeback.DisputeView:
+		"""As the machine reads it."""
+		return takeback.dispute_view(self.name, self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+	"""Which refund stands for a request."""
+
+	key: str
+	refund: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +163,7 @@ class Decision:
 	account: str
 	at: datetime
 	code: str
-	figures: dict
+	figures: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +174,7 @@ class Notice:
 	kind: str
 	recharge: str
 	at: datetime
-	details: dict
+	details: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +184,7 @@ class Difference:
 	mark: str
 	recharge: str
 	intent: str
+	kind: str
 	decision: str | None = None
 
 

@@ -51,11 +51,11 @@ def many(runs: int, seed: int, steps: int = STEPS, processes: int | None = None,
 	return drawn, violations
 
 
-def hunt(bug: str, runs: int, seed: int = 1) -> tuple[int, str] | None:
-	"""The first seed, of `runs`, that catches a planted bug, with what it saw."""
+def hunt(bug: str | None, runs: int, seed: int = 1, steps: int = STEPS) -> tuple[int, str] | None:
+	"""The first seed, of `runs`, that catches a planted bug (or any), with what it saw."""
 	with plant(bug):
 		for number in range(seed, seed + runs):
-			_drawn, violation = one(number)
+			_drawn, violation = one(number, steps)
 			if violation:
 				return number, violation
 	return None
@@ -67,9 +67,14 @@ def main() -> int:
 	parser.add_argument("--seed", type=int, default=1)
 	parser.add_argument("--steps", type=int, default=STEPS, help="steps of each run before it comes to rest")
 	parser.add_argument("--processes", type=int, default=None)
+	parser.add_argument("--first", action="store_true", help="one after the other, until a rule is broken")
 	parser.add_argument("--planted", choices=sorted(PLANTED), help="plant a bug, to see it caught")
 	options = parser.parse_args()
 	started = time.monotonic()
+	if options.first:
+		found = hunt(options.planted, options.runs, options.seed, options.steps)
+		print(f"seed {found[0]}: {found[1]}" if found else "no violation")
+		return 1 if found else 0
 	drawn, violations = many(options.runs, options.seed, options.steps, options.processes, options.planted)
 	for seed, text in violations[:MOST_SHOWN]:
 		print(f"seed {seed}: {text}")

@@ -71,7 +71,7 @@ class Site:
 			caps=cap_limits,
 			limits=limits,
 		)
-		self.world.add(rows.CreditAccount(name, currency, zone=zone), *saved)
+		self.world.add(rows.CreditAccount(name, currency, zone=zone, customer=rows.customer_of(name)), *saved)
 		if opening_balance > 0:
 			transaction = self.world.begin()
 			opening = books.grant(transaction, name, opening_balance, "opening balance")

@@ -50,8 +50,13 @@ class World:
 			rows.Notice: Table("name", "recharge"),
 			rows.RefundDue: Table("intent", "recharge"),
 			rows.Difference: Table("mark", "recharge"),
+			rows.Refund: Table("name", "recharge"),
+			rows.Dispute: Table("name", "recharge"),
+			rows.RequestKey: Table("key"),
 		}
 		self.locks: dict[tuple, Transaction] = {}
+		self.log: list[tuple] = []
+		"""What has been committed, as (row before or None, row after), for whoever checks it."""
 		self._numbers = count(1)
 
 	def new_name(self, prefix: str) -> str:
@@ -74,6 +79,16 @@ class World:
 		if parent is None:
 			return list(table.rows.values())
 		return [table.rows[key] for key in table.children.get(parent, ())]
+
+	def write(self, row) -> None:
+		"""Commit one row."""
+		table = self.tables[type(row)]
+		self.log.append((table.rows.get(table.key_of(row)), row))
+		table.write(row)
+
+	def change(self, kind: type, key, **values) -> None:
+		"""Somebody changes a row, at a moment when nobody holds it."""
+		self.write(replace(self.get(kind, key), **values))
 
 	def add(self, *new_rows) -> None:
 		"""Put rows in and commit them: for setting a scene."""
@@ -145,8 +160,8 @@ class Transaction:
 			if key in self.world.tables[kind].rows:
 				self.rollback()
 				raise DuplicateKey(f"{kind.__name__} {key}")
-		for (kind, _), row in self._written.items():
-			self.world.tables[kind].write(row)
+		for row in self._written.values():
+			self.world.write(row)
 		jobs = self._jobs
 		self._end()
 		for job, recharge in jobs:

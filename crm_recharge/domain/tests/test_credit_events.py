@@ -7,7 +7,7 @@ import pytest
 
 from crm_recharge.domain import credit_events as rules
 from crm_recharge.domain import payment, signing, takeback
-from crm_recharge.gateway import webhooks
+from crm_recharge.gateway.stripe import webhooks
 
 D = Decimal
 

@@ -12,7 +12,8 @@ from crm_recharge.domain.answers import DeclineClass, Outcome, RefundOutcome
 from crm_recharge.gateway.errors import GatewayError, GatewayUnavailable
 from crm_recharge.gateway.stripe import gateway as stripe_gateway
 from crm_recharge.gateway.stripe.gateway import StripeGateway
-from crm_recharge.gateway.stripe.tests.contract import Calls, Contract
+from crm_recharge.gateway.stripe.tests.contract import Contract
+from crm_recharge.gateway.tests.conformance import Calls
 from crm_recharge.tests.support.stripe_stand_in import KEY_WITHOUT_RIGHTS, StandIn
 
 CREATE = "POST /v1/payment_intents"

@@ -280,9 +280,9 @@ def _adopt(view: RechargeView, found: tuple[Answer, ...], now: datetime) -> Mach
 		if answer.intent in known:
 			continue
 		if wrong := fit.misfits(view.due, answer):
-			# It only names the recharge: none of the attempts that were forgotten.
+			# None of the attempts that were forgotten.
 			if answer.outcome is Outcome.SUCCEEDED:
-				yield from _difference(view, answer, wrong)
+				yield from _hold(view, answer, wrong)
 			continue
 		number = _number_of(answer, view.name, taken)
 		taken.add(number)

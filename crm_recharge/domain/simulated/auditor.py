@@ -155,10 +155,21 @@ class Auditor:
 			"what is paid stays paid",
 			f"{row.name}: {before.status}, then {row.status}",
 		)
+		if row.status == "Cancelled" != before.status:
+			self._cancelled(before, label)
 		if row.status == "Failed" and before.status != "Failed" and label.startswith(("worker", "expire")):
 			self._failed(row, before.status)
 		if row.status == "Action Required" != before.status:
 			self._told(row, "needs_action")
+
+	def _cancelled(self, before: rows.Recharge, label: str) -> None:
+		attempts = self.world.all(rows.RechargeAttempt, before.name)
+		asked = [a for a in attempts if a.status != "Skipped"]
+		if label.startswith("call off"):
+			waits = before.status == "Action Required" or (before.status == "Queued" and not asked)
+			must(waits, "only what waits is called off", (before, asked))
+		elif label.startswith("worker"):
+			must(before.origin == steps.AUTOMATIC, "what a person starts goes on though held", before)
 
 	def _failed(self, row: rows.Recharge, before: str) -> None:
 		"""Every automatic change is told to a person; a failure by itself switches off what started it, nothing else."""
@@ -318,7 +329,16 @@ class Auditor:
 		self._follow_card(before, row)
 		if row.asks >= MOST_ASKS and row.status in OPEN_ATTEMPT:
 			self._told(self.world.get(rows.Recharge, row.recharge), "gateway_error")
-		if before is not None or row.status != "Created":
+		if before is not None:
+			decided = before.status not in (*OPEN_ATTEMPT, "Needs Authentication")
+			must(
+				not decided or row.status not in OPEN_ATTEMPT, "what is decided stays decided", (before, row)
+			)
+		if label == "webhook" and row.status == "Succeeded" and before and before.status != "Succeeded":
+			self._attempt_paid(before, row)
+		if before is None and row.status == "Skipped":
+			self._skipped(row)
+		if before is not None or row.status != "Created" or row.card is None:
 			return
 		recharge = self.world.get(rows.Recharge, row.recharge)
 		account = self.world.get(rows.CreditAccount, recharge.account)
@@ -327,12 +347,45 @@ class Auditor:
 			"no card is asked for a held account",
 			f"{row.name}: {account.held_because}, {account.status}",
 		)
-		for other in self.world.all(rows.RechargeAttempt, row.recharge):
+		named = {intent.attempt for intent in self._undecided(row.recharge)}
+		attempts = self.world.all(rows.RechargeAttempt, row.recharge)
+		must(not named & {a.name for a in attempts}, "no card is asked while money is held", (row, named))
+		for other in attempts:
 			must(
 				other.name == row.name or (other.status not in OPEN_ATTEMPT and not other.intent_open),
 				"one card at a time",
 				f"{row.name} is begun while {other.name} is {other.status}",
 			)
+
+	def _undecided(self, recharge: str) -> list[Intent]:
+		"""Payments for it that do not fit, and about which nobody has decided."""
+		return [
+			self.gateway.intents[d.intent]
+			for d in self.world.all(rows.Difference, recharge)
+			if d.kind == "does_not_fit" and not d.decision
+		]
+
+	def _attempt_paid(self, before: rows.RechargeAttempt, row: rows.RechargeAttempt) -> None:
+		"""An attempt is paid by its own payment, or by one that fits."""
+		intent = self.gateway.intents[row.intent or ""]
+		recharge = self.world.get(rows.Recharge, row.recharge)
+		fits = (intent.amount, intent.currency, intent.customer) == (
+			recharge.amount,
+			recharge.currency,
+			self.world.get(rows.CreditAccount, recharge.account).customer,
+		)
+		must(fits or before.intent == row.intent, "an attempt's own capture", (row, intent))
+
+	def _skipped(self, row: rows.RechargeAttempt) -> None:
+		"""No card is passed over without the reason that is given."""
+		card = self.world.get(rows.RechargeCard, row.card)
+		reason = {
+			"not_a_card": card.kind != "card",
+			"expired": card.status == "Expired" or self.is_past_date(card),
+			"not_active": card.status != "Active",
+			"network_limit": self.declines(card) >= MOST_DECLINES,
+		}[row.code or ""]
+		must(reason, "no good card is passed over", (row, card))
 
 	def _card(self, before: rows.RechargeCard | None, row: rows.RechargeCard, label: str) -> None:
 		if before is None or before.status == row.status:
@@ -369,9 +422,11 @@ class Auditor:
 		card = self.world.get(rows.RechargeCard, effect.card)
 		recharge = self.world.get(rows.Recharge, effect.recharge)
 		must(card.account == recharge.account, "its own cards", f"{effect.key} asks {card.name}")
-		if self.gateway.remembers(effect.key):
-			# A key that the gateway remembers makes no new payment.
+		if self.gateway.remembers(effect.key) or (effect.until and self.clock.now() > effect.until):
+			# A key that the gateway remembers makes no new payment; nor does one that is too old to be asked.
 			return
+		again = [i for i in self.gateway.intents.values() if i.key == effect.key and i.status != CANCELED]
+		must(not again, "a key is not asked again once it is forgotten", again)
 		for intent in self.gateway.intents.values():
 			if intent.recharge == effect.recharge and intent.key != effect.key and not is_others(intent.key):
 				must(

@@ -108,6 +108,14 @@ class Intent:
 
 
 @dataclass(slots=True)
+class Page:
+	"""The gateway's own page for one payment: it can be paid while it is open."""
+
+	is_open: bool = True
+	intent: str | None = None
+
+
+@dataclass(slots=True)
 class Refund:
 	"""Money sent back, or on its way: `status` is a RefundOutcome."""
 
@@ -142,6 +150,7 @@ class Gateway:
 		self.calls: list[tuple[str, str]] = []
 		self._keys: dict[str, tuple[datetime, tuple, str]] = {}
 		self._by_key: dict[str, list[Intent]] = {}
+		self.pages: dict[str, Page] = {}
 		self.refunds: dict[str, Refund] = {}
 		self._refund_keys: dict[str, tuple[datetime, RefundAnswer]] = {}
 		self.refund_starts = lambda: RefundOutcome.SUCCEEDED
@@ -173,6 +182,16 @@ class Gateway:
 	def cancel(self, *, intent: str, key: str) -> Answer:
 		"""Close an intent for good, unless it is faster."""
 		return self._call("cancel", key, lambda: self._cancel(intent))
+
+	def close_page(self, page: str) -> Answer | None:
+		"""Close a payment page for good. What became of its payment; None where there is none."""
+
+		def close() -> Answer | None:
+			found = self.pages[page]
+			found.is_open = False
+			return self._retrieve(found.intent) if found.intent else None
+
+		return self._call("close_page", page, close)
 
 	def look_up(self, *, key: str, intent: str | None = None) -> Answer | None:
 		"""What became of the payment `intent`, or of the one made under `key`; None when there is none."""

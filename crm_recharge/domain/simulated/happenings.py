@@ -14,6 +14,7 @@ from crm_recharge.domain.answers import RefundOutcome
 from crm_recharge.domain.effects import Machine
 from crm_recharge.domain.money import ZERO
 from crm_recharge.domain.simulated import books, rows
+from crm_recharge.domain.simulated.gateway import Page
 from crm_recharge.domain.simulated.takebacks import OPEN, WARNING
 from crm_recharge.domain.usage import UsageRequest
 
@@ -256,7 +257,8 @@ class Happenings:
 		captured = [i for i in self.gateway.intents.values() if i.status == "succeeded"]
 		if not captured:
 			return
-		intent = self.rng.choice(captured)
+		second = [i for i in captured if self.world.get(rows.RefundDue, i.name)]
+		intent = self.rng.choice(second if second and self.rng.random() < 0.4 else captured)
 		match self.rng.randrange(8):
 			case 0 | 1:
 				self._request_refund(self.settled(intent.name))
@@ -478,12 +480,43 @@ class Happenings:
 		self._pay(recharge, self.world.new_name("X") + "-strange", attempt, **wrong)
 
 	def _pay_on_page(self, recharge: rows.Recharge) -> None:
-		"""A payment without one of the machine's keys: the card holder is there."""
-		self.drawn["paid on page"] += 1
-		again = "-again" if self.rng.random() < 0.2 else ""
-		self._pay(recharge, f"{recharge.name}{again}-page", None)
+		"""The card holder opens the gateway's page, and pays there or not; or pays past it, even twice."""
+		if self.rng.random() < 0.5:
+			self.drawn["paid past the page"] += 1
+			again = "-again" if self.rng.random() < 0.4 else ""
+			self._pay(recharge, f"{recharge.name}{again}-page", None)
+			return
+		attempts = self.world.all(rows.RechargeAttempt, recharge.name)
+		name = next((a.name for a in attempts if a.page), None)
+		if name is None:
+			if (rows.CreditAccount, recharge.account) in self.world.locks:
+				return
+			name = self._open_page(recharge, max((a.number for a in attempts), default=0) + 1)
+		page = self.gateway.pages[name]
+		if page.is_open and self.rng.random() < 0.6:
+			self.drawn["paid on page"] += 1
+			page.intent = self._pay(recharge, f"{name}-page", name)
+			page.is_open = False
 
-	def _pay(self, recharge: rows.Recharge, key: str, attempt: str | None, **wrong: Any) -> None:
+	def _open_page(self, recharge: rows.Recharge, number: int) -> str:
+		"""An attempt that stands for the page, as on the site."""
+		name = payment.attempt_name(recharge.name, number)
+		attempt = rows.RechargeAttempt(
+			name=name,
+			number=number,
+			card=None,
+			status=payment.CREATED,
+			created_at=self.clock.now(),
+			page=name,
+			customer=rows.customer_of(recharge.account),
+			recharge=recharge.name,
+		)
+		self.world.write(attempt)
+		self.gateway.pages[name] = Page()
+		self.auditor.check("person")
+		return name
+
+	def _pay(self, recharge: rows.Recharge, key: str, attempt: str | None, **wrong: Any) -> str | None:
 		method = f"pm_{recharge.account}_page"
 		self.gateway.cards[method] = "ok"
 		calm, self.calm = self.calm, True
@@ -492,10 +525,11 @@ class Happenings:
 			"currency": recharge.currency,
 			"customer": rows.customer_of(recharge.account),
 		}
-		self.gateway.charge(
+		answer = self.gateway.charge(
 			key=key, recharge=recharge.name, payment_method=method, attempt=attempt, **(values | wrong)
 		)
 		self.calm = calm
+		return answer.intent
 
 	def _change(self) -> None:
 		"""Caps, the switch, or what a card does, change at any moment nobody holds the account."""

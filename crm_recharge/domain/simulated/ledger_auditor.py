@@ -103,7 +103,7 @@ class LedgerAuditor:
 		elif kind == "Reinstatement":
 			expected = self._reinstated(entry, before)
 		elif kind == "Reversal":
-			return self._reversed(entry)
+			expected = self._undone(entry, before)
 		else:
 			expected = self._drawn(-entry.amount)
 		found = {lot: amount for lot, amount in entry.lots if amount}
@@ -198,24 +198,23 @@ class LedgerAuditor:
 		self._note_claim(entry, moves)
 		return moves
 
-	def _reversed(self, entry: Entry) -> None:
-		"""What usage took goes back where it came from, as far as there is room; a grant is taken back."""
+	def _undone(self, entry: Entry, before: Decimal) -> dict[str, Decimal]:
+		"""What usage took goes back where it came from, as far as there is room, the rest into a lot of its own; a grant
+		is taken back."""
 		undone = next(e for e in self.entries if e.name == entry.idempotency_key)
-		moves = dict(entry.lots)
 		if entry.amount < 0:
 			own = next((lot for lot in self.lots.values() if lot.source_key == undone.request_key), None)
 			if own is not None:
 				own.returned -= entry.amount
-			return self._move(moves)
-		drawn = {lot: -amount for lot, amount in undone.lots}
-		for name, amount in moves.items():
-			lot = self.lots.get(name) or self._new_lot(entry)
-			plain = lot.source_key == entry.request_key
-			must(
-				plain or amount <= drawn.get(name, ZERO), "usage returns where it came from", (entry, undone)
-			)
-			lot.remaining += amount
-		return None
+			return self._drawn(-entry.amount, first=own)
+		left = max(ZERO, entry.amount - max(ZERO, -before))
+		moves: dict[str, Decimal] = {}
+		for name, drawn in undone.lots:
+			moves[name] = min(-drawn, left, self.lots[name].room)
+			left -= moves[name]
+		if left > 0:
+			moves[self._new_lot(entry).name] = left
+		return moves
 
 
 def _is_past(lot: Kept, moment: datetime) -> bool:

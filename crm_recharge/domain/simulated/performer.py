@@ -99,6 +99,7 @@ class Performer:
 			effects.Charge: self._charge,
 			effects.Cancel: lambda e, t: self.gateway.cancel(intent=e.intent, key=e.key),
 			effects.LookUp: lambda e, t: self.gateway.look_up(key=e.key, intent=e.intent),
+			effects.ClosePage: lambda e, t: self.gateway.close_page(e.page),
 			effects.Search: lambda e, t: self.gateway.search(e.recharge),
 			effects.NoteDifference: self._note_difference,
 			effects.CloseDifference: self._close_difference,

@@ -48,18 +48,6 @@ REMOVALS = (
 		"return not more_follow and balance < falls_below",
 	),
 	Removal(
-		"of several rows the last decides",
-		THRESHOLD,
-		"return not more_follow and balance <= falls_below",
-		"return balance <= falls_below",
-	),
-	Removal(
-		"above the level nothing is charged",
-		THRESHOLD,
-		"if view.balance > view.falls_below and not falls_short(view):",
-		"if False:",
-	),
-	Removal(
 		"a recharge for a refused charge",
 		THRESHOLD,
 		"return view.balance <= view.falls_below or falls_short(view)",
@@ -381,8 +369,8 @@ REMOVALS = (
 	Removal(
 		"what is found must fit",
 		PAYMENT,
-		"if wrong := fit.misfits(view.due, answer):\n			# It only names",
-		"if wrong := ():\n			# It only names",
+		"if wrong := fit.misfits(view.due, answer):\n			# None of the",
+		"if wrong := ():\n			# None of the",
 	),
 	Removal(
 		"credits for what is captured",
@@ -398,12 +386,6 @@ REMOVALS = (
 		FIT,
 		"_plain(answer.amount), answer.amount == due.amount)",
 		"_plain(answer.amount), True)",
-	),
-	Removal(
-		"a person credits what differs in its amount alone",
-		FIT,
-		"return {misfit.what for misfit in wrong} <= {AMOUNT}",
-		"return True",
 	),
 	Removal("decided once", HELD, "if not is_open:", "if False:"),
 	Removal(
@@ -481,7 +463,6 @@ REMOVALS = (
 		"back = min(-drawn, left, lot.room) if lot else ZERO",
 		"back = ZERO",
 	),
-	Removal("a credit is taken back once", BOOK, "amount = min(amount, lot.original - lot.returned)", "pass"),
 	# -- refunds ---------------------------------------------------------------------------------------------------
 	Removal("at most what is unused", REFUND, "if amount > left:", "if False:"),
 	Removal(

@@ -175,6 +175,12 @@ class Rest(Happenings):
 				"nothing stays open",
 				f"{intent.name} of {recharge.name} ({recharge.status}) is {intent.status}",
 			)
+		for difference in self.world.all(rows.Difference):
+			dismissed = difference.decision == "dismiss" and difference.intent in settled
+			must(not dismissed, "a person decides once", difference)
+		for name, page in self.gateway.pages.items():
+			recharge = self.world.get(rows.Recharge, name.rpartition("-")[0])
+			must(not page.is_open or recharge.status == "Held", "no page stays open", (name, recharge))
 		for recharge in self.world.all(rows.Recharge):
 			must(recharge.status not in ("Queued", "Charging", "Processing"), "nothing is stuck", recharge)
 		for name in due:

@@ -93,7 +93,7 @@ class Simulation(rest.Rest):
 	def _draw_habits(self) -> Habits:
 		chance = self.rng.choice
 		return Habits(
-			fault=chance((0, 0.05, 0.2, 0.5)),
+			fault=chance((0, 0.05, 0.2, 0.5, 0.9)),
 			death=chance((0, 0.01, 0.04)),
 			death_after_call=chance((0, 0.1, 0.4)),
 			lost_queue=chance((0, 0.05)),
@@ -119,7 +119,7 @@ class Simulation(rest.Rest):
 
 	def _open_account(self, name: str) -> None:
 		zone: tzinfo = self.rng.choice((timezone.utc, ZoneInfo("America/New_York"), ZoneInfo("Asia/Tokyo")))
-		used_to = self.rng.choice(((), (), (Decimal(30),) * 10, (Decimal(10),) * 20 + (Decimal(90),) * 5))
+		used_to = self.rng.choice(((), (), (Decimal(30),) * 10, (Decimal(20),) * 20 + (Decimal(200),) * 2))
 		account = rows.CreditAccount(
 			name,
 			"USD",
@@ -163,7 +163,7 @@ class Simulation(rest.Rest):
 
 	def _write_past_declines(self, account: str, saved: list[rows.RechargeCard]) -> None:
 		"""A recharge of long ago, whose cards were declined as often as networks allow, or nearly."""
-		if self.rng.random() < 0.8:
+		if self.rng.random() < 0.7:
 			return
 		self.drawn["declined before"] += 1
 		card = self.rng.choice(saved)

@@ -9,6 +9,9 @@ from crm_recharge.tests.doors.runner import Answer, Ask, Door, text_of
 from crm_recharge.tests.doors.world import World
 from crm_recharge.tests.support.web import Web
 
+# The keys of the stand-in are this process's alone.
+NEEDS_KEYS = "api.recharge.card_form"
+
 
 def differences(world: World, probes: list[Probe], number: int) -> tuple[int, list[str]]:
 	"""Try some of the probes both ways. Returns how many, and where a server answered otherwise.
@@ -16,7 +19,11 @@ def differences(world: World, probes: list[Probe], number: int) -> tuple[int, li
 	Only what changes nothing is tried: what is read, and what is refused.
 	"""
 	harmless = [
-		p for p in probes if p.kind in ("read", "list", "count", "method") and not (p.writes and p.allowed)
+		p
+		for p in probes
+		if p.kind in ("read", "list", "count", "method")
+		and not (p.writes and p.allowed)
+		and NEEDS_KEYS not in p.line
 	]
 	refused = [p for p in probes if p.writes and not p.allowed and p.kind != "method"]
 	some = [*_every(harmless, number * 2 // 3), *_every(refused, number - number * 2 // 3)]

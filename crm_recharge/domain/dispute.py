@@ -6,7 +6,7 @@ of it, and only a person lifts that.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Final
 
@@ -133,11 +133,11 @@ def _values(
 		"fees": answer.fees,
 		"withdrawn": answer.withdrawn,
 		"balance_currency": answer.balance_currency,
-		"evidence_due": answer.evidence_due,
+		"evidence_due": _moment(answer.evidence_due),
 		"heard": view.heard,
 	}
 	if known is None:
-		values["opened_at"] = answer.created or now
+		values["opened_at"] = _moment(answer.created) or now
 	if closed and (known is None or known.status != view.status):
 		values["closed_at"] = now
 	if _money(view) != (_money(known) if known else (None, ZERO, ZERO)):
@@ -197,6 +197,11 @@ def _tell(paid: PaymentView, view: DisputeView, before: str | None) -> Machine[N
 			yield from effects.Notify(DISPUTE_WON, paid.recharge, details)
 		case "Lost":
 			yield from effects.Notify(DISPUTE_LOST, paid.recharge, details)
+
+
+def _moment(seconds: int | None) -> datetime | None:
+	"""What the gateway counts in seconds since 1970."""
+	return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
 
 
 def warn(account: str, recharge: str, warning: str, intent: str, reason: str | None) -> Machine[str]:

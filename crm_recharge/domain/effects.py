@@ -141,7 +141,7 @@ class RefundValues(TypedDict, total=False):
 
 
 class DisputeValues(TypedDict, total=False):
-	"""Columns of a dispute that the machines write. `account` is its credit account; times may be seconds since 1970."""
+	"""Columns of a dispute that the machines write. `account` is its credit account."""
 
 	account: str
 	recharge: str
@@ -155,9 +155,9 @@ class DisputeValues(TypedDict, total=False):
 	fees: Decimal
 	withdrawn: Decimal
 	balance_currency: str | None
-	evidence_due: int | None
+	evidence_due: datetime | None
 	heard: int
-	opened_at: datetime | int
+	opened_at: datetime
 	closed_at: datetime
 	taken: Decimal
 	moves: int
@@ -409,7 +409,7 @@ class UpdateRefund(Effect[None]):
 
 @dataclass(frozen=True, slots=True)
 class InsertDispute(Effect[None]):
-	"""Write a new dispute or warning under the gateway's own id. Times may be seconds since 1970. -> None."""
+	"""Write a new dispute or warning under the gateway's own id. -> None."""
 
 	name: str
 	values: DisputeValues

@@ -50,15 +50,19 @@ def start(token: str) -> str:
 			page = registry.connect(registry.of_recharge(name)).retrieve_checkout(session)
 			if page.url and page.status == "open":
 				return page.url
-			attempt = _next_attempt(name)
+			attempt, other = _page_attempt(name, closed=session)
 			transactions.commit()
+			if other:
+				# Somebody has opened another page meanwhile.
+				return registry.connect(registry.of_recharge(name)).retrieve_checkout(other).url
 		return _open_page(name, attempt, token)
 	except GatewayError as error:
 		raise InvalidRequest("gateway_silent", message=error.message, gateway_code=error.code) from error
 
 
-def _page_attempt(recharge: str) -> tuple[str, str | None]:
-	"""The attempt that stands for the page, under the account's lock; made when there is none."""
+def _page_attempt(recharge: str, closed: str | None = None) -> tuple[str, str | None]:
+	"""The attempt that stands for the page, and the page, under the account's lock; a new one when there is none but
+	the page `closed`."""
 	account = frappe.db.get_value("Recharge", recharge, "credit_account")
 	frappe.db.sql("SELECT `name` FROM `tabCredit Account` WHERE `name` = %s FOR UPDATE", account)
 	status = frappe.db.get_value("Recharge", recharge, "status", for_update=True)
@@ -71,7 +75,7 @@ def _page_attempt(recharge: str) -> tuple[str, str | None]:
 		["name", "checkout_session"],
 		order_by="number desc",
 	)
-	return found or (_next_attempt(recharge), None)
+	return found if found and not (closed and found[1] == closed) else (_next_attempt(recharge), None)
 
 
 def _next_attempt(recharge: str) -> str:

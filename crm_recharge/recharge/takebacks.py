@@ -5,7 +5,6 @@ it in plain reads is what is committed.
 """
 
 import json
-from datetime import datetime, timezone
 
 import frappe
 from frappe import _
@@ -180,8 +179,6 @@ def _drop_unknown_currency(values, field: str) -> None:
 
 
 def _plain(value):
-	if isinstance(value, int) and not isinstance(value, bool) and value > 10**8:
-		return clock.stored(datetime.fromtimestamp(value, timezone.utc))
 	if clock.is_moment(value):
 		return clock.stored(value)
 	return str(value) if hasattr(value, "as_tuple") else value

@@ -18,7 +18,7 @@ from crm_recharge.recharge.worker import carry_out
 from crm_recharge.reorder.answers.tests.reminded import make_reminder
 from crm_recharge.reorder.consent import preferences
 from crm_recharge.tests import factories
-from crm_recharge.tests.compat import BenchTestCase
+from crm_recharge.tests.compat import BenchTestCase, Unwritten
 from crm_recharge.tests.support.money_case import GatewayTestCase, retire
 from crm_recharge.tests.support.node import Node
 from crm_recharge.tests.support.public_methods import intake_of, methods_of_documents, public_methods
@@ -194,7 +194,7 @@ class TestOddInput(GatewayTestCase):
 
 	def calls(self) -> list[tuple]:
 		"""(who, path, arguments, how they are sent, what is odd), all of them, shuffled."""
-		found = []
+		found = Unwritten()
 		for path, function in self.methods.items():
 			parameters, who = intake_of(function).parameters, self.who(path, function)
 			names = list(parameters.by_name)
@@ -381,12 +381,12 @@ class TestOddInput(GatewayTestCase):
 		session.post(f"{self.url}/api/method/login", data={"usr": user, "pwd": password}, timeout=60)
 		page = session.get(f"{self.url}/reorders", timeout=60).text
 		token = re.search(r'csrf_token = "(\w{20,})"', page)[1]
-		calls = [
+		calls = Unwritten(
 			("GET", page, {name: value})
 			for page, names in PAGES.items()
 			for name in names
 			for value in ODD.values()
-		]
+		)
 		calls += [
 			(
 				"POST",

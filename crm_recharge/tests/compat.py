@@ -1,9 +1,13 @@
 """The few differences between Frappe 15 and 16 that tests meet, and what all bench tests need."""
 
+import os
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import frappe
 from frappe.modules.import_file import import_file_by_path
+from frappe.utils import background_jobs
 
 import crm_recharge
 from crm_recharge.frappe_versions import MAJOR
@@ -49,6 +53,19 @@ NO_RECORDS = [
 ]
 
 
+@contextmanager
+def queue_at(address: str):
+	"""This process' jobs go to the Redis at `address`, which Frappe 15 looks up in the configuration and 16 in the
+	environment."""
+	with (
+		patch.dict(frappe.local.conf, redis_queue=address),
+		patch.dict(os.environ, FRAPPE_REDIS_QUEUE=address),
+		patch.object(background_jobs, "_redis_queue_conn", None),
+		patch("frappe.enqueue", background_jobs.enqueue),
+	):
+		yield
+
+
 class Unwritten(list):
 	"""A list of much: when a test fails, Frappe 16 writes out its variables, which would fill the memory."""
 
@@ -90,5 +107,6 @@ __all__ = [
 	"Unwritten",
 	"is_valid_link",
 	"make_desktop",
+	"queue_at",
 	"sell_by_pos_invoice",
 ]

@@ -7,9 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from datetime import timedelta
-from unittest.mock import patch
 
 import frappe
 from frappe.installer import update_site_config
@@ -17,6 +15,7 @@ from frappe.utils import background_jobs
 
 from crm_recharge.credits import usage
 from crm_recharge.tests import factories
+from crm_recharge.tests.compat import queue_at
 from crm_recharge.tests.support.money_case import GatewayTestCase
 from crm_recharge.tests.support.web import die_with_parent
 
@@ -72,21 +71,10 @@ class TestRealWorker(GatewayTestCase):
 		cls.queue = f"redis://127.0.0.1:{port}"
 
 	@classmethod
-	@contextmanager
-	def on_queue(cls):
-		"""This process' jobs go to that Redis."""
-		with (
-			patch.dict(frappe.local.conf, redis_queue=cls.queue),
-			patch.object(background_jobs, "_redis_queue_conn", None),
-			patch("frappe.enqueue", background_jobs.enqueue),
-		):
-			yield
-
-	@classmethod
 	def wait_until_idle(cls, seconds=180):
 		"""A worker takes its time to start; what is measured is one that waits for jobs."""
 		deadline = time.monotonic() + seconds
-		with cls.on_queue():
+		with queue_at(cls.queue):
 			while not any(worker.get_state() == "idle" for worker in background_jobs.get_workers()):
 				if cls.worker.poll() is not None or time.monotonic() > deadline:
 					raise RuntimeError("The worker did not come up")
@@ -106,7 +94,7 @@ class TestRealWorker(GatewayTestCase):
 
 	def use(self, account, amount):
 		"""Charge through the real queue. Returns the recharge."""
-		with self.on_queue():
+		with queue_at(self.queue):
 			answer = usage.charge(
 				account, {"amount": amount, "idempotency_key": frappe.generate_hash(length=16)}
 			)

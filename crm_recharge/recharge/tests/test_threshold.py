@@ -11,6 +11,7 @@ from crm_recharge.credits import ledger, store, usage
 from crm_recharge.outbox import sweep
 from crm_recharge.recharge import threshold, worker
 from crm_recharge.tests import factories
+from crm_recharge.tests.compat import queue_at
 from crm_recharge.tests.support.money_case import GatewayTestCase
 from crm_recharge.tests.support.work import EVERYTHING
 
@@ -200,12 +201,7 @@ class TestThreshold(GatewayTestCase):
 		self.assertEqual(self.recharges(account), [])
 
 	def test_a_queue_that_is_down_fails_no_charge_and_the_sweeper_carries_on(self):
-		dead = patch.dict(frappe.local.conf, redis_queue="redis://127.0.0.1:1")
-		with (
-			dead,
-			patch("frappe.enqueue", background_jobs.enqueue),
-			patch.object(background_jobs, "_redis_queue_conn", None),
-		):
+		with queue_at("redis://127.0.0.1:1"):
 			answer = self.use(60)
 		self.assertTrue(answer["recharge_started"])
 		self.assertEqual(frappe.db.get_value("Recharge", answer["recharge"], "status"), "Queued")

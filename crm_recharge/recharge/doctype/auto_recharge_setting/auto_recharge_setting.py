@@ -125,6 +125,13 @@ class AutoRechargeSetting(GuardedDocument):
 		if self.enabled and not self.flags.usable_cards:
 			raise InvalidRequest("no_usable_card")
 
+	def _validate_links(self):
+		# Frappe 15 leaves rows with what is fetched to us; 16 would say it in words without a code.
+		for row in self.cards:
+			if row.card and not frappe.db.exists("Recharge Card", row.card):
+				raise InvalidRequest("unknown_card", card=row.card)
+		super()._validate_links()
+
 	def check_card(self, row, card, seen: dict):
 		if not card:
 			raise InvalidRequest("unknown_card", card=row.card)

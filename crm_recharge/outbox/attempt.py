@@ -35,6 +35,7 @@ def _note(kind: Work, name: str) -> None:
 	"""Called while handling an exception: an Error Log, at most one an hour for each row; the sweep tries again."""
 	mark = frappe.cache.make_key(f"crm_recharge_failed:{kind.name}:{name}")
 	try:
+		# nosemgrep: frappe-cache-breaks-multitenancy -- make_key has put the site before the key
 		is_new = frappe.cache.set(mark, 1, nx=True, ex=3600)
 	except Exception:
 		is_new = True

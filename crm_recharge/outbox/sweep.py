@@ -116,6 +116,7 @@ def _is_time(kind: Work) -> bool:
 		return True
 	try:
 		key, seconds = frappe.cache.make_key(f"{SWEPT}:{kind.name}"), kind.every * 60 - 30
+		# nosemgrep: frappe-cache-breaks-multitenancy -- make_key has put the site before the key
 		return bool(frappe.cache.set(key, 1, nx=True, ex=seconds))
 	except Exception:
 		return True
@@ -132,6 +133,7 @@ def _marked(kind: Work):
 def _mark(kind: Work, stands: bool) -> None:
 	try:
 		key = frappe.cache.make_key(f"{SWEEPING}:{kind.name}")
+		# nosemgrep: frappe-cache-breaks-multitenancy -- make_key has put the site before the key
 		frappe.cache.set(key, 1, ex=LONGEST_SWEEP) if stands else frappe.cache.delete(key)
 	except Exception:
 		frappe.logger("crm_recharge").debug("the cache is away", exc_info=True)

@@ -37,7 +37,10 @@
 		const body = await answer.json().catch(() => ({}));
 		if (answer.ok) return body.message;
 		if (is_over(answer.status, body))
-			throw new Refused(__("You were logged out, or logged in anew, since this page was opened. Load it again."), answer.status);
+			throw new Refused(
+				__("You were logged out, or logged in anew, since this page was opened. Load it again."),
+				answer.status,
+			);
 		throw new Refused(text_of(body, answer.status), answer.status, body.error);
 	};
 

@@ -25,9 +25,7 @@ DOMAIN = ROOT / "crm_recharge" / "domain"
 FILES = ("payment", "threshold", "caps", "cards", "refund", "dispute", "takeback", "reconcile", "book")
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.json")
 PACKAGE = "crm_recharge.domain"
-LEFT_OUT = re.compile(
-	r"test_simulation\.py|test_whatever_happens\[\d{2,}\]|test_may_die|reorder|test_replay"
-)
+LEFT_OUT = re.compile(r"test_simulation\.py|test_whatever_happens\[\d{2,}\]|test_may_die|reorder|test_replay")
 """Tests that take long and look at what others look at, too."""
 LEAST_SECONDS = 20
 """A mutant whose tests take so long, and many times as long as usual, hangs: that is noticed, too."""

@@ -83,6 +83,7 @@ HOOKS = {
 		"before_migrate",
 		"before_request",
 		"before_uninstall",
+		"crm_recharge_gateways",
 		"crm_recharge_announced",
 		"crm_recharge_needs_person",
 		"crm_recharge_work",

@@ -120,6 +120,7 @@ def lock_refund(refund: str) -> RefundView | None:
 
 def refunds_of(intent: str) -> list[RefundView]:
 	"""All refunds here of a payment, without a lock."""
+	# nosemgrep: frappe-sql-format-injection -- columns are constants, values are parameters
 	rows = frappe.db.sql(
 		f"SELECT {REFUND_COLUMNS} FROM `tabRecharge Refund` WHERE `intent` = %s", intent, as_dict=True
 	)

@@ -5,6 +5,7 @@ The browser does the same in public/js/amounts.js; both are tried on tests/amoun
 
 import re
 from decimal import Decimal
+from typing import Any
 
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import parse
@@ -25,7 +26,7 @@ OTHERS = (USUAL, Style(".", ","), Style(",", ".", by_two=True))
 
 
 def read(
-	text, style: Style = USUAL, places: int = 2, what: str = "amount", signs: tuple[str, ...] = ()
+	text: Any, style: Style = USUAL, places: int = 2, what: str = "amount", signs: tuple[str, ...] = ()
 ) -> Decimal:
 	"""The amount that a person typed in `style`, of a currency with `places` decimals. Exact.
 

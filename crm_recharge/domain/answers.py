@@ -6,6 +6,7 @@ An adapter of the gateway layer translates into these; the payment machine and t
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
+from typing import Any
 
 
 class Outcome(str, Enum):
@@ -69,7 +70,7 @@ class Answer:
 	retry_after: float | None = None
 	milliseconds: int = 0
 	created: int | None = None
-	metadata: dict = field(default_factory=dict)
+	metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class RefundAnswer:
 	created: int | None = None
 	retry_after: float | None = None
 	milliseconds: int = 0
-	metadata: dict = field(default_factory=dict)
+	metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class DisputeAnswer:
 	balance_currency: str | None = None
 	evidence_due: int | None = None
 	created: int | None = None
-	metadata: dict = field(default_factory=dict)
+	metadata: dict[str, Any] = field(default_factory=dict)
 
 	@property
 	def won(self) -> bool:
@@ -172,7 +173,7 @@ class CardSetup:
 	payment_method: str | None = None
 	code: str | None = None
 	message: str = ""
-	metadata: dict = field(default_factory=dict)
+	metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ class PaymentPage:
 	customer: str | None = None
 	amount: Decimal | None = None
 	currency: str | None = None
-	metadata: dict = field(default_factory=dict)
+	metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

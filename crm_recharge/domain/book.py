@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from crm_recharge.domain import chain
 from crm_recharge.domain.errors import AccountClosed, InsufficientCredits, InvalidRequest
@@ -51,7 +52,7 @@ class Lot:
 	changed: bool = False
 
 	@property
-	def order(self):
+	def order(self) -> Any:
 		return (self.priority, self.expires_at is None, self.expires_at or datetime.max, self.sequence)
 
 	@property
@@ -119,7 +120,7 @@ class Book:
 
 	# -- movements ---------------------------------------------------------------------------------------
 
-	def use(self, amount: Decimal, now: datetime, **details) -> Entry:
+	def use(self, amount: Decimal, now: datetime, **details: Any) -> Entry:
 		"""Draw `amount` (> 0) from the lots in usage order, beyond them from the overdraft.
 
 		Raises AccountClosed for a disabled account, InsufficientCredits with balance and shortfall.
@@ -148,7 +149,7 @@ class Book:
 		paid_value: Decimal = ZERO,
 		priority: int = DEFAULT_PRIORITY,
 		expires_at: datetime | None = None,
-		**details,
+		**details: Any,
 	) -> Entry:
 		"""Put `amount` (> 0) in as a new lot; a debt is paid first, the lot keeps what is left of it."""
 		if amount <= 0:
@@ -169,7 +170,7 @@ class Book:
 		return self._post(entry_type, amount, now, self._fill(lot, amount), **details)
 
 	def take(
-		self, entry_type: str, amount: Decimal, now: datetime, lot: Lot | None = None, **details
+		self, entry_type: str, amount: Decimal, now: datetime, lot: Lot | None = None, **details: Any
 	) -> Entry:
 		"""Take `amount` (> 0) away: what `lot` still holds first, then the others; the rest becomes debt.
 
@@ -183,7 +184,12 @@ class Book:
 		return self._post(entry_type, -amount, now, self._draw(amount, first=lot), **details)
 
 	def reinstate(
-		self, lot: Lot, amount: Decimal, now: datetime, taken: Iterable[tuple[str, Decimal]] = (), **details
+		self,
+		lot: Lot,
+		amount: Decimal,
+		now: datetime,
+		taken: Iterable[tuple[str, Decimal]] = (),
+		**details: Any,
 	) -> Entry:
 		"""Give back what `take` took for `lot`; a debt is paid first. Raises InvalidRequest more_than_taken.
 
@@ -199,7 +205,7 @@ class Book:
 		for name, drawn in taken:
 			source = self.lots.get(name)
 			back = min(drawn, left, source.room) if source else ZERO
-			if back > 0:
+			if source and back > 0:
 				source.add(back)
 				left -= back
 				moves[name] = back
@@ -207,7 +213,7 @@ class Book:
 		moves[lot.name] = moves.get(lot.name, ZERO) + left
 		return self._post(REINSTATEMENT, amount, now, list(moves.items()), **details)
 
-	def reverse(self, entry: Entry, now: datetime, **details) -> Entry:
+	def reverse(self, entry: Entry, now: datetime, **details: Any) -> Entry:
 		"""Undo `entry` by a row of its own: usage returns to the lots it came from, a credit is taken back.
 
 		Of a credit that was taken back before, only the rest is; InvalidRequest nothing_to_reverse if there is none.
@@ -218,7 +224,7 @@ class Book:
 		for name, drawn in entry.lots:
 			lot = self.lots.get(name)
 			back = min(-drawn, left, lot.room) if lot else ZERO
-			if back <= 0:
+			if lot is None or back <= 0:
 				continue
 			lot.add(back)
 			left -= back
@@ -227,7 +233,7 @@ class Book:
 			moves.append((self._plain_lot(left, details).name, left))
 		return self._post(REVERSAL, -entry.amount, now, moves, **details)
 
-	def _reverse_credit(self, entry: Entry, now: datetime, details: dict) -> Entry:
+	def _reverse_credit(self, entry: Entry, now: datetime, details: dict[str, Any]) -> Entry:
 		amount = entry.amount
 		lot = next((self.lots[name] for name, _ in entry.lots if name in self.lots), None)
 		if lot is not None and lot.source_key == entry.request_key:
@@ -241,7 +247,7 @@ class Book:
 	def expire_due(
 		self,
 		now: datetime,
-		key: Callable[[Lot], dict],
+		key: Callable[[Lot], dict[str, Any]],
 		is_past: Callable[[datetime], bool] | None = None,
 	) -> list[Entry]:
 		"""Post what is left of lots past their expiry; `key(lot)` names the movement. Call it before others.
@@ -259,13 +265,13 @@ class Book:
 
 	# -- inside ------------------------------------------------------------------------------------------
 
-	def _refuse_disabled(self):
+	def _refuse_disabled(self) -> None:
 		if self.status == DISABLED:
 			raise AccountClosed("account_disabled", account=self.account, status=self.status)
 
 	def _draw(self, amount: Decimal, first: Lot | None = None) -> list[tuple[str, Decimal]]:
 		"""Take up to `amount` out of the lots, `first` before all others; what they lack is debt."""
-		moves = []
+		moves: list[tuple[str, Decimal]] = []
 		if first is not None and first.remaining > 0:
 			amount = self._draw_one(first, amount, moves)
 		while amount > 0 and (lot := self.head()) is not None:
@@ -279,7 +285,7 @@ class Book:
 			return holding[0] if holding else None
 		return min(holding, key=lambda x: x.order)
 
-	def _draw_one(self, lot: Lot, amount: Decimal, moves: list) -> Decimal:
+	def _draw_one(self, lot: Lot, amount: Decimal, moves: list[Any]) -> Decimal:
 		part = min(lot.remaining, amount)
 		lot.add(-part)
 		moves.append((lot.name, -part))
@@ -294,7 +300,7 @@ class Book:
 		"""What is left of `amount` once it has paid the debt: that part fills no lot."""
 		return max(ZERO, amount - max(ZERO, -self.balance))
 
-	def _plain_lot(self, amount: Decimal, details: dict) -> Lot:
+	def _plain_lot(self, amount: Decimal, details: dict[str, Any]) -> Lot:
 		lot = Lot(
 			name=self.new_name(),
 			original=amount,
@@ -307,7 +313,16 @@ class Book:
 		self.lots[lot.name] = lot
 		return lot
 
-	def _post(self, entry_type: str, amount: Decimal, now: datetime, moves, *, occurred_at=None, **details):
+	def _post(
+		self,
+		entry_type: str,
+		amount: Decimal,
+		now: datetime,
+		moves: Any,
+		*,
+		occurred_at: Any = None,
+		**details: Any,
+	) -> Any:
 		"""Write the row. Raises InvalidRequest balance_too_large where the tables could not hold the balance."""
 		self.balance += amount
 		if abs(self.balance) >= LARGEST_BALANCE:

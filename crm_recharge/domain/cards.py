@@ -74,8 +74,9 @@ def takes_over(entered: Card, kept: Card) -> bool:
 
 def status_after(decline: DeclineClass | None) -> str | None:
 	"""The card's new status after a decline of that class, or None when it stays as it is."""
-	return {
+	statuses = {
 		DeclineClass.PERMANENT: DECLINED,
 		DeclineClass.EXPIRED: EXPIRED,
 		DeclineClass.CUSTOMER_GONE: UNUSABLE,
-	}.get(decline)
+	}
+	return statuses.get(decline) if decline else None

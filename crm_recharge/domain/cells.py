@@ -5,6 +5,7 @@ it says that it is a text. Numbers are numbers, also below zero.
 """
 
 import re
+from typing import Any
 
 FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 """How a formula may begin. A tab or a line end moves what follows it into a cell of its own; the wide ones are
@@ -16,14 +17,14 @@ INVISIBLE = " \u00a0\ufeff\u200b\u200e\u200f"
 NUMBER = re.compile(r"-?[0-9][0-9.,' \u00a0\u202f]*")
 
 
-def cell(value):
+def cell(value: Any) -> Any:
 	"""`value` as it may stand in a cell: a text that would be a formula behind an apostrophe, all else as it is."""
 	if isinstance(value, str) and value.lstrip(INVISIBLE)[:1] in FORMULA and value.lstrip(INVISIBLE):
 		return f"'{value}"
 	return value
 
 
-def row(values) -> list:
+def row(values: Any) -> list[Any]:
 	"""Each of `values` as `cell` gives it."""
 	return [cell(value) for value in values]
 
@@ -38,7 +39,7 @@ def csv(text: str, delimiter: str = ",", quoted_are_texts: bool = True) -> str:
 		rf'("(?:[^"]|"")*"|[^{re.escape(delimiter)}\r\n]*)({re.escape(delimiter)}|\r\n|\r|\n|\Z)'
 	)
 
-	def safe(found: re.Match) -> str:
+	def safe(found: re.Match[str]) -> str:
 		kept, end = found.groups()
 		quoted = kept[:1] == '"'
 		value = kept[1:-1] if quoted else kept

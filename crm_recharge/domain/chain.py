@@ -5,6 +5,7 @@ SHA-256 over the fields in a fixed order and form, joined by the unit separator 
 
 import hashlib
 from functools import lru_cache
+from typing import Any
 
 from crm_recharge.domain.errors import InvalidRequest
 from crm_recharge.domain.money import ZERO, stored
@@ -13,7 +14,7 @@ SEPARATOR = "\x1f"
 GENESIS = ""
 
 
-def link(account: str, entry) -> str:
+def link(account: str, entry: Any) -> str:
 	"""Hash of `entry` (a book.Entry, or anything with its fields) on top of `entry.previous_hash`.
 
 	Raises InvalidRequest separator_in_text: a field with the separator could pass for two others.
@@ -49,13 +50,13 @@ def request_key(account: str, entry_type: str, idempotency_key: str) -> str:
 	return hashlib.sha256(SEPARATOR.join((account, entry_type, idempotency_key)).encode()).hexdigest()[:40]
 
 
-def request_hash(*content) -> str:
+def request_hash(*content: Any) -> str:
 	"""A short hash of what a request asked for, to tell a repeat from another request under the same key."""
 	text = SEPARATOR.join("" if part is None else str(part) for part in content)
 	return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 @lru_cache(maxsize=256)
-def moment(value) -> str:
+def moment(value: Any) -> str:
 	"""A time as the ledger stores it, to the microsecond."""
 	return value.isoformat(" ", "microseconds")

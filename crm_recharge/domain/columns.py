@@ -10,6 +10,7 @@ import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from typing import Any
 
 from crm_recharge.domain import inputs
 from crm_recharge.domain.errors import InvalidRequest, shown
@@ -41,7 +42,7 @@ class Column(Enum):
 	ROWS = "rows"
 
 
-def kept(column: Column, value, field: str, longest: int | None = None):
+def kept(column: Column, value: Any, field: str, longest: int | None = None) -> Any:
 	"""`value` as a column keeps it: of a number in a column of texts its digits, all else as it is.
 
 	`field` is what people call it, `longest` the length of a line.
@@ -58,19 +59,19 @@ def kept(column: Column, value, field: str, longest: int | None = None):
 TEXTS = (Column.LINE, Column.SMALL_TEXT, Column.LONG_TEXT)
 
 
-def _line(value, field, longest):
+def _line(value: Any, field: Any, longest: Any) -> None:
 	text = _text(value, field)
 	if longest and len(text) > longest:
 		raise InvalidRequest("text_too_long", field=field, length=len(text), limit=longest)
 
 
-def _small_text(value, field, longest):
+def _small_text(value: Any, field: Any, longest: Any) -> None:
 	text = _text(value, field)
 	if len(text.encode()) > SMALL_TEXT_BYTES:
 		raise InvalidRequest("text_too_long", field=field, length=len(text), limit=SMALL_TEXT_BYTES)
 
 
-def _text(value, field) -> str:
+def _text(value: Any, field: Any) -> str:
 	"""A text, or a number, which is kept as one."""
 	if _is_number(value) or isinstance(value, date | timedelta):
 		return str(value)
@@ -83,24 +84,24 @@ def _text(value, field) -> str:
 	return value
 
 
-def _is_number(value) -> bool:
+def _is_number(value: Any) -> bool:
 	"""Whether it is one that can be written."""
 	if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
 		return False
 	return _is_finite(value) and -LARGEST_BALANCE < value < LARGEST_BALANCE
 
 
-def _is_finite(value) -> bool:
+def _is_finite(value: Any) -> bool:
 	if isinstance(value, Decimal):
 		return value.is_finite()
 	return isinstance(value, int) or math.isfinite(value)
 
 
-def _long_text(value, field, longest):
+def _long_text(value: Any, field: Any, longest: Any) -> None:
 	_text(value, field)
 
 
-def _json(value, field, longest):
+def _json(value: Any, field: Any, longest: Any) -> None:
 	try:
 		json.loads(value) if isinstance(value, str) else json.dumps(value)
 	except (ValueError, TypeError, RecursionError):
@@ -109,11 +110,11 @@ def _json(value, field, longest):
 		_text(value, field)
 
 
-def _whole(value, field, longest):
+def _whole(value: Any, field: Any, longest: Any) -> None:
 	inputs.whole(value, field)
 
 
-def _long(value, field, longest):
+def _long(value: Any, field: Any, longest: Any) -> None:
 	if isinstance(value, int) and not isinstance(value, bool):
 		if abs(value) > LARGEST_LONG:
 			raise InvalidRequest("too_large", what=field, value=shown(value), limit=str(LARGEST_LONG + 1))
@@ -121,16 +122,16 @@ def _long(value, field, longest):
 	inputs.whole(value, field)
 
 
-def _status(value, field, longest):
+def _status(value: Any, field: Any, longest: Any) -> None:
 	if inputs.whole(value, field) not in (0, 1, 2):
 		raise InvalidRequest("not_one_of", field=field, value=shown(value), known="0, 1, 2")
 
 
-def _check(value, field, longest):
+def _check(value: Any, field: Any, longest: Any) -> None:
 	inputs.flag(value, field)
 
 
-def _number(value, field, longest):
+def _number(value: Any, field: Any, longest: Any) -> None:
 	"""As many digits as come: the column rounds to nine places. But no exponents, and nothing endless."""
 	if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
 		raise InvalidRequest("not_a_number", what=field, value=shown(value))
@@ -146,11 +147,11 @@ def _number(value, field, longest):
 		raise InvalidRequest("too_large", what=field, value=shown(value), limit=limit)
 
 
-def _day(value, field, longest):
+def _day(value: Any, field: Any, longest: Any) -> None:
 	inputs.day(value, field)
 
 
-def _moment(value, field, longest):
+def _moment(value: Any, field: Any, longest: Any) -> None:
 	"""A time of the site's clock, without a zone: a column keeps none."""
 	found = value
 	if isinstance(value, str):
@@ -164,7 +165,7 @@ def _moment(value, field, longest):
 		raise InvalidRequest("bad_moment", field=field, value=shown(value))
 
 
-def _time(value, field, longest):
+def _time(value: Any, field: Any, longest: Any) -> None:
 	if isinstance(value, time | timedelta):
 		return
 	if not isinstance(value, str) or not re.fullmatch(
@@ -173,7 +174,7 @@ def _time(value, field, longest):
 		raise InvalidRequest("bad_time_of_day", field=field, value=shown(value))
 
 
-def _rows(value, field, longest):
+def _rows(value: Any, field: Any, longest: Any) -> None:
 	if not isinstance(value, list):
 		raise InvalidRequest("not_rows", field=field, value=shown(value))
 

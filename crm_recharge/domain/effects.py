@@ -18,7 +18,9 @@ from crm_recharge.domain.answers import Answer, RefundAnswer
 from crm_recharge.domain.fit import Misfit
 
 if TYPE_CHECKING:
-	pass
+	# Named in the texts below, where a linter does not look.
+	from crm_recharge.domain.steps import RechargeView  # noqa: F401
+	from crm_recharge.domain.takeback import PaymentView, RefundView  # noqa: F401
 
 Result = TypeVar("Result")
 

@@ -1,6 +1,7 @@
 """What a rule refuses, by code. The rooms above turn a code into text for people."""
 
 import json
+from typing import Any
 
 SHOWN = 50
 """Characters of a bad value that its refusal repeats."""
@@ -12,7 +13,7 @@ class RuleError(Exception):
 	`code` is machine-readable, `figures` what the text needs.
 	"""
 
-	def __init__(self, code: str, **figures):
+	def __init__(self, code: str, **figures: Any) -> None:
 		self.code = code
 		self.figures = figures
 		super().__init__(f"{code}: {figures}" if figures else code)
@@ -38,7 +39,7 @@ class AccountClosed(RuleError):
 	"""The account's status does not allow this movement."""
 
 
-def shown(value) -> str:
+def shown(value: Any) -> str:
 	"""A value as a refusal may repeat it: at most `SHOWN` characters, readable whatever it is."""
 	text = value if isinstance(value, str) else _written(value)
 	text = text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
@@ -46,7 +47,7 @@ def shown(value) -> str:
 	return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
-def _written(value) -> str:
+def _written(value: Any) -> str:
 	if isinstance(value, list | dict):
 		return "[…]" if isinstance(value, list) else "{…}"
 	# Python refuses to write a whole number of thousands of digits.

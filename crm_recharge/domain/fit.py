@@ -6,6 +6,7 @@ currency and amount all agree. One that does not fit is held: it buys nothing, a
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from crm_recharge.domain.answers import Answer, DisputeAnswer, RefundAnswer
 from crm_recharge.domain.money import plain
@@ -21,19 +22,19 @@ class Site:
 	id: str = ""
 
 
-def is_marked(metadata: dict) -> bool:
+def is_marked(metadata: dict[str, Any]) -> bool:
 	"""Whether a payment names any site."""
 	return bool(metadata.get("site_id") or metadata.get("site"))
 
 
-def is_ours(metadata: dict, site: Site) -> bool:
+def is_ours(metadata: dict[str, Any], site: Site) -> bool:
 	"""Whether a payment names this site: by its id where it has one, else by its name."""
 	if metadata.get("site_id"):
 		return metadata["site_id"] == site.id
 	return bool(site.name) and metadata.get("site") == site.name
 
 
-def names_another(metadata: dict, site: Site) -> bool:
+def names_another(metadata: dict[str, Any], site: Site) -> bool:
 	"""Whether a payment names another site: a copy of this one, or the one this was copied from."""
 	return is_marked(metadata) and not is_ours(metadata, site)
 

@@ -12,7 +12,7 @@ import typing
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 from crm_recharge.domain.errors import SHOWN, InvalidRequest, shown
 from crm_recharge.domain.money import parse
@@ -79,7 +79,7 @@ _BY_TYPES = {
 }
 
 
-def kind_of(annotation) -> Kind:
+def kind_of(annotation: Any) -> Kind:
 	"""The kind that an annotation means. Raises TypeError where it means none."""
 	parts = [annotation] if typing.get_origin(annotation) is Annotated else _parts(annotation)
 	for part in parts:
@@ -92,7 +92,7 @@ def kind_of(annotation) -> Kind:
 	return _BY_TYPES[types]
 
 
-def _parts(annotation) -> list:
+def _parts(annotation: Any) -> list[Any]:
 	return [part for part in typing.get_args(annotation) or [annotation] if part is not type(None)]
 
 
@@ -113,7 +113,7 @@ class Parameters:
 	aliases: dict[str, str]
 
 	@classmethod
-	def of(cls, function, aliases: dict[str, str] | None = None) -> "Parameters":
+	def of(cls, function: Any, aliases: dict[str, str] | None = None) -> "Parameters":
 		"""Read them from the signature of `function`; `self` is none of them. Raises TypeError where one has no
 		kind."""
 		hints = typing.get_type_hints(function, include_extras=True)
@@ -126,7 +126,7 @@ class Parameters:
 			found[name] = Parameter(name, kind_of(hints[name]), parameter.default is parameter.empty)
 		return cls(found, aliases or {})
 
-	def bind(self, args: tuple, given: dict) -> dict:
+	def bind(self, args: tuple[Any, ...], given: dict[str, Any]) -> dict[str, Any]:
 		"""The values of one call, read by their kinds; what is left out is left out.
 
 		Raises InvalidRequest: unknown_parameter, missing_parameter, parameter_twice, and what `read` raises.
@@ -150,7 +150,7 @@ class Parameters:
 			raise InvalidRequest("missing_parameter", parameters=_list(missing))
 		return values
 
-	def _by_own_names(self, given: dict) -> dict:
+	def _by_own_names(self, given: dict[str, Any]) -> dict[str, Any]:
 		found = {}
 		for name, value in given.items():
 			own = self.aliases.get(name, name)
@@ -165,7 +165,7 @@ def _list(names: list[str]) -> str:
 	return ", ".join(names[:MOST_NAMES] + more) or "–"
 
 
-def fields(values: dict, kinds: dict[str, Kind]) -> dict:
+def fields(values: dict[str, Any], kinds: dict[str, Kind]) -> dict[str, Any]:
 	"""The fields of an object, each read by its kind. Raises InvalidRequest unknown_field, and what `read` raises."""
 	if unknown := [name for name in values if name not in kinds]:
 		raise InvalidRequest(
@@ -177,7 +177,7 @@ def fields(values: dict, kinds: dict[str, Kind]) -> dict:
 # -- the kinds -------------------------------------------------------------------------------------------------
 
 
-def read(kind: Kind, value, name: str):
+def read(kind: Kind, value: Any, name: str) -> Any:
 	"""`value` as `kind` says; None, and for all but texts and amounts the empty text, is None.
 
 	Raises InvalidRequest: not_text, unreadable_text, text_too_long, not_an_id, not_whole, too_large, bad_day, not_a_bool, not_a_list,
@@ -193,7 +193,7 @@ def read(kind: Kind, value, name: str):
 	return _READERS[kind](value, name)
 
 
-def text(value, name: str) -> str:
+def text(value: Any, name: str) -> str:
 	"""A text that tables can keep."""
 	if not isinstance(value, str):
 		raise InvalidRequest("not_text", field=name, value=shown(value))
@@ -204,26 +204,26 @@ def text(value, name: str) -> str:
 	return value
 
 
-def key(value, name: str) -> str:
+def key(value: Any, name: str) -> str:
 	"""A text or a whole number, as text. How long it may be, and of what signs, is said by who keeps it."""
 	if isinstance(value, bool) or not isinstance(value, str | int):
 		raise InvalidRequest("not_text", field=name, value=shown(value))
 	return value if isinstance(value, str) else shown(value)
 
 
-def typed(value, name: str):
+def typed(value: Any, name: str) -> Any:
 	"""An amount that is read by who takes it: a text as it was typed, or a number, which is taken as it is."""
 	return text(value, name) if isinstance(value, str) else parse(value, name)
 
 
-def identity(value, name: str) -> str:
+def identity(value: Any, name: str) -> str:
 	"""An id that the payment gateway gave: letters, digits and _."""
 	if not re.fullmatch(r"[A-Za-z0-9_]{1,255}", text(value, name)):
 		raise InvalidRequest("not_an_id", field=name, value=shown(value))
 	return value
 
 
-def whole(value, name: str) -> int:
+def whole(value: Any, name: str) -> int:
 	"""A whole number, also as text or as 3.0."""
 	number = value
 	if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,30}\s*", value, re.ASCII):
@@ -237,7 +237,7 @@ def whole(value, name: str) -> int:
 	return number
 
 
-def day(value, name: str) -> date:
+def day(value: Any, name: str) -> date:
 	"""A day: ISO 8601 text, with or without a time of that day, or a date."""
 	if isinstance(value, datetime):
 		value = value.date()
@@ -255,7 +255,7 @@ def day(value, name: str) -> date:
 _FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
-def flag(value, name: str) -> bool:
+def flag(value: Any, name: str) -> bool:
 	"""Yes or no: true, false, 1, 0, also as text."""
 	found = None
 	if isinstance(value, bool) or value in (0, 1):
@@ -267,7 +267,7 @@ def flag(value, name: str) -> bool:
 	return found
 
 
-def _from_json(value):
+def _from_json(value: Any) -> Any:
 	if not isinstance(value, str):
 		return value
 	try:
@@ -276,7 +276,7 @@ def _from_json(value):
 		return None
 
 
-def a_list(value, name: str) -> list:
+def a_list(value: Any, name: str) -> list[Any]:
 	"""A list, also as JSON text."""
 	found = _from_json(value)
 	if not isinstance(found, list):
@@ -284,12 +284,12 @@ def a_list(value, name: str) -> list:
 	return found
 
 
-def names(value, name: str) -> list[str]:
+def names(value: Any, name: str) -> list[str]:
 	"""A list of texts, such as names of records."""
 	return [text(each, name) for each in a_list(value, name)]
 
 
-def an_object(value, name: str) -> dict:
+def an_object(value: Any, name: str) -> dict[str, Any]:
 	"""An object, also as JSON text."""
 	found = _from_json(value)
 	if not isinstance(found, dict):
@@ -297,7 +297,7 @@ def an_object(value, name: str) -> dict:
 	return found
 
 
-def list_or_object(value, name: str) -> list | dict:
+def list_or_object(value: Any, name: str) -> list[Any] | dict[str, Any]:
 	"""A list or an object, also as JSON text."""
 	found = _from_json(value)
 	if not isinstance(found, list | dict):

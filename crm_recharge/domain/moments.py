@@ -37,7 +37,7 @@ def from_wall(wall: datetime, zone: tzinfo) -> datetime:
 def repeat_of(wall: datetime, zone: tzinfo) -> timedelta:
 	"""How much later a naive time comes again in `zone`: zero but for the hour that comes twice (below zero for
 	one that is left out)."""
-	first, second = (wall.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+	first, second = (wall.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1))
 	return first - second
 
 

@@ -2,6 +2,7 @@
 
 import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import Any
 
 from crm_recharge.domain import currencies
 from crm_recharge.domain.errors import InvalidRequest, shown
@@ -37,7 +38,7 @@ def charged_places(currency: str) -> int:
 	return currencies.of(currency).charged
 
 
-def parse(value, what: str = "amount") -> Decimal:
+def parse(value: Any, what: str = "amount") -> Decimal:
 	"""Read `value` (int, str, Decimal, or a JSON number) as an exact amount. Of a text, only plain digits: 12.50.
 
 	A float is taken by its shortest text, so that JSON's 0.1 is one tenth and 0.1 + 0.2 is refused for its
@@ -48,7 +49,7 @@ def parse(value, what: str = "amount") -> Decimal:
 		raise InvalidRequest("not_a_number", what=what, value=shown(value))
 	# An int goes in as it is: Python refuses to write one of thousands of digits as text.
 	text = value if isinstance(value, int | Decimal) else str(value).strip()
-	if isinstance(value, str) and not _is_plain(text):
+	if isinstance(value, str) and not _is_plain(value.strip()):
 		raise InvalidRequest("not_a_number", what=what, value=shown(text))
 	try:
 		number = Decimal(text)
@@ -78,7 +79,7 @@ def _is_plain(text: str) -> bool:
 	)
 
 
-def parse_positive(value, what: str = "amount") -> Decimal:
+def parse_positive(value: Any, what: str = "amount") -> Decimal:
 	"""As `parse`, and greater than zero; else InvalidRequest not_positive."""
 	number = parse(value, what)
 	if number <= 0:

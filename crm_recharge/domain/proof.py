@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from crm_recharge.domain import chain
 from crm_recharge.domain.book import Entry
@@ -101,10 +102,10 @@ class LedgerProof:
 class Kept:
 	"""A stored row as chain.link reads it: its lots are the stored text, not a rewriting of it."""
 
-	def __init__(self, entry: Entry, lots_json: str):
+	def __init__(self, entry: Entry, lots_json: str) -> None:
 		self._entry, self.lots_json = entry, lots_json
 
-	def __getattr__(self, name):
+	def __getattr__(self, name: Any) -> Any:
 		return getattr(self._entry, name)
 
 
@@ -136,7 +137,7 @@ EXPORTED = (
 )
 
 
-def read_row(row: dict) -> tuple[Entry, str, str]:
+def read_row(row: dict[str, Any]) -> tuple[Entry, str, str]:
 	"""An exported or stored row (money as text) as the arguments of `LedgerProof.feed`."""
 	entry = Entry(
 		name=row["name"],
@@ -160,11 +161,11 @@ def read_row(row: dict) -> tuple[Entry, str, str]:
 	return entry, row["lots"] or "[]", row["hash"]
 
 
-def _time(value) -> datetime:
+def _time(value: Any) -> datetime:
 	return value if isinstance(value, datetime) else datetime.fromisoformat(value)
 
 
-def check_export(export: dict, seals: dict[int, str]) -> LedgerProof:
+def check_export(export: dict[str, Any], seals: dict[int, str]) -> LedgerProof:
 	"""Check an export of one account, and hashes kept earlier (sequence -> hash)."""
 	proof = LedgerProof(export["account"])
 	seen = {}

@@ -6,6 +6,7 @@ Otherwise whoever may enter an address could have the server call what only the 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 from urllib.parse import urlsplit
 
 from crm_recharge.domain.errors import InvalidRequest, shown
@@ -55,7 +56,7 @@ def read_url(url: str) -> Target:
 
 
 def _is_literal(host: str | None) -> bool:
-	return bool(host) and ":" in host
+	return host is not None and ":" in host
 
 
 def may_reach(address: str, allowed: Iterable[str] = ()) -> bool:
@@ -82,7 +83,7 @@ def is_allowed(address: str, allowed: Iterable[str]) -> bool:
 	return False
 
 
-def _is_public(address) -> bool:
+def _is_public(address: Any) -> bool:
 	return address.is_global and not address.is_multicast
 
 

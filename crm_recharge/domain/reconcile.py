@@ -10,7 +10,7 @@ from decimal import Decimal
 from crm_recharge.domain import fit, payment
 from crm_recharge.domain.answers import Answer, Outcome
 from crm_recharge.domain.fit import Due, Site
-from crm_recharge.domain.money import plain
+from crm_recharge.domain.money import ZERO, plain
 
 # Verdicts. The first two need nothing; the next four are acted on; the rest are listed for a person.
 AGREES, NOT_OURS = "agrees", "not_ours"
@@ -46,7 +46,7 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Verdict:
 	kind: str
-	intent: str
+	intent: str | None
 	text: str = ""
 	misfits: tuple[fit.Misfit, ...] = ()
 
@@ -97,7 +97,7 @@ def judge_credit(answer: Answer, site: Site, known: Known) -> Verdict:
 	return Verdict(
 		AMOUNT_DIFFERS,
 		intent,
-		f"the gateway captured {plain(answer.amount)} {answer.currency}, the ledger holds"
+		f"the gateway captured {plain(answer.amount or ZERO)} {answer.currency}, the ledger holds"
 		f" {'nothing' if known.credited is None else plain(known.credited)}",
 	)
 

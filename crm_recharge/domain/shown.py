@@ -61,7 +61,7 @@ def written(number: Decimal, places: int, style: Style) -> str:
 def may_be_thousands(text: str, style: Style, places: int) -> bool:
 	"""5.000 where the point is the decimal point of a currency with two decimals, or 5,000 of one with three."""
 	found = re.fullmatch(r"-?[1-9][0-9]{0,2}([.,])[0-9]{3}", text)
-	return bool(found) and (found[1] == style.decimal) == (places != THOUSANDTHS)
+	return found is not None and (found[1] == style.decimal) == (places != THOUSANDTHS)
 
 
 def _groups(whole: str, by_two: bool) -> list[str]:

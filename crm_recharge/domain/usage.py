@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from crm_recharge.domain import chain
 from crm_recharge.domain.errors import IdempotencyConflict, InvalidRequest, shown
@@ -71,7 +71,7 @@ class UsageRequest(NamedTuple):
 		)
 
 
-def read(raw: dict, now: datetime) -> UsageRequest:
+def read(raw: dict[str, Any], now: datetime) -> UsageRequest:
 	"""Check the form of one request; `occurred_at` comes as datetime or None, `now` in the same time zone.
 
 	Raises InvalidRequest: unknown_field, missing_key, key_too_long, amount_or_quantity, amount_and_quantity,
@@ -105,7 +105,7 @@ def read(raw: dict, now: datetime) -> UsageRequest:
 	)
 
 
-def read_key(key) -> str:
+def read_key(key: Any) -> str:
 	"""An idempotency key: 1 to 140 printable characters (or a whole number), kept exactly as given."""
 	if key is None or (isinstance(key, str) and not key.strip()):
 		raise InvalidRequest("missing_key")
@@ -117,7 +117,7 @@ def read_key(key) -> str:
 	return key
 
 
-def text(raw: dict, field: str, longest: int = 140) -> str | None:
+def text(raw: dict[str, Any], field: str, longest: int = 140) -> str | None:
 	"""A text field of a request, stripped; empty is None."""
 	value = raw.get(field)
 	if value is None:
@@ -132,7 +132,7 @@ def text(raw: dict, field: str, longest: int = 140) -> str | None:
 	return value or None
 
 
-def _as_text(value, field: str) -> str:
+def _as_text(value: Any, field: str) -> str:
 	# A number that is longer than any text may be is one that Python refuses to write out.
 	if (
 		isinstance(value, bool)
@@ -160,6 +160,7 @@ def cost(request: UsageRequest, price: Price | None, currency: str) -> Decimal:
 	if request.currency and request.currency.upper() != currency.upper():
 		raise InvalidRequest("wrong_currency", given=request.currency, currency=currency)
 	if price is None:
+		assert request.amount is not None, "what has no category has an amount"
 		return request.amount
 	if price.disabled:
 		raise InvalidRequest("category_disabled", category=request.category)
@@ -169,10 +170,11 @@ def cost(request: UsageRequest, price: Price | None, currency: str) -> Decimal:
 		raise InvalidRequest(
 			"category_currency", category=request.category, given=price.currency, currency=currency
 		)
+	assert request.quantity is not None, "a usage has an amount or a quantity"
 	return parse_positive(multiply(request.quantity, price.unit_price), "quantity × unit price")
 
 
-def check_repeat(request: UsageRequest, stored_hash: str, first: dict) -> None:
+def check_repeat(request: UsageRequest, stored_hash: str, first: dict[str, Any]) -> None:
 	"""Refuse another content under a key that is already used; `first` is what it was used for.
 
 	Raises IdempotencyConflict with both.

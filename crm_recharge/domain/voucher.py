@@ -55,7 +55,7 @@ class Amounts:
 
 	def __add__(self, other: "Amounts") -> "Amounts":
 		taxes = zip_longest(self.taxes, other.taxes, fillvalue=ZERO)
-		return Amounts(self.net + other.net, tuple(map(sum, taxes)))
+		return Amounts(self.net + other.net, tuple(sum(pair, ZERO) for pair in taxes))
 
 	def __sub__(self, other: "Amounts") -> "Amounts":
 		return self + -other
@@ -85,7 +85,8 @@ def contained(gross: Decimal, taxes: Sequence[Tax], places: int) -> list[Decimal
 	ValueError where the taxes are more than the amount.
 	"""
 	# Each row is fixed + fraction * net.
-	fixed, fractions = [], []
+	fixed: list[Decimal] = []
+	fractions: list[Decimal] = []
 	for tax in taxes:
 		part, share = _of(tax, fixed, fractions)
 		fixed.append(part)
@@ -100,14 +101,14 @@ def contained(gross: Decimal, taxes: Sequence[Tax], places: int) -> list[Decimal
 
 
 def _of(tax: Tax, fixed: list[Decimal], fractions: list[Decimal]) -> tuple[Decimal, Decimal]:
-	factor = tax.rate.scaleb(-2)
+	factor, row = tax.rate.scaleb(-2), tax.row or 0
 	match tax.on:
 		case "quantity":
 			return tax.rate, ZERO
 		case "amount":
-			return EXACT.multiply(factor, fixed[tax.row]), EXACT.multiply(factor, fractions[tax.row])
+			return EXACT.multiply(factor, fixed[row]), EXACT.multiply(factor, fractions[row])
 		case "total":
-			upto = tax.row + 1
+			upto = row + 1
 			part, share = sum(fixed[:upto], ZERO), 1 + sum(fractions[:upto], ZERO)
 			return EXACT.multiply(factor, part), EXACT.multiply(factor, share)
 	return ZERO, factor

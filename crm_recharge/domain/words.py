@@ -1,7 +1,7 @@
 """Counts in words: "1 day", "2 days"."""
 
 
-def counted(number, one: str, many: str, shown: str | None = None) -> str:
+def counted(number: int | float, one: str, many: str, shown: str | None = None) -> str:
 	"""`one` where it is exactly one, else `many` with the number in place of {0}.
 
 	Args:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .distribution import HALF_DAY, NORMAL, log_density, tail
 from .forecast import next_interval
@@ -96,7 +96,7 @@ def _maximise(outcomes: Sequence[_Outcome]) -> Calibration:
 	return Calibration(shift, math.exp(lower), math.exp(upper), stop, len(outcomes))
 
 
-def _score(outcomes: Sequence[_Outcome], point: list[float]):
+def _score(outcomes: Sequence[_Outcome], point: list[float]) -> Any:
 	"""Penalised log-likelihood, gradient and Σ g g' (see `survival`)."""
 	widths = math.exp(point[1]), math.exp(point[2])
 	gradient = [-p / sd**2 for p, sd in zip(point, PRIOR_SD, strict=True)]
@@ -112,7 +112,7 @@ def _score(outcomes: Sequence[_Outcome], point: list[float]):
 	return total, gradient, outer
 
 
-def _slopes(outcome: _Outcome, shift: float, widths: tuple[float, float], stop: float):
+def _slopes(outcome: _Outcome, shift: float, widths: tuple[float, float], stop: float) -> Any:
 	theta = 1 / (1 + (1 - outcome.stop) / max(outcome.stop, 1e-9) * math.exp(-stop))
 	slopes = [0.0, 0.0, 0.0, 0.0]
 	side0, c0, z0 = _stand(outcome.entered, shift, widths)

@@ -16,6 +16,7 @@ has bought often buys quickly.
 import math
 from array import array
 from dataclasses import dataclass, field
+from typing import Any
 
 from .history import History, PairTable
 from .linear import Regression
@@ -34,8 +35,8 @@ _TINY = 1e-9
 class Level:
 	"""Effects of one level: Σ precision and Σ precision·residual by member, and 1/τ²."""
 
-	weight: array
-	total: array
+	weight: array[Any]
+	total: array[Any]
 	ridge: float = 1.0
 
 	def effect(self, member: int, weight: float = 0.0, residual: float = 0.0) -> float:
@@ -80,7 +81,7 @@ class Cadence:
 
 
 def fit_cadence(
-	history: History, table: PairTable, counts: array | None = None, like: Cadence | None = None
+	history: History, table: PairTable, counts: array[Any] | None = None, like: Cadence | None = None
 ) -> Cadence:
 	"""Estimate the prior from the completed intervals of a table.
 
@@ -136,7 +137,9 @@ def _spread_df(table: PairTable, noise: float) -> float:
 	return max((1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0, 128.0), key=log_likelihood)
 
 
-def _sweep(cadence: Cadence, table: PairTable, members: dict[str, array], counts: array) -> list:
+def _sweep(
+	cadence: Cadence, table: PairTable, members: dict[str, array[Any]], counts: array[Any]
+) -> list[Any]:
 	"""Each level given those before it, then the coefficients; returns the terms of each pair."""
 	precisions = [0.0, *(cadence.precision(m) for m in range(1, max(table.intervals) + 1))]
 	weights = array("d", (precisions[m] for m in table.intervals))
@@ -150,14 +153,14 @@ def _sweep(cadence: Cadence, table: PairTable, members: dict[str, array], counts
 	return _coefficients(cadence, table, members, weights, counts)
 
 
-def _start(count: float, table: PairTable, weights: array, counts: array) -> tuple[float, float]:
+def _start(count: float, table: PairTable, weights: array[Any], counts: array[Any]) -> tuple[float, float]:
 	"""What effects are measured from: the weighted mean once counts are taken off, and the count's term."""
 	columns = zip(table.mean, counts, weights, strict=True)
 	total = sum(w * (y - count * math.log1p(m)) for y, m, w in columns)
 	return total / sum(weights), count
 
 
-def _fill(level: Level, member: array, weights: array, residual: array) -> None:
+def _fill(level: Level, member: array[Any], weights: array[Any], residual: array[Any]) -> None:
 	"""Sum residuals by member and estimate τ² by moments (Bühlmann & Straub)."""
 	size = len(level.weight)
 	weight, total = array("d", bytes(8 * size)), array("d", bytes(8 * size))
@@ -194,8 +197,12 @@ def own_effects(
 
 
 def _coefficients(
-	cadence: Cadence, table: PairTable, members: dict[str, array], weights: array, counts: array
-) -> list[tuple[int, tuple]]:
+	cadence: Cadence,
+	table: PairTable,
+	members: dict[str, array[Any]],
+	weights: array[Any],
+	counts: array[Any],
+) -> list[tuple[int, tuple[Any, ...]]]:
 	"""Fit what stands before count and effects, own data left out; returns the terms of a sample of pairs."""
 	group, item, customer = (members[name] for name in LEVELS)
 	regression = Regression([cadence.start[0], 0.0, 1.0, 1.0, 1.0], [1.0, 4.0, 4.0, 4.0, 4.0])
@@ -210,7 +217,7 @@ def _coefficients(
 	return rows
 
 
-def _pair_variance(cadence: Cadence, table: PairTable, rows: list[tuple[int, tuple]]) -> None:
+def _pair_variance(cadence: Cadence, table: PairTable, rows: list[tuple[int, tuple[Any, ...]]]) -> None:
 	"""τp² such that the latest interval is best foretold from the others of its pair.
 
 	A pair's intervals are exchangeable, so leaving one out validates what will be done with the next: k in

@@ -12,7 +12,7 @@ changes it by exactly what `lines` says with it less what it says without.
 from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .netting import Line
 
@@ -80,7 +80,7 @@ def lines(moves: Iterable[Move], today: int) -> list[Line]:
 def change(moves: Iterable[Move], around: Iterable[Move], today: int) -> list[Line]:
 	"""What `moves` add to the lines of `around`: the moves they may be the same goods as."""
 	around = list(around)
-	sums: dict[tuple, Decimal] = {}
+	sums: dict[tuple[Any, ...], Decimal] = {}
 	for sign, given in ((1, [*around, *moves]), (-1, around)):
 		for posted, counts_on, quantity in lines(given, today):
 			key = posted, counts_on
@@ -89,7 +89,7 @@ def change(moves: Iterable[Move], around: Iterable[Move], today: int) -> list[Li
 
 
 def _summed(given: Iterable[Line]) -> list[Line]:
-	sums: dict[tuple, Decimal] = {}
+	sums: dict[tuple[Any, ...], Decimal] = {}
 	for posted, counts_on, quantity in given:
 		key = posted, counts_on
 		sums[key] = sums[key] + quantity if key in sums else quantity
@@ -119,11 +119,11 @@ def parts(moves: Iterable[Move]) -> list[Part]:
 	return found
 
 
-def _in_order(move: Move) -> tuple:
+def _in_order(move: Move) -> tuple[Any, ...]:
 	return move.day, move.row
 
 
-def _pair(bill: Move, delivery: Move, left: dict, whole: Move) -> Part:
+def _pair(bill: Move, delivery: Move, left: dict[str, Any], whole: Move) -> Part:
 	"""All of `whole`, which names the other; of the other as much as there is."""
 	other = delivery if whole is bill else bill
 	quantity = left[whole.row]
@@ -132,7 +132,7 @@ def _pair(bill: Move, delivery: Move, left: dict, whole: Move) -> Part:
 	return Part(min(bill.day, delivery.day), quantity, bill, delivery)
 
 
-def _by_order(bills: dict, deliveries: dict, left: dict) -> list[Part]:
+def _by_order(bills: dict[str, Any], deliveries: dict[str, Any], left: dict[str, Any]) -> list[Part]:
 	"""What is left of both sides, by the order's row, the earliest with the earliest."""
 	waiting: dict[str, list[Move]] = defaultdict(list)
 	for bill in bills.values():
@@ -203,7 +203,9 @@ def _came_back(
 	return taken, unknown
 
 
-def _returned(move: Move, other: dict, by_row: dict, by_document: dict) -> list[Part]:
+def _returned(
+	move: Move, other: dict[str, Any], by_row: dict[str, Any], by_document: dict[str, Any]
+) -> list[Part]:
 	"""The parts that a return is of; none where what it returns is not known."""
 	if move.returns in by_row:
 		return by_row[move.returns]

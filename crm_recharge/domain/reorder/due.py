@@ -4,6 +4,7 @@ Days are counted as `date.toordinal()`. Nothing here reads a clock or a database
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 AT_ONCE = 1
 """Not before the day after the purchase, however long the lead time."""
@@ -89,7 +90,7 @@ class HeldBack:
 	"""Why not now. `code` is one of CODES; `figures` are what the sentence for people needs."""
 
 	code: str
-	figures: dict = field(default_factory=dict)
+	figures: dict[str, Any] = field(default_factory=dict)
 
 
 CODES = (

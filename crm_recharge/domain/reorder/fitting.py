@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from .calibration import calibrate_intervals
 from .credibility import Cadence, fit_cadence, own_effects, stride
@@ -145,7 +146,7 @@ def _scale(rows: list[tuple[float, ...]], left: list[float]) -> list[float]:
 	return kappa
 
 
-def _without_latest(cadence: Cadence, history: History, table: PairTable, i: int):
+def _without_latest(cadence: Cadence, history: History, table: PairTable, i: int) -> Any:
 	"""Terms of a pair whose latest interval is to be foretold from its others.
 
 	Intervals of one pair are exchangeable, so its count stays what it is: the next one stands to all of them

@@ -5,6 +5,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Hashable, Iterable
 from itertools import pairwise
+from typing import Any
 
 from .purchases import PurchaseError
 
@@ -19,7 +20,7 @@ Line = tuple[Hashable, Hashable, Hashable, int, float]
 class Names:
 	"""Numbers names in the order they appear."""
 
-	def __init__(self):
+	def __init__(self) -> None:
 		self.index: dict[Hashable, int] = {}
 
 	def __call__(self, name: Hashable) -> int:
@@ -37,7 +38,7 @@ class PairTable:
 	pairs bought once (not filled in the first table, where nobody asks).
 	"""
 
-	def __init__(self, day: int):
+	def __init__(self, day: int) -> None:
 		self.day = day
 		self.customer, self.item = array("i"), array("i")
 		self.intervals, self.last, self.after = array("i"), array("i"), array("i")
@@ -97,7 +98,7 @@ class History:
 		PurchaseError: lines out of order, or a day or quantity that is not a number.
 	"""
 
-	def __init__(self, lines: Iterable[Line], cuts: Iterable[int | None]):
+	def __init__(self, lines: Iterable[Line], cuts: Iterable[int | None]) -> None:
 		self.customers, self.items, self.groups = Names(), Names(), Names()
 		self.group_of = array("i")
 		self.tables = [PairTable(MAX_DAY if cut is None else cut) for cut in cuts]
@@ -142,7 +143,7 @@ class History:
 				self.ignored_future += 1
 		self._finish(customer, item, group, days, quantities)
 
-	def _start(self, line: Line, previous: Hashable, seen: set) -> tuple[Hashable, Hashable, Hashable]:
+	def _start(self, line: Line, previous: Hashable, seen: set[Any]) -> tuple[Hashable, Hashable, Hashable]:
 		customer, item, group = line[:3]
 		if customer != previous and customer in self.customers.index:
 			raise PurchaseError(
@@ -156,7 +157,7 @@ class History:
 		seen.add(item)
 		return customer, item, group
 
-	def _finish(self, customer, item, group, days: list[int], quantities: list[float]) -> None:
+	def _finish(self, customer: Any, item: Any, group: Any, days: list[int], quantities: list[float]) -> None:
 		"""Number the names of a pair that is complete, drop what came back or is to come, and keep the rest."""
 		if not days:
 			return

@@ -4,6 +4,7 @@ import math
 from array import array
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from .credibility import LEVELS, Cadence, Level, own_effects
 from .survival import Outlook
@@ -65,7 +66,7 @@ class Priors:
 	purchases: int = 0
 	ignored_future: int = 0
 	index: dict[str, dict[Hashable, int]] = field(default_factory=lambda: {name: {} for name in LEVELS})
-	group_of: array = field(default_factory=lambda: array("i"))
+	group_of: array[Any] = field(default_factory=lambda: array("i"))
 
 	def members(self, customer: Hashable, item: Hashable, group: Hashable) -> tuple[int | None, ...]:
 		"""Numbers of group, item and customer; None for what has not been seen with an interval."""
@@ -108,7 +109,7 @@ class Priors:
 		others = max(level.weight[item] - weight, 0.0)
 		return others / (others + self.cadence.precision(1))
 
-	def to_dict(self) -> dict:
+	def to_dict(self) -> dict[str, Any]:
 		"""Plain JSON; names of customers, items and groups must be text to come back the same."""
 		groups = {number: name for name, number in self.index["group"].items()}
 		levels = {name: self._stored(name) for name in LEVELS if name in self.cadence.levels}
@@ -123,7 +124,7 @@ class Priors:
 			**{name: getattr(self, name) for name in _SCALARS},
 		}
 
-	def _stored(self, name: str) -> dict:
+	def _stored(self, name: str) -> dict[str, Any]:
 		"""A level as JSON: only members with an interval, for the others say nothing."""
 		level = self.cadence.levels[name]
 		rows = self.index[name].items()
@@ -133,7 +134,7 @@ class Priors:
 		}
 
 	@classmethod
-	def from_dict(cls, stored: dict) -> "Priors":
+	def from_dict(cls, stored: dict[str, Any]) -> "Priors":
 		"""The priors that `to_dict` wrote.
 
 		Raises:
@@ -147,7 +148,7 @@ class Priors:
 			raise PriorsError(f"Stored priors are damaged ({error}): refit them") from error
 
 	@classmethod
-	def _read(cls, stored: dict) -> "Priors":
+	def _read(cls, stored: dict[str, Any]) -> "Priors":
 		plain = dict(stored["cadence"])
 		levels, index = {}, {name: {} for name in LEVELS}
 		for name, rows in plain.pop("levels").items():

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
+from typing import Any
 
 LOG_UNIT = 10**9
 """One unit of natural logarithm in the stored whole numbers."""
@@ -79,12 +80,12 @@ class PairState:
 		"""Log of the latest completed interval; 0.0 without one."""
 		return math.log(self.last - self.previous) if self.intervals else 0.0
 
-	def as_dict(self) -> dict:
+	def as_dict(self) -> dict[str, Any]:
 		"""Plain numbers for JSON or for the columns of a row."""
 		return asdict(self)
 
 	@classmethod
-	def from_dict(cls, values: dict) -> "PairState":
+	def from_dict(cls, values: dict[str, Any]) -> "PairState":
 		"""The state from `as_dict`; other keys are ignored.
 
 		Raises:
@@ -181,7 +182,7 @@ class _Sums:
 
 	NAMES = ("sum_log", "sum_square", "sum_quantity", "sum_quantity_square", "sum_cross")
 
-	def __init__(self, state: PairState):
+	def __init__(self, state: PairState) -> None:
 		self.values = [getattr(state, name) for name in self.NAMES]
 
 	def chain(self, days: Sequence[Day], sign: int) -> None:
@@ -191,11 +192,11 @@ class _Sums:
 			for i, term in enumerate(terms):
 				self.values[i] += sign * term
 
-	def as_dict(self) -> dict:
+	def as_dict(self) -> dict[str, Any]:
 		return dict(zip(self.NAMES, self.values, strict=True))
 
 
-def _check_amendment(state, day, was, now, before, after) -> None:
+def _check_amendment(state: Any, day: Any, was: Any, now: Any, before: Any, after: Any) -> None:
 	for quantity in (was, now):
 		if not math.isfinite(quantity) or quantity < 0:
 			raise PurchaseError(f"Net quantity {quantity!r} on day {day}: must be a number of 0 or more")

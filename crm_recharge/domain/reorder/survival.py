@@ -18,7 +18,7 @@ Hausman 1974) and step halving.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .distribution import HALF_DAY, log_density, tail
 from .linear import solve
@@ -89,7 +89,7 @@ def fit_outlook(cases: Sequence[Case], default: Outlook | None = None) -> Outloo
 	return Outlook(point[:n], point[n:k], point[k:], default.first_stop, len(cases))
 
 
-def _climb(cases, point, start, step, value) -> tuple[list[float], float, bool]:
+def _climb(cases: Any, point: Any, start: Any, step: Any, value: Any) -> tuple[list[float], float, bool]:
 	for halving in range(12):
 		trial = [p + s * 0.5**halving for p, s in zip(point, step, strict=True)]
 		reached = _log_likelihood(cases, trial, start)
@@ -127,7 +127,7 @@ def _log_likelihood(cases: Sequence[Case], point: list[float], start: list[float
 	return total
 
 
-def _score(cases: Sequence[Case], point: list[float], start: list[float]):
+def _score(cases: Sequence[Case], point: list[float], start: list[float]) -> Any:
 	"""Penalised log-likelihood, its gradient, and Σ g g' with the prior's precision on the diagonal."""
 	n, k, size = len(CENTRE), len(CENTRE) + len(SCALE), len(point)
 	beta, kappa = point[:n], point[n:k]
@@ -153,7 +153,9 @@ def _score(cases: Sequence[Case], point: list[float], start: list[float]):
 	return total, gradient, full
 
 
-def _slopes(centre, log_scale, theta, elapsed, followed, bought) -> tuple[float, float, float, float]:
+def _slopes(
+	centre: Any, log_scale: Any, theta: Any, elapsed: Any, followed: Any, bought: Any
+) -> tuple[float, float, float, float]:
 	"""Log-likelihood of one case and its slopes by centre, log-scale and θ."""
 	scale = math.exp(log_scale)
 	z0 = (math.log(elapsed + HALF_DAY) - centre) / scale

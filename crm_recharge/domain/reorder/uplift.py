@@ -17,6 +17,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 from statistics import NormalDist
+from typing import Any
 
 CONFIDENCE = 0.95
 POWER = 0.8
@@ -47,7 +48,7 @@ class Group:
 	cycles_cycles: int = 0
 
 	@classmethod
-	def of(cls, customers) -> "Group":
+	def of(cls, customers: Any) -> "Group":
 		"""From (cycles, won) of each customer; customers without a cycle say nothing."""
 		rows = [(n, w) for n, w in customers if n]
 		return cls(
@@ -236,7 +237,9 @@ def student_quantile(p: float, freedom: int) -> float:
 	return math.sqrt(n * y)
 
 
-def _verdict(reminded, held_out, low, high, worth, least_customers, needed) -> Verdict:
+def _verdict(
+	reminded: Any, held_out: Any, low: Any, high: Any, worth: Any, least_customers: Any, needed: Any
+) -> Verdict:
 	if not (reminded.cycles and held_out.cycles):
 		return Verdict.NOBODY
 	if min(reminded.customers, held_out.customers) < least_customers:
@@ -249,7 +252,7 @@ def _verdict(reminded, held_out, low, high, worth, least_customers, needed) -> V
 	return Verdict.NO_DIFFERENCE if enough else Verdict.TOO_EARLY
 
 
-def _needed(reminded, held_out, worth, confidence) -> tuple[int | None, int | None]:
+def _needed(reminded: Any, held_out: Any, worth: Any, confidence: Any) -> tuple[int | None, int | None]:
 	"""Customers (reminded, held out) for POWER at a true difference of `worth` either way of the held-out share.
 
 	m₀ = (z_α + z_β)² (v₁/r + v₀) / worth², v the variance one customer contributes, r = m₁/m₀ (Fleiss, Levin &

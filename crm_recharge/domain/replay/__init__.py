@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
+from typing import Any
 
 from crm_recharge.domain import payment, threshold
 from crm_recharge.domain.book import USAGE
@@ -67,7 +68,7 @@ class Blocked:
 	"""A spell in which a recharge was due and did not start, for one reason; `checks` is how often it was asked."""
 
 	code: str
-	figures: dict
+	figures: dict[str, Any]
 	first_at: datetime
 	last_at: datetime
 	checks: int = 1
@@ -101,15 +102,15 @@ class Account:
 		"""How many recharges ended in `status`."""
 		return sum(payment.status == status for payment in self.payments)
 
-	def cards(self) -> dict[str, Counter]:
+	def cards(self) -> dict[str, Counter[str]]:
 		"""By card, in the order they were tried: how often each outcome came, with its reason."""
-		tried: dict[str, Counter] = {}
+		tried: dict[str, Counter[str]] = {}
 		for recharge in self.payments:
 			for card, status, reason in recharge.tries:
 				tried.setdefault(card, Counter())[f"{status} ({reason})" if reason else status] += 1
 		return dict(sorted(tried.items(), key=lambda item: int(item[0].split("-")[0])))
 
-	def as_dict(self) -> dict:
+	def as_dict(self) -> dict[str, Any]:
 		"""For machines: amounts as exact text, times as ISO 8601."""
 		return {
 			"account": self.name,
@@ -162,7 +163,7 @@ class Result:
 	accounts: list[Account]
 	breaches: list[str]
 
-	def as_dict(self) -> dict:
+	def as_dict(self) -> dict[str, Any]:
 		"""For machines."""
 		return {
 			"simulated": True,
@@ -246,7 +247,7 @@ def _sum_up(site: Site, account: Account, zone: tzinfo) -> None:
 		account.switched_off_because = setting.disabled_reason
 
 
-def _payment(world, recharge, zone: tzinfo) -> Payment:
+def _payment(world: Any, recharge: Any, zone: tzinfo) -> Payment:
 	attempts = world.all(rows.RechargeAttempt, recharge.name)
 	return Payment(
 		started_at=recharge.created_at.astimezone(zone),
@@ -258,7 +259,7 @@ def _payment(world, recharge, zone: tzinfo) -> Payment:
 	)
 
 
-def _blocked(decisions, zone: tzinfo) -> list[Blocked]:
+def _blocked(decisions: Any, zone: tzinfo) -> list[Blocked]:
 	spells: list[Blocked] = []
 	going_on = None
 	for decision in decisions:

@@ -60,12 +60,12 @@ class Auditor:
 	def check(self, label: str) -> None:
 		"""Everything that holds at any moment, for what has been committed since the last time."""
 		log, self.world.log = self.world.log, []
-		touched = {self._account_of(row) for _, row in log} & self.ledgers.keys()
+		touched = self.ledgers.keys() & {self._account_of(row) for _, row in log}
 		for name in sorted(touched):
 			for entry in self.ledgers[name].follow():
 				self._entry(name, entry)
 		for before, after in log:
-			check = self._CHECKS.get(type(after))
+			check: Any = self._CHECKS.get(type(after))
 			if check is not None:
 				check(self, before, after, label)
 		for name in sorted(touched):
@@ -85,7 +85,7 @@ class Auditor:
 		account, open_ = self.world.get(rows.CreditAccount, name), self.open[name]
 		must(len(open_) <= 1, "one open recharge", f"{name}: {open_}")
 		must(
-			{account.open_recharge} == (open_ or {None}),
+			{account.open_recharge} == set(open_ or [None]),
 			"one open recharge",
 			(account, open_),
 		)

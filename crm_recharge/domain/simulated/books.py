@@ -86,7 +86,7 @@ def charge(
 	return Charged(entry, recharge=recharge)
 
 
-def _as_first(entry: Entry) -> dict:
+def _as_first(entry: Entry) -> dict[str, Any]:
 	return {"entry": entry.name, "amount": plain(-entry.amount), "category": entry.category}
 
 
@@ -206,7 +206,7 @@ def open_book(transaction: Transaction, account: str, now: datetime, lots: tuple
 	return book
 
 
-def _expiry_details(book: Book, lot: Lot) -> dict:
+def _expiry_details(book: Book, lot: Lot) -> dict[str, Any]:
 	key = f"expiry:{lot.name}:{book.sequence}"
 	return {
 		"request_key": chain.request_key(book.account, EXPIRY, key),
@@ -387,4 +387,4 @@ def spike_of(
 		)
 
 	found = views.spike(setting.plain, list(row.daily_usage), used_since, now)
-	return found and f"{plain(found.used)} used, {plain(found.usual)} is usual"
+	return f"{plain(found.used)} used, {plain(found.usual)} is usual" if found else None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from crm_recharge.domain import threshold
 from crm_recharge.domain.caps import CapLimits
@@ -122,7 +123,7 @@ def _complain(text: str) -> int:
 	return 2
 
 
-def _can_write(text: str, stream) -> bool:
+def _can_write(text: str, stream: Any) -> bool:
 	try:
 		text.encode(stream.encoding or "ascii")
 	except (LookupError, UnicodeEncodeError):
@@ -143,7 +144,7 @@ def _picture_path(given: str | None) -> Path | None:
 	return path
 
 
-def _currency(given: str | None, prices) -> str:
+def _currency(given: str | None, prices: Any) -> str:
 	found = {price.currency for price in prices.values()}
 	if given:
 		if len(given) != 3 or not given.isalpha():
@@ -163,7 +164,7 @@ def _zone(given: str | None) -> tzinfo | None:
 		return _no_zone(given)
 
 
-def _no_zone(given: str):
+def _no_zone(given: str) -> None:
 	raise BadOption(f"--utc-offset {given}: give hours and minutes such as +02:00")
 
 
@@ -177,7 +178,7 @@ def _chosen(events: Sequence[UsageEvent], names: list[str] | None) -> list[Usage
 	return [event for event in events if not names or event.account in names]
 
 
-def _plans(options, currency: str, accounts: list[str]) -> dict[str, Plan]:
+def _plans(options: Any, currency: str, accounts: list[str]) -> dict[str, Plan]:
 	cards = _cards(options.cards or [], accounts)
 	shared = {
 		"currency": currency,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from typing import Any
 
 from crm_recharge.domain.answers import (
 	Answer,
@@ -141,14 +142,16 @@ class Event:
 class Gateway:
 	"""See the module. `cards` maps payment methods to names of BEHAVIOURS, and may be changed at any time."""
 
-	def __init__(self, clock: Clock, cards: dict[str, str] | None = None, faults: Faults | None = None):
+	def __init__(
+		self, clock: Clock, cards: dict[str, str] | None = None, faults: Faults | None = None
+	) -> None:
 		self.clock = clock
 		self.cards = dict(cards or {})
 		self.faults = faults
 		self.intents: dict[str, Intent] = {}
 		self.events: list[Event] = []
 		self.calls: list[tuple[str, str]] = []
-		self._keys: dict[str, tuple[datetime, tuple, str]] = {}
+		self._keys: dict[str, tuple[datetime, tuple[Any, ...], str]] = {}
 		self._by_key: dict[str, list[Intent]] = {}
 		self.pages: dict[str, Page] = {}
 		self.refunds: dict[str, Refund] = {}
@@ -232,7 +235,7 @@ class Gateway:
 		"""All refunds of a payment as they are now."""
 		return [self.refund_answer(r) for r in self.refunds.values() if r.intent == intent]
 
-	def _about_refund(self, what: str, key: str, intent: str, act):
+	def _about_refund(self, what: str, key: str, intent: str, act: Any) -> Any:
 		answer = self._call(what, key, act)
 		if not isinstance(answer, Answer):
 			return answer
@@ -276,7 +279,7 @@ class Gateway:
 
 	# -- inside ------------------------------------------------------------------------------------------
 
-	def _call(self, what: str, key: str, act, first: Fault | None = None):
+	def _call(self, what: str, key: str, act: Any, first: Fault | None = None) -> Any:
 		"""Make one call, with whatever goes wrong on the way."""
 		self.calls.append((what, key))
 		fault = first or (self.faults(what, key) if self.faults else None)
@@ -286,7 +289,9 @@ class Gateway:
 			act()
 		return _failed(fault)
 
-	def _charge(self, key: str, recharge: str, content: tuple, customer, attempt) -> Answer:
+	def _charge(
+		self, key: str, recharge: str, content: tuple[Any, ...], customer: Any, attempt: Any
+	) -> Answer:
 		payment_method, amount, currency = content
 		if self.remembers(key):
 			_, first_content, intent = self._keys[key]

@@ -245,7 +245,9 @@ class Happenings:
 
 	def _hear_refunds(self, news: News) -> None:
 		found = self._owner(news, news.name)
-		for answer in self.gateway.refunds_of(news.name) if found else ():
+		if found is None:
+			return
+		for answer in self.gateway.refunds_of(news.name):
 			known = refund.named_by(answer, [r.view for r in self.world.all(rows.Refund)])
 			machine = refund.hear(found.account, found.name, answer, known)
 			self.start(machine, "refund heard", news=news)
@@ -435,6 +437,7 @@ class Happenings:
 		name = self.rng.choice(self.accounts)
 		transaction = self.world.begin()
 		key = self.world.new_name("by")
+		machine: Machine[Any]
 		match self.rng.randrange(6):
 			case 0 | 1:
 				self.drawn["credits given"] += 1
@@ -585,7 +588,8 @@ class Happenings:
 		one that the backup does not know at all is a matter of the reconciler alone."""
 		if not self.backup:
 			return
-		for kind in (rows.Recharge, rows.RefundDue, rows.Difference, rows.Refund, rows.Dispute):
+		same: tuple[type, ...] = (rows.Recharge, rows.RefundDue, rows.Difference, rows.Refund, rows.Dispute)
+		for kind in same:
 			if self.world.tables[kind].rows.keys() != self.backup.tables[kind][0].keys():
 				return
 		for live in list(self.live):

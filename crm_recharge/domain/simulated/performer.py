@@ -23,17 +23,17 @@ class Run:
 	the machine returned.
 	"""
 
-	def __init__(self, performer: "Performer", machine: Machine[Any], transaction: Transaction):
+	def __init__(self, performer: "Performer", machine: Machine[Any], transaction: Transaction) -> None:
 		self.performer = performer
 		self.machine = machine
 		self.transaction = transaction
-		self.effect = None
+		self.effect: effects.Effect[Any] | None = None
 		self.wait = NO_TIME
 		self.result = None
 		self.is_over = False
 		self._reply = None
 
-	def peek(self):
+	def peek(self) -> Any:
 		"""The effect that the next step will do; None once the machine has ended."""
 		if self.effect is None and not self.is_over:
 			try:
@@ -61,7 +61,7 @@ class Run:
 		self.effect = None
 		return True
 
-	def finish(self):
+	def finish(self) -> Any:
 		"""Do all that is left, without letting time pass. Returns the machine's result."""
 		while self.step():
 			pass
@@ -81,11 +81,11 @@ class Run:
 class Performer:
 	"""Effects on a world and a gateway."""
 
-	def __init__(self, world: World, clock: Clock, gateway: Gateway):
+	def __init__(self, world: World, clock: Clock, gateway: Gateway) -> None:
 		self.world = world
 		self.clock = clock
 		self.gateway = gateway
-		self.write_duplicate = None
+		self.write_duplicate: Any = None
 		self._handlers = {
 			effects.Now: lambda e, t: self.clock.now(),
 			effects.Commit: lambda e, t: t.commit(),
@@ -111,7 +111,7 @@ class Performer:
 			effects.EnqueueAfterCommit: lambda e, t: t.enqueue_after_commit(e.job, e.recharge),
 		}
 
-	def add_handlers(self, handlers: dict) -> None:
+	def add_handlers(self, handlers: dict[type, Any]) -> None:
 		"""Do further effects (class -> function of effect and transaction)."""
 		self._handlers |= handlers
 
@@ -119,7 +119,7 @@ class Performer:
 		"""A run of `machine`; a machine that reads rows itself brings its `transaction`."""
 		return Run(self, machine, transaction or self.world.begin())
 
-	def do(self, effect, transaction: Transaction):
+	def do(self, effect: Any, transaction: Transaction) -> Any:
 		"""Do one effect. AssertionError when the gateway is asked inside a transaction (rule 4)."""
 		asks = effects.Asks
 		if isinstance(effect, asks) and not transaction.is_idle:
@@ -128,7 +128,7 @@ class Performer:
 
 	# -- effects -----------------------------------------------------------------------------------------
 
-	def _lock_recharge(self, effect, transaction) -> RechargeView | None:
+	def _lock_recharge(self, effect: Any, transaction: Any) -> RechargeView | None:
 		transaction.lock(rows.Recharge, effect.recharge)
 		row = transaction.get(rows.Recharge, effect.recharge)
 		return self.view_of(row, transaction) if row else None
@@ -154,7 +154,7 @@ class Performer:
 		]
 		return views.cards_in_order(row.card, listed, saved, tried, self.clock.now())
 
-	def _insert_attempt(self, effect, transaction) -> None:
+	def _insert_attempt(self, effect: Any, transaction: Any) -> None:
 		card = effect.card and transaction.get(rows.RechargeCard, effect.card)
 		account = transaction.get(rows.Recharge, effect.recharge).account
 		values = {"created_at": self.clock.now()} | effect.values
@@ -170,13 +170,13 @@ class Performer:
 			)
 		)
 
-	def _update_card(self, effect, transaction) -> None:
+	def _update_card(self, effect: Any, transaction: Any) -> None:
 		if transaction.get(rows.RechargeCard, effect.card).account == effect.account:
 			transaction.update(
 				rows.RechargeCard, effect.card, status=effect.status, status_reason=effect.reason
 			)
 
-	def _charge(self, effect, transaction):
+	def _charge(self, effect: Any, transaction: Any) -> Any:
 		if effect.until and self.clock.now() > effect.until:
 			return Answer(Outcome.UNKNOWN, code="too_late")
 		card = transaction.get(rows.RechargeCard, effect.card)
@@ -191,11 +191,11 @@ class Performer:
 			customer=transaction.get(rows.CreditAccount, card.account).customer,
 		)
 
-	def _clear_open_recharge(self, effect, transaction) -> None:
+	def _clear_open_recharge(self, effect: Any, transaction: Any) -> None:
 		if transaction.get(rows.CreditAccount, effect.account).open_recharge == effect.recharge:
 			transaction.update(rows.CreditAccount, effect.account, open_recharge=None)
 
-	def _disable_auto_recharge(self, effect, transaction) -> None:
+	def _disable_auto_recharge(self, effect: Any, transaction: Any) -> None:
 		if transaction.get(rows.AutoRechargeSetting, effect.account):
 			transaction.update(
 				rows.AutoRechargeSetting,
@@ -205,23 +205,23 @@ class Performer:
 				disabled_at=self.clock.now(),
 			)
 
-	def _notify(self, effect, transaction) -> None:
+	def _notify(self, effect: Any, transaction: Any) -> None:
 		name = self.world.new_name("N")
 		transaction.insert(rows.Notice(name, effect.kind, effect.recharge, self.clock.now(), effect.details))
 
-	def _note_difference(self, effect, transaction) -> None:
+	def _note_difference(self, effect: Any, transaction: Any) -> None:
 		mark = f"{effect.kind}:{effect.subject}"
 		if transaction.get(rows.Difference, mark) is None:
 			transaction.insert(rows.Difference(mark, effect.recharge, effect.intent, effect.kind))
 
-	def _close_difference(self, effect, transaction) -> bool:
+	def _close_difference(self, effect: Any, transaction: Any) -> bool:
 		row = transaction.get(rows.Difference, f"{effect.kind}:{effect.subject}")
 		if row.decision:
 			return False
 		transaction.update(rows.Difference, row.mark, decision=effect.decision)
 		return True
 
-	def _refund_duplicate(self, effect, transaction) -> None:
+	def _refund_duplicate(self, effect: Any, transaction: Any) -> None:
 		# Worker, webhook and sweeper may all find the same capture.
 		if transaction.get(rows.RefundDue, effect.answer.intent) is None:
 			transaction.insert(rows.RefundDue(effect.answer.intent, effect.recharge, effect.answer))

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from html import escape
 from pathlib import Path
+from typing import Any
 
 WIDTH, HEIGHT = 900, 220
 """Of one curve in a picture."""
@@ -56,7 +57,7 @@ class Curve:
 		return bands
 
 
-def _widened(band, value: float) -> tuple[float, float]:
+def _widened(band: Any, value: float) -> tuple[float, float]:
 	return (min(band[0], value), max(band[1], value)) if band else (value, value)
 
 
@@ -155,7 +156,7 @@ def _drawn(curve: Curve) -> list[str]:
 	return lines
 
 
-def _steps(curve: Curve, x_of, y_of) -> str:
+def _steps(curve: Curve, x_of: Any, y_of: Any) -> str:
 	"""The balance as a path: level until it changes."""
 	(start, first), *later = curve.points
 	moves = [f"H{x_of(time)}V{y_of(float(balance))}" for time, balance in later]

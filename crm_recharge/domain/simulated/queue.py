@@ -6,7 +6,7 @@ from collections import deque
 class Queue:
 	"""Jobs in order, each (job, recharge); a job that waits already is not put in twice."""
 
-	def __init__(self):
+	def __init__(self) -> None:
 		self._jobs: deque[tuple[str, str]] = deque()
 
 	def __len__(self) -> int:

@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from crm_recharge.domain import payment, threshold
 from crm_recharge.domain.replay import Account, Blocked, Payment, Result
@@ -114,7 +115,7 @@ def _outcome(status: str, reason: str | None) -> str:
 	return f"{word} ({reason})" if reason else word
 
 
-def _card_line(card: str, outcomes: Counter) -> str:
+def _card_line(card: str, outcomes: Counter[str]) -> str:
 	return f"{card}: " + ", ".join(f"{times} × {_told(outcome)}" for outcome, times in outcomes.items())
 
 
@@ -124,7 +125,7 @@ def _told(outcome: str) -> str:
 	return _outcome(status, None) + space + reason
 
 
-def _spell(spell: Blocked, when) -> str:
+def _spell(spell: Blocked, when: Any) -> str:
 	figures = spell.figures
 	text = f"{when(spell.first_at)}  {spell.code}"
 	if spell.code == threshold.CAPPED:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 from crm_recharge.domain.simulated.planted import PLANTED, plant
 from crm_recharge.domain.simulated.simulation import STEPS, Simulation
@@ -19,7 +20,7 @@ CHUNK = 50
 MOST_SHOWN = 10
 
 
-def one(seed: int, steps: int = STEPS) -> tuple[Counter, str | None]:
+def one(seed: int, steps: int = STEPS) -> tuple[Counter[str], str | None]:
 	"""One run. Returns what was drawn, and the violation as text, if there was one."""
 	simulation = Simulation(seed, steps)
 	try:
@@ -28,9 +29,10 @@ def one(seed: int, steps: int = STEPS) -> tuple[Counter, str | None]:
 		return simulation.drawn, f"{type(error).__name__} {error}"
 
 
-def chunk(seeds: range, steps: int, bug: str | None = None) -> tuple[Counter, list[tuple[int, str]]]:
+def chunk(seeds: range, steps: int, bug: str | None = None) -> tuple[Counter[str], list[tuple[int, str]]]:
 	"""Several runs, for one process."""
-	drawn, violations = Counter(), []
+	drawn: Counter[str] = Counter()
+	violations: list[tuple[int, str]] = []
 	with plant(bug):
 		for seed in seeds:
 			found, violation = one(seed, steps)
@@ -40,10 +42,13 @@ def chunk(seeds: range, steps: int, bug: str | None = None) -> tuple[Counter, li
 	return drawn, violations
 
 
-def many(runs: int, seed: int, steps: int = STEPS, processes: int | None = None, bug: str | None = None):
+def many(
+	runs: int, seed: int, steps: int = STEPS, processes: int | None = None, bug: str | None = None
+) -> Any:
 	"""All runs, on all processors. Returns what was drawn and the violations with their seeds."""
 	parts = [range(start, min(start + CHUNK, seed + runs)) for start in range(seed, seed + runs, CHUNK)]
-	drawn, violations = Counter(), []
+	drawn: Counter[str] = Counter()
+	violations: list[tuple[int, str]] = []
 	with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
 		for found, broken in pool.map(chunk, parts, [steps] * len(parts), [bug] * len(parts)):
 			drawn += found

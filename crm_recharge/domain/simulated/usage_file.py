@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from crm_recharge.domain import usage
 from crm_recharge.domain.errors import RuleError
@@ -120,7 +121,9 @@ def read_usage(
 	return UsageFile(tuple(events), tuple(sorted({*header} - {*COLUMNS})))
 
 
-def _event(number: int, row: dict, prices, currency: str, zone, has_keys: bool) -> UsageEvent:
+def _event(
+	number: int, row: dict[str, Any], prices: Any, currency: str, zone: Any, has_keys: bool
+) -> UsageEvent:
 	if not row["account"]:
 		raise ValueError("the account is empty")
 	time = _time(row["time"], zone)
@@ -158,7 +161,7 @@ def _time(text: str, zone: tzinfo | None) -> datetime:
 	return time
 
 
-def _price(row: dict, prices, currency: str) -> Price:
+def _price(row: dict[str, Any], prices: Any, currency: str) -> Price:
 	if row.get("unit_price"):
 		return Price(parse_positive(row["unit_price"], "unit_price"), currency)
 	category = row.get("category")
@@ -169,7 +172,7 @@ def _price(row: dict, prices, currency: str) -> Price:
 	return prices[category]
 
 
-def _check_key(seen: dict, number: int, event: UsageEvent) -> None:
+def _check_key(seen: dict[str, Any], number: int, event: UsageEvent) -> None:
 	"""The same key may come again with the same content only."""
 	key = (event.account, event.request.idempotency_key)
 	first, fingerprint = seen.setdefault(key, (number, event.request.fingerprint))
@@ -182,7 +185,7 @@ def _check_key(seen: dict, number: int, event: UsageEvent) -> None:
 # -- files -------------------------------------------------------------------------------------------------
 
 
-def _open(path: Path, required: tuple[str, ...]) -> tuple[list[str], Iterator[tuple[int, dict]]]:
+def _open(path: Path, required: tuple[str, ...]) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
 	"""Header and (line number, row) of a CSV file. Raises BadFile."""
 	try:
 		text = path.read_text(encoding="utf-8-sig")
@@ -207,7 +210,7 @@ def _open(path: Path, required: tuple[str, ...]) -> tuple[list[str], Iterator[tu
 	return header, _rows(path, reader, header)
 
 
-def _rows(path: Path, reader, header: list[str]) -> Iterator[tuple[int, dict]]:
+def _rows(path: Path, reader: Any, header: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
 	while True:
 		try:
 			values = next(reader, None)

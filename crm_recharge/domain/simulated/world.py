@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import count
 from operator import attrgetter
+from typing import Any
 
 from crm_recharge.domain.simulated import rows
 from crm_recharge.domain.simulated.queue import Queue
@@ -20,13 +21,13 @@ class DuplicateKey(Exception):
 class Table:
 	"""Committed rows by key, in the order of their coming, with an index by parent."""
 
-	def __init__(self, key: str, parent: str | None = None):
+	def __init__(self, key: str, parent: str | None = None) -> None:
 		self.key_of = attrgetter(key)
 		self.parent_of = attrgetter(parent) if parent else lambda row: None
-		self.rows: dict = {}
-		self.children: dict = {}
+		self.rows: dict[str, Any] = {}
+		self.children: dict[str, Any] = {}
 
-	def write(self, row) -> None:
+	def write(self, row: Any) -> None:
 		key = self.key_of(row)
 		if key not in self.rows:
 			self.children.setdefault(self.parent_of(row), []).append(key)
@@ -36,7 +37,7 @@ class Table:
 class World:
 	"""The database and the queue of the simulated site."""
 
-	def __init__(self, queue: Queue | None = None):
+	def __init__(self, queue: Queue | None = None) -> None:
 		self.queue = queue or Queue()
 		self.tables = {
 			rows.CreditAccount: Table("name"),
@@ -54,8 +55,8 @@ class World:
 			rows.Dispute: Table("name", "recharge"),
 			rows.RequestKey: Table("key"),
 		}
-		self.locks: dict[tuple, Transaction] = {}
-		self.log: list[tuple] = []
+		self.locks: dict[tuple[Any, ...], Transaction] = {}
+		self.log: list[tuple[Any, ...]] = []
 		"""What has been committed, as (row before or None, row after), for whoever checks it."""
 		self._numbers = count(1)
 
@@ -69,28 +70,28 @@ class World:
 
 	# Committed rows, as seen from outside.
 
-	def get(self, kind: type, key):
+	def get(self, kind: type, key: Any) -> Any:
 		"""The committed row of `kind` with this key, or None."""
 		return self.tables[kind].rows.get(key)
 
-	def all(self, kind: type, parent=None) -> list:
+	def all(self, kind: type, parent: Any = None) -> list[Any]:
 		"""Committed rows of `kind` in the order of their coming, all or those of one parent."""
 		table = self.tables[kind]
 		if parent is None:
 			return list(table.rows.values())
 		return [table.rows[key] for key in table.children.get(parent, ())]
 
-	def write(self, row) -> None:
+	def write(self, row: Any) -> None:
 		"""Commit one row."""
 		table = self.tables[type(row)]
 		self.log.append((table.rows.get(table.key_of(row)), row))
 		table.write(row)
 
-	def change(self, kind: type, key, **values) -> None:
+	def change(self, kind: type, key: Any, **values: Any) -> None:
 		"""Somebody changes a row, at a moment when nobody holds it."""
 		self.write(replace(self.get(kind, key), **values))
 
-	def add(self, *new_rows) -> None:
+	def add(self, *new_rows: Any) -> None:
 		"""Put rows in and commit them: for setting a scene."""
 		transaction = self.begin()
 		for row in new_rows:
@@ -101,11 +102,11 @@ class World:
 class Transaction:
 	"""Writes nobody else sees until `commit`, and row locks that end with it."""
 
-	def __init__(self, world: World):
+	def __init__(self, world: World) -> None:
 		self.world = world
-		self._written: dict[tuple, object] = {}
-		self._inserted: set[tuple] = set()
-		self._locks: set[tuple] = set()
+		self._written: dict[tuple[Any, ...], object] = {}
+		self._inserted: set[tuple[Any, ...]] = set()
+		self._locks: set[tuple[Any, ...]] = set()
 		self._jobs: list[tuple[str, str]] = []
 
 	@property
@@ -113,18 +114,18 @@ class Transaction:
 		"""Nothing locked and nothing written: the gateway may be asked."""
 		return not (self._locks or self._written or self._jobs)
 
-	def lock(self, kind: type, key) -> None:
+	def lock(self, kind: type, key: Any) -> None:
 		"""Lock one row until the transaction ends. Raises Locked when another holds it."""
 		holder = self.world.locks.setdefault((kind, key), self)
 		if holder is not self:
 			raise Locked(f"{kind.__name__} {key}")
 		self._locks.add((kind, key))
 
-	def get(self, kind: type, key):
+	def get(self, kind: type, key: Any) -> Any:
 		"""The row as this transaction sees it: its own writes, else what is committed now."""
 		return self._written.get((kind, key)) or self.world.get(kind, key)
 
-	def all(self, kind: type, parent) -> list:
+	def all(self, kind: type, parent: Any) -> list[Any]:
 		"""Rows of one parent as this transaction sees them."""
 		table = self.world.tables[kind]
 		keys = list(table.children.get(parent, ()))
@@ -135,7 +136,7 @@ class Transaction:
 		]
 		return [self.get(kind, key) for key in keys]
 
-	def insert(self, row) -> None:
+	def insert(self, row: Any) -> None:
 		"""Add a row. Raises DuplicateKey."""
 		kind, key = type(row), self.world.tables[type(row)].key_of(row)
 		if self.get(kind, key) is not None:
@@ -143,7 +144,7 @@ class Transaction:
 		self._written[kind, key] = row
 		self._inserted.add((kind, key))
 
-	def update(self, kind: type, key, **values) -> None:
+	def update(self, kind: type, key: Any, **values: Any) -> None:
 		"""Change a row. Raises KeyError when there is none."""
 		row = self.get(kind, key)
 		if row is None:
@@ -177,6 +178,6 @@ class Transaction:
 		self._written, self._inserted, self._locks, self._jobs = {}, set(), set(), []
 
 
-def names(found: Iterable) -> list[str]:
+def names(found: Iterable[Any]) -> list[str]:
 	"""Names of rows."""
 	return [row.name for row in found]

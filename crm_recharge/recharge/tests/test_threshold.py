@@ -5,7 +5,7 @@ from decimal import Decimal
 from unittest.mock import patch
 
 import frappe
-from frappe.utils import background_jobs, now_datetime
+from frappe.utils import now_datetime
 
 from crm_recharge.credits import ledger, store, usage
 from crm_recharge.outbox import sweep

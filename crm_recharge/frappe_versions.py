@@ -3,12 +3,23 @@
 What differs in tests is in tests/compat.py.
 """
 
+import json
+
 import frappe
 
 MAJOR = int(frappe.__version__.partition(".")[0])
 
 DESK = "/desk" if MAJOR >= 16 else "/app"
 """Where the desk is on a site."""
+
+
+def read_json(text: str):
+	"""The body of a request as Frappe itself reads it: 16 knows no NaN and no half of a character. Raises ValueError."""
+	if MAJOR < 16:
+		return json.loads(text)
+	import orjson
+
+	return orjson.loads(text)
 
 
 def take_desktop_away(app: str) -> None:

@@ -274,6 +274,8 @@ def refuse(exception: type[CreditError], code: str, message: str, figures: dict)
 	"""Raise `exception` with machine-readable `code` and `figures` beside the text."""
 	# What a rule refuses is nobody's fault to be traced.
 	frappe.local.flags.disable_traceback = True
+	# Half a character is no text that could be answered.
+	message = message.encode("utf-8", "replace").decode()
 	if getattr(frappe.local, "response", None) is not None:
 		frappe.local.response["error"] = {"code": code, **figures}
 	raised = exception(message)

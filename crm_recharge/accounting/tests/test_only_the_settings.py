@@ -459,12 +459,12 @@ class TestRules(LifeCase):
 			send_email_alert=0,
 			workflow_state_field="workflow_state",
 			states=[
-				{"state": "Waits", "doc_status": "0", "allow_edit": "Blogger"},
-				{"state": "Approved by Two", "doc_status": "1", "allow_edit": "Blogger"},
-				{"state": "Withdrawn", "doc_status": "2", "allow_edit": "Blogger"},
+				{"state": "Waits", "doc_status": "0", "allow_edit": "Quality Manager"},
+				{"state": "Approved by Two", "doc_status": "1", "allow_edit": "Quality Manager"},
+				{"state": "Withdrawn", "doc_status": "2", "allow_edit": "Quality Manager"},
 			],
 			transitions=[
-				{"state": "Waits", "action": "Approve", "next_state": "Approved by Two", "allowed": "Blogger"}
+				{"state": "Waits", "action": "Approve", "next_state": "Approved by Two", "allowed": "Quality Manager"}
 			],
 		)
 		self.addCleanup(self.fresh_forms, doctype)

@@ -78,7 +78,9 @@ class TestText(SendingCase):
 		return name
 
 	def test_names_are_text_and_never_markup(self):
-		item = make_item(item_name='<script>alert("x")</script> & {{ 7 * 7 }}')
+		item, name = make_item(), '<script>alert("x")</script> & {{ 7 * 7 }}'
+		# Past the form, where Frappe 15 escapes markup and 16 takes it out.
+		frappe.db.set_value("Item", item, "item_name", name)
 		customer = self.buyer(item)
 		self.remind(customer)
 		mail = self.mail(customer)

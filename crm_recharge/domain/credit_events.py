@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from typing import Any
 
 from crm_recharge.domain import payment, takeback
 
@@ -78,6 +79,6 @@ def unknown(patterns: Iterable[str]) -> list[str]:
 	return [pattern for pattern in patterns if not any(fnmatchcase(one, pattern) for one in TYPES)]
 
 
-def body(event: dict) -> bytes:
+def body(event: dict[str, Any]) -> bytes:
 	"""An event as it is sent: the bytes that are signed."""
 	return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()

@@ -14,7 +14,7 @@ class BackOff:
 	waits: tuple[timedelta, ...]
 	tries: int | None = None
 
-	def __post_init__(self):
+	def __post_init__(self) -> None:
 		if not self.waits or min(self.waits) <= timedelta(0):
 			raise ValueError("a back-off waits, each time")
 

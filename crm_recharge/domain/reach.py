@@ -55,7 +55,7 @@ def read_url(url: str) -> Target:
 
 
 def _is_literal(host: str | None) -> bool:
-	return bool(host) and ":" in host
+	return host is not None and ":" in host
 
 
 def may_reach(address: str, allowed: Iterable[str] = ()) -> bool:
@@ -82,7 +82,7 @@ def is_allowed(address: str, allowed: Iterable[str]) -> bool:
 	return False
 
 
-def _is_public(address) -> bool:
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
 	return address.is_global and not address.is_multicast
 
 

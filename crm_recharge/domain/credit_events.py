@@ -15,6 +15,7 @@ PAUSED, HELD, RESUMED = "auto_recharge.paused", "auto_recharge.held", "auto_rech
 
 _RECHARGE = {
 	payment.QUEUED: "recharge.started",
+	payment.PROCESSING: "recharge.processing",
 	payment.SUCCEEDED: "recharge.succeeded",
 	payment.FAILED: "recharge.failed",
 	payment.ACTION_REQUIRED: "recharge.action_required",

@@ -6,7 +6,6 @@ Otherwise whoever may enter an address could have the server call what only the 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
 from urllib.parse import urlsplit
 
 from crm_recharge.domain.errors import InvalidRequest, shown
@@ -83,7 +82,7 @@ def is_allowed(address: str, allowed: Iterable[str]) -> bool:
 	return False
 
 
-def _is_public(address: Any) -> bool:
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
 	return address.is_global and not address.is_multicast
 
 

@@ -71,7 +71,7 @@ WRITTEN = {
 	"fees": D(15),
 	"withdrawn": D(90),
 	"balance_currency": "EUR",
-	"evidence_due": 1_772_000_000,
+	"evidence_due": datetime.fromtimestamp(1_772_000_000, timezone.utc),
 	"heard": 1,
 	"accounting_status": "Pending",
 	"accounting_next_try_at": None,
@@ -97,7 +97,13 @@ def test_a_dispute_that_is_opened():
 		effects.LockAccount("A"),
 		effects.LockPayment("R1"),
 		effects.InsertDispute(
-			"dp_1", WRITTEN | {"opened_at": 1_771_000_000, "account": "A", "recharge": "R1"}
+			"dp_1",
+			WRITTEN
+			| {
+				"opened_at": datetime.fromtimestamp(1_771_000_000, timezone.utc),
+				"account": "A",
+				"recharge": "R1",
+			},
 		),
 		effects.HoldAutoRecharge("A", "Dispute dp_1"),
 		effects.FlagAccount("A", "Disputed", "dp_1"),

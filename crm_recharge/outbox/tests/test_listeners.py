@@ -49,6 +49,10 @@ class TestListeners(TakebackCase):
 		heard.clear()
 		problems.clear()
 		frappe.db.rollback()
+		# What a test that was cut off has left.
+		for doctype, field in (("Notification", "document_type"), ("Webhook", "webhook_doctype")):
+			frappe.db.delete(doctype, {field: ["in", changes.announced()]})
+		frappe.db.commit()
 
 	@contextmanager
 	def hooked(self, *events: str, doctype="Recharge", handler="listen"):

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 from unittest.mock import patch
 
-from crm_recharge.domain import cards, effects, fit, payment, threshold
+from crm_recharge.domain import cards, chain, effects, fit, hearing, payment, threshold
 from crm_recharge.domain.answers import Outcome
 from crm_recharge.domain.simulated import books, happenings, rows
 from crm_recharge.domain.simulated.gateway import Gateway
@@ -87,7 +87,7 @@ def settle_twice() -> Any:
 		)
 
 	def keyless(transaction: Any, effect: Any, now: Any) -> Any:
-		with patch.object(books.chain, "request_key", lambda *parts: f"{parts[-1]}#{next(numbers)}"):
+		with patch.object(chain, "request_key", lambda *parts: f"{parts[-1]}#{next(numbers)}"):
 			return post(transaction, effect, now)
 
 	with patch.object(payment, "settle", forgetful), patch.object(books, "post_payment", keyless):
@@ -106,7 +106,7 @@ def event_order_trusted() -> Any:
 			yield effects.UpdateAttempt(known.name, {"status": payment.DECLINED, "intent_open": False})
 		yield effects.Commit()
 
-	with patch.object(happenings.hearing, "hear", trusting):
+	with patch.object(hearing, "hear", trusting):
 		yield
 
 

@@ -13,6 +13,8 @@ twice. Intervals of one pair are exchangeable, hence the terms in m: within a wi
 has bought often buys quickly.
 """
 
+from __future__ import annotations
+
 import math
 from array import array
 from dataclasses import dataclass, field

@@ -1,5 +1,7 @@
 """What the nightly refit learns, as numbers that fit into one JSON document."""
 
+from __future__ import annotations
+
 import math
 from array import array
 from collections.abc import Hashable
@@ -134,7 +136,7 @@ class Priors:
 		}
 
 	@classmethod
-	def from_dict(cls, stored: dict[str, Any]) -> "Priors":
+	def from_dict(cls, stored: dict[str, Any]) -> Priors:
 		"""The priors that `to_dict` wrote.
 
 		Raises:
@@ -148,9 +150,9 @@ class Priors:
 			raise PriorsError(f"Stored priors are damaged ({error}): refit them") from error
 
 	@classmethod
-	def _read(cls, stored: dict[str, Any]) -> "Priors":
+	def _read(cls, stored: dict[str, Any]) -> Priors:
 		plain = dict(stored["cadence"])
-		levels, index = {}, {name: {} for name in LEVELS}
+		levels, index = {}, {name: {} for name in LEVELS}  # type: ignore[var-annotated]
 		for name, rows in plain.pop("levels").items():
 			index[name] = {key: i for i, key in enumerate(rows["members"])}
 			pairs = list(rows["members"].values())

@@ -356,7 +356,7 @@ class Gateway:
 			intent=name,
 			amount=amount,
 			currency=intent.currency,
-			status=self.refund_starts(),
+			status=self.refund_starts(),  # type: ignore[no-untyped-call]
 			created=self.clock.now(),
 		)
 		intent.refunded += amount
@@ -439,7 +439,7 @@ EVENT_TYPES = {
 def _first_status(behaviour: Behaviour) -> str:
 	if behaviour.decline_class:
 		return NEEDS_CARD
-	return {"authentication_required": NEEDS_PERSON, "processing": PROCESSING}.get(behaviour.code, SUCCEEDED)
+	return {"authentication_required": NEEDS_PERSON, "processing": PROCESSING}.get(behaviour.code, SUCCEEDED)  # type: ignore[arg-type]
 
 
 def _failed(fault: Fault) -> Answer:

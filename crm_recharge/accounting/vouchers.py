@@ -204,7 +204,7 @@ class Ours:
 
 def _blank(theirs: type):
 	"""What a document from a queue is filled into."""
-	return theirs.__new__(theirs)
+	return theirs.__new__(theirs)  # type: ignore[call-overload]
 
 
 def _demanded(df) -> bool:

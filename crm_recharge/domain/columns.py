@@ -13,8 +13,9 @@ from enum import Enum
 from typing import Any
 
 from crm_recharge.domain import inputs
-from crm_recharge.domain.errors import InvalidRequest, shown
+from crm_recharge.domain.errors import SHOWN, InvalidRequest, shown
 from crm_recharge.domain.money import LARGEST_BALANCE, PLAIN
+from crm_recharge.domain.usage import is_readable
 
 SMALL_TEXT_BYTES = 65_535
 """What a column of the kind TEXT keeps in MariaDB."""
@@ -79,7 +80,7 @@ def _text(value: Any, field: Any) -> str:
 		raise InvalidRequest("not_text", field=field, value=shown(value))
 	if len(value) > LONG_TEXT:
 		raise InvalidRequest("text_too_long", field=field, length=len(value), limit=LONG_TEXT)
-	if not inputs.is_readable(value):
+	if not is_readable(value):
 		raise InvalidRequest("unreadable_text", field=field)
 	return value
 
@@ -156,7 +157,7 @@ def _moment(value: Any, field: Any, longest: Any) -> None:
 	found = value
 	if isinstance(value, str):
 		try:
-			found = datetime.fromisoformat(value.strip()[: inputs.SHOWN])
+			found = datetime.fromisoformat(value.strip()[:SHOWN])
 		except ValueError:
 			found = None
 	if isinstance(found, date) and not isinstance(found, datetime):

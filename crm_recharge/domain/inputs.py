@@ -190,7 +190,7 @@ def read(kind: Kind, value: Any, name: str) -> Any:
 	if kind is Kind.ROWS:
 		found = _from_json(value)
 		return value if found is None else found
-	return _READERS[kind](value, name)
+	return _READERS[kind](value, name)  # type: ignore[operator]
 
 
 def text(value: Any, name: str) -> str:

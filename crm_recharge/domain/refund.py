@@ -5,7 +5,7 @@ asked between transactions only, under a key that is the refund's name. A time-o
 is asked again; once the gateway may have forgotten the key, the payment's refunds are read first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -369,7 +369,7 @@ def named_by(answer: RefundAnswer, refunds: Iterable[RefundView]) -> str | None:
 	it, or that waits for just this money back (made in the dashboard, for a capture whose refund is written down)."""
 	known = [r for r in refunds if r.intent == answer.intent]
 	asked = answer.metadata.get("refund") or answer.metadata.get("attempt")
-	matches = (
+	matches: tuple[Callable[[RefundView], bool], ...] = (
 		lambda r: r.name == asked,
 		lambda r: r.gateway_refund == answer.refund,
 		lambda r: r.kind in (DUPLICATE, ORPHAN) and not r.gateway_refund and r.amount == answer.amount,

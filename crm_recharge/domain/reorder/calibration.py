@@ -63,9 +63,9 @@ def calibrate(priors: Priors, resolved: Iterable[Resolved]) -> Priors:
 
 
 def _outcome(priors: Priors, one: Resolved) -> _Outcome | None:
-	state, elapsed = one.state, max(one.asked - one.state.last, 0)
+	state, elapsed = one.state, max(one.asked - one.state.last, 0)  # type: ignore[operator]
 	bought = one.bought is not None and one.bought <= one.until
-	watched = (one.bought if bought else one.until) - one.asked
+	watched = (one.bought if bought else one.until) - one.asked  # type: ignore[operator]
 	if watched <= 0:
 		return None
 	members = priors.members(one.customer, one.item, one.group)
@@ -73,7 +73,7 @@ def _outcome(priors: Priors, one: Resolved) -> _Outcome | None:
 	interval = next_interval(priors, basis, state.days)
 	left = elapsed + watched + (0 if bought else HALF_DAY)
 	ends = ((math.log(t) - interval.centre) / interval.lower for t in (elapsed + HALF_DAY, left))
-	return _Outcome(*ends, bought, interval.stop)
+	return _Outcome(*ends, bought, interval.stop)  # type: ignore[arg-type, call-arg]
 
 
 def _maximise(outcomes: Sequence[_Outcome]) -> Calibration:

@@ -107,10 +107,10 @@ def parts(moves: Iterable[Move]) -> list[Part]:
 	deliveries = {m.row: m for m in moves if not m.bills}
 	left = {m.row: m.quantity for m in moves if m.bills != m.delivers}
 	for bill in bills.values():
-		if delivery := deliveries.get(bill.partner):
+		if delivery := deliveries.get(bill.partner):  # type: ignore[arg-type]
 			found.append(_pair(bill, delivery, left, bill))
 	for delivery in deliveries.values():
-		bill = bills.get(delivery.partner)
+		bill = bills.get(delivery.partner)  # type: ignore[arg-type, assignment]
 		if bill and left[delivery.row] and bill.partner != delivery.row:
 			found.append(_pair(bill, delivery, left, delivery))
 	found += _by_order(bills, deliveries, left)
@@ -142,7 +142,7 @@ def _by_order(bills: dict[str, Any], deliveries: dict[str, Any], left: dict[str,
 	found = []
 	for delivery in deliveries.values():
 		partner = bills.get(delivery.partner)
-		for bill in waiting.get(delivery.order or (partner and partner.order), ()):
+		for bill in waiting.get(delivery.order or (partner and partner.order), ()):  # type: ignore[arg-type]
 			quantity = min(left[bill.row], left[delivery.row])
 			if quantity <= 0:
 				continue
@@ -182,11 +182,11 @@ def _came_back(
 	by_document: dict[str, list[Part]] = defaultdict(list)
 	for part in sorted(bought, key=lambda part: part.day):
 		for move in {part.bill, part.delivery} - {None}:
-			by_row[move.row].append(part)
-			by_document[move.document].append(part)
+			by_row[move.row].append(part)  # type: ignore[union-attr]
+			by_document[move.document].append(part)  # type: ignore[union-attr]
 	same = _same_goods(bought)
 	other = {move.row: move for move in returns}
-	unknown, told = [], defaultdict(lambda: ([], []))
+	unknown, told = [], defaultdict(lambda: ([], []))  # type: ignore[var-annotated]
 	for move in sorted(returns, key=_in_order):
 		of = _returned(move, other, by_row, by_document)
 		if of:
@@ -212,10 +212,10 @@ def _returned(
 	if move.partner in by_row:
 		return by_row[move.partner]
 	# A credit note may be made from the note of return.
-	partner = other.get(move.partner)
+	partner = other.get(move.partner)  # type: ignore[arg-type]
 	if partner and partner is not move and partner.partner not in other:
 		return _returned(partner, other, by_row, by_document)
-	return by_document.get(move.returns_document, [])
+	return by_document.get(move.returns_document, [])  # type: ignore[arg-type]
 
 
 def _same_goods(bought: list[Part]) -> dict[str, str]:
@@ -228,13 +228,13 @@ def _same_goods(bought: list[Part]) -> dict[str, str]:
 		return row
 
 	for part in bought:
-		first, second = (root(move.row) for move in (part.bill or part.delivery, part.delivery or part.bill))
+		first, second = (root(move.row) for move in (part.bill or part.delivery, part.delivery or part.bill))  # type: ignore[union-attr]
 		parent[max(first, second)] = min(first, second)
 	return {row: root(row) for row in list(parent)}
 
 
 def _any_row(part: Part) -> str:
-	return (part.bill or part.delivery).row
+	return (part.bill or part.delivery).row  # type: ignore[union-attr]
 
 
 def _taken_off(returns: list[tuple[Move, list[Part]]]) -> list[tuple[Move, Part, Decimal]]:

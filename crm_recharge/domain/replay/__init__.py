@@ -189,7 +189,7 @@ def replay(events: Iterable[UsageEvent], plans: Plan | Mapping[str, Plan]) -> Re
 		raise ValueError("there is no usage to replay")
 	zones: dict[str, tzinfo] = {}
 	for event in events:
-		zones.setdefault(event.account, event.time.tzinfo)
+		zones.setdefault(event.account, event.time.tzinfo)  # type: ignore[arg-type]
 	# One clock in UTC: the rules compare times, and only an account's days and their display need a zone.
 	site = Site(events[0].time.astimezone(timezone.utc) - BEFORE)
 	accounts = {}

@@ -399,6 +399,12 @@ class Auditor:
 			for a in self.world.all(rows.RechargeAttempt)
 			if a.card == row.name
 		}
+		if row.status == "Expired":
+			tried = [
+				a for r in self.world.all(rows.Recharge) for a in self.world.all(rows.RechargeAttempt, r.name)
+			]
+			said = any(a.card == row.name and a.decline_class == "expired" for a in tried)
+			must(said or self.is_past_date(row), "no good card is called expired", row)
 		must(row.account in owners, "a card is judged for its own account", f"{row.name} by {label}")
 
 	def _follow_card(self, before: rows.RechargeAttempt | None, row: rows.RechargeAttempt) -> None:
@@ -497,6 +503,8 @@ class Auditor:
 				"no more is refunded than is unused",
 				f"{row.name} of {values['amount']} found {drawn} unused",
 			)
+		if before is None and values.get("taken", ZERO) > 0:
+			self._holds(row, values["kind"])
 		if (
 			before
 			and before.values.get("gateway_refund")
@@ -509,6 +517,15 @@ class Auditor:
 				f"{row.name}: {before.values['status']}, then {values['status']}",
 			)
 
+	def _holds(self, row: rows.Refund, kind: str) -> None:
+		"""What was taken back holds auto-recharge: always where nobody here has asked for it, else at the level."""
+		account = self.world.get(rows.CreditAccount, self.world.get(rows.Recharge, row.recharge).account)
+		setting = self.world.get(rows.AutoRechargeSetting, account.name)
+		is_low = setting.enabled and account.balance <= setting.falls_below
+		held = account.held_because or ""
+		is_held = f"Refund {row.name}" in held or "…" in held
+		must(is_held or not (kind == "From Gateway" or is_low), "what is taken back holds", (row, account))
+
 	def _own(self, row: rows.Refund) -> Entry | None:
 		account = self.world.get(rows.Recharge, row.recharge).account
 		found = (e for e in self.ledgers[account].entries if e.reference_name == row.name)
@@ -520,10 +537,14 @@ class Auditor:
 		return next(lot.name for lot in ledger.lots.values() if lot.source_key == entry.request_key)
 
 	def _dispute(self, before: rows.Dispute | None, row: rows.Dispute, label: str) -> None:
-		if row.values["status"] != "Open":
+		if row.values["status"] not in ("Open", "Warning"):
 			return
 		account = self.world.get(rows.CreditAccount, self.world.get(rows.Recharge, row.recharge).account)
 		must(account.held_because or before, "a dispute holds auto-recharge", row.name)
+		if row.values["status"] == "Warning":
+			marked = row.name in (account.held_because or "") or "…" in (account.held_because or "")
+			must(marked or before, "a fraud warning holds", row.name)
+			return
 		if before is None or before.values["status"] not in ("Open", "Lost"):
 			must(account.status != "Active", "a dispute flags the account", f"{row.name}: {account.status}")
 			open_ = account.open_recharge and self.world.get(rows.Recharge, account.open_recharge)

@@ -159,9 +159,9 @@ def _zone(given: str | None) -> tzinfo | None:
 	if not given:
 		return None
 	try:
-		return datetime.fromisoformat(f"2000-01-01T00:00:00{given}").tzinfo or _no_zone(given)
+		return datetime.fromisoformat(f"2000-01-01T00:00:00{given}").tzinfo or _no_zone(given)  # type: ignore[func-returns-value]
 	except ValueError:
-		return _no_zone(given)
+		return _no_zone(given)  # type: ignore[func-returns-value]
 
 
 def _no_zone(given: str) -> None:
@@ -195,7 +195,7 @@ def _plans(options: Any, currency: str, accounts: list[str]) -> dict[str, Plan]:
 			count_day=_count(options.recharges_per_day, "--recharges-per-day"),
 		),
 	}
-	return {account: Plan(cards=cards[account], **shared) for account in accounts}
+	return {account: Plan(cards=cards[account], **shared) for account in accounts}  # type: ignore[arg-type]
 
 
 def _cards(given: list[str], accounts: list[str]) -> dict[str, tuple[str, ...]]:
@@ -209,7 +209,7 @@ def _cards(given: list[str], accounts: list[str]) -> dict[str, tuple[str, ...]]:
 					f"--cards {option}: there is no card {card!r}; known are {', '.join(BEHAVIOURS)}"
 				)
 		if not separator:
-			everyone = cards
+			everyone = cards  # type: ignore[assignment]
 		elif account not in accounts:
 			raise BadOption(
 				f"--cards {option}: the replay has no account {account}, only {', '.join(accounts)}"

@@ -250,7 +250,7 @@ class Gateway:
 	def remembers(self, key: str) -> bool:
 		"""Whether a request under `key` would only be answered again."""
 		known = self._keys.get(key)
-		return bool(known) and self.clock.now() - known[0] < KEY_LIFE
+		return known is not None and self.clock.now() - known[0] < KEY_LIFE
 
 	# -- what others may do ------------------------------------------------------------------------------
 
@@ -294,10 +294,10 @@ class Gateway:
 	) -> Answer:
 		payment_method, amount, currency = content
 		if self.remembers(key):
-			_, first_content, intent = self._keys[key]
+			_, first_content, name = self._keys[key]
 			if first_content != content:
 				return self._look_up(key) or Answer(Outcome.ERROR, code="idempotency_error")
-			return self._answer(self.intents[intent])
+			return self._answer(self.intents[name])
 		behaviour = BEHAVIOURS[self.cards.get(payment_method, "ok")]
 		if behaviour.code == "parameter_invalid" or amount <= 0 or payable(amount, currency) != amount:
 			return Answer(Outcome.ERROR, code="parameter_invalid", message="The request was refused.")
@@ -332,7 +332,8 @@ class Gateway:
 	def _look_up(self, key: str) -> Answer | None:
 		answers = [self._answer(intent) for intent in self._by_key.get(key, ())]
 		paid = [answer for answer in answers if answer.outcome is Outcome.SUCCEEDED]
-		return (paid or answers or [None])[0]
+		found = paid or answers
+		return found[0] if found else None
 
 	def _retrieve(self, name: str) -> Answer:
 		intent = self.intents.get(name)
@@ -355,7 +356,7 @@ class Gateway:
 			intent=name,
 			amount=amount,
 			currency=intent.currency,
-			status=self.refund_starts(),
+			status=self.refund_starts(),  # type: ignore[no-untyped-call]
 			created=self.clock.now(),
 		)
 		intent.refunded += amount
@@ -438,7 +439,7 @@ EVENT_TYPES = {
 def _first_status(behaviour: Behaviour) -> str:
 	if behaviour.decline_class:
 		return NEEDS_CARD
-	return {"authentication_required": NEEDS_PERSON, "processing": PROCESSING}.get(behaviour.code, SUCCEEDED)
+	return {"authentication_required": NEEDS_PERSON, "processing": PROCESSING}.get(behaviour.code, SUCCEEDED)  # type: ignore[arg-type]
 
 
 def _failed(fault: Fault) -> Answer:

@@ -242,6 +242,9 @@ class Happenings:
 			known = self.world.get(rows.Dispute, news.name)
 			heard = known.values.get("heard", 0) if known else 0
 			self.start(dispute.follow(found.account, found.name, answer, heard), "dispute", news=news)
+			if not self.calm and self.rng.random() < 0.3:
+				# While this answer is on its way, the bank goes on.
+				self._decide_dispute()
 
 	def _hear_refunds(self, news: News) -> None:
 		found = self._owner(news, news.name)
@@ -251,6 +254,8 @@ class Happenings:
 			known = refund.named_by(answer, [r.view for r in self.world.all(rows.Refund)])
 			machine = refund.hear(found.account, found.name, answer, known)
 			self.start(machine, "refund heard", news=news)
+		if not self.calm and self.rng.random() < 0.3:
+			self.move_refunds()
 
 	# -- money back ----------------------------------------------------------------------------------------------
 
@@ -365,7 +370,7 @@ class Happenings:
 		if waiting and self.rng.random() < 0.7:
 			self._pay_on_page(waiting[-1])
 			return
-		if self.rng.random() < 0.2 and (open_ := self.world.get(rows.CreditAccount, name).open_recharge):
+		if self.rng.random() < 0.4 and (open_ := self.world.get(rows.CreditAccount, name).open_recharge):
 			self.drawn["called off"] += 1
 			self.start(payment.call_off(name, open_), f"call off {open_}")
 			return

@@ -124,7 +124,7 @@ class Performer:
 		asks = effects.Asks
 		if isinstance(effect, asks) and not transaction.is_idle:
 			raise AssertionError(f"{effect} inside an open transaction")
-		return self._handlers[type(effect)](effect, transaction)
+		return self._handlers[type(effect)](effect, transaction)  # type: ignore[no-untyped-call]
 
 	# -- effects -----------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 from unittest.mock import patch
 
-from crm_recharge.domain import cards, effects, fit, payment, threshold
+from crm_recharge.domain import cards, chain, effects, fit, hearing, payment, threshold
 from crm_recharge.domain.answers import Outcome
 from crm_recharge.domain.simulated import books, happenings, rows
 from crm_recharge.domain.simulated.gateway import Gateway
@@ -38,7 +38,7 @@ def no_key() -> Any:
 	"""Each ask goes out under a key of its own."""
 	numbers, charge = count(), Performer._charge
 
-	def keyless(self, effect: Any, transaction: Any) -> Any:
+	def keyless(self, effect: Any, transaction: Any) -> Any:  # type: ignore[no-untyped-def]
 		return charge(self, replace(effect, key=f"{effect.key}#{next(numbers)}"), transaction)
 
 	with patch.object(Performer, "_charge", keyless):
@@ -50,7 +50,7 @@ def fallback_on_time_out() -> Any:
 	"""No answer counts as a decline."""
 	charge = Performer._charge
 
-	def hasty(self, effect: Any, transaction: Any) -> Any:
+	def hasty(self, effect: Any, transaction: Any) -> Any:  # type: ignore[no-untyped-def]
 		answer = charge(self, effect, transaction)
 		if answer.outcome is Outcome.UNKNOWN:
 			return replace(answer, outcome=Outcome.DECLINED, intent=None, intent_open=False)
@@ -87,7 +87,7 @@ def settle_twice() -> Any:
 		)
 
 	def keyless(transaction: Any, effect: Any, now: Any) -> Any:
-		with patch.object(books.chain, "request_key", lambda *parts: f"{parts[-1]}#{next(numbers)}"):
+		with patch.object(chain, "request_key", lambda *parts: f"{parts[-1]}#{next(numbers)}"):
 			return post(transaction, effect, now)
 
 	with patch.object(payment, "settle", forgetful), patch.object(books, "post_payment", keyless):
@@ -106,7 +106,7 @@ def event_order_trusted() -> Any:
 			yield effects.UpdateAttempt(known.name, {"status": payment.DECLINED, "intent_open": False})
 		yield effects.Commit()
 
-	with patch.object(happenings.hearing, "hear", trusting):
+	with patch.object(hearing, "hear", trusting):
 		yield
 
 
@@ -178,7 +178,7 @@ def switched_on_by_itself() -> Any:
 
 	performer_do = Performer.do
 
-	def do(self, effect: Any, transaction: Any) -> Any:
+	def do(self, effect: Any, transaction: Any) -> Any:  # type: ignore[no-untyped-def]
 		if isinstance(effect, _SwitchOn):
 			return transaction.update(rows.AutoRechargeSetting, effect.account, enabled=True)
 		return performer_do(self, effect, transaction)
@@ -231,7 +231,7 @@ def refund_asked_under_new_keys() -> Any:
 	"""Each ask for a refund goes out under a key of its own."""
 	numbers, refund = count(), Gateway.refund
 
-	def keyless(self, *, key: Any, intent: Any, amount: Any) -> Any:
+	def keyless(self, *, key: Any, intent: Any, amount: Any) -> Any:  # type: ignore[no-untyped-def]
 		return refund(self, key=f"{key}#{next(numbers)}", intent=intent, amount=amount)
 
 	with patch.object(Gateway, "refund", keyless):

@@ -53,7 +53,7 @@ class Curve:
 			bands[column] = _widened(bands[column], value)
 			last, at = value, column
 		for column in range(at, columns if last is not None else 0):
-			bands[column] = _widened(bands[column], last)
+			bands[column] = _widened(bands[column], last)  # type: ignore[arg-type]
 		return bands
 
 

@@ -151,7 +151,7 @@ def curve_of(account: Account, result: Result) -> plot.Curve:
 		threshold=account.plan.falls_below,
 		start=result.start,
 		end=max(result.end, *(time for time, _ in account.balances)),
-		paid=[p.settled_at for p in account.payments if p.status == payment.SUCCEEDED],
-		failed=[p.ended_at for p in account.payments if p.status == payment.FAILED],
+		paid=[p.settled_at for p in account.payments if p.status == payment.SUCCEEDED],  # type: ignore[misc]
+		failed=[p.ended_at for p in account.payments if p.status == payment.FAILED],  # type: ignore[misc]
 		refused=[time for time, _ in account.refused],
 	)

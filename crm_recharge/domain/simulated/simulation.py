@@ -158,7 +158,7 @@ class Simulation(rest.Rest):
 			kind="us_bank_account" if behaviour == "bank" else "card",
 			exp_month=2 if soon else 1,
 			exp_year=2026 if soon else 2020 if past else 2040,
-			fingerprint=self.rng.choice((None, f"fp_{account}", f"fp_{account}_{number}")),
+			fingerprint=self.rng.choice((None, f"fp_{account}", f"fp_{account}", f"fp_{account}_{number}")),
 		)
 
 	def _write_past_declines(self, account: str, saved: list[rows.RechargeCard]) -> None:

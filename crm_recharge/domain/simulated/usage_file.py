@@ -102,7 +102,7 @@ def read_usage(
 	header, lines = _open(path, required=("account", "time"))
 	if "amount" not in header and not {"quantity", "category"} <= {*header}:
 		raise BadFile(f"{path}: there is neither a column amount nor the columns category and quantity")
-	events, bad, seen = [], [], {}
+	events, bad, seen = [], [], {}  # type: ignore[var-annotated]
 	for number, row in lines:
 		try:
 			event = _event(number, row, prices, currency, zone, "key" in header)
@@ -175,7 +175,7 @@ def _price(row: dict[str, Any], prices: Any, currency: str) -> Price:
 def _check_key(seen: dict[str, Any], number: int, event: UsageEvent) -> None:
 	"""The same key may come again with the same content only."""
 	key = (event.account, event.request.idempotency_key)
-	first, fingerprint = seen.setdefault(key, (number, event.request.fingerprint))
+	first, fingerprint = seen.setdefault(key, (number, event.request.fingerprint))  # type: ignore[call-overload]
 	if fingerprint != event.request.fingerprint:
 		raise ValueError(
 			f"the key {key[1]} was used in line {first} with other content; a new usage needs a new key"

@@ -30,7 +30,7 @@ class Table:
 	def write(self, row: Any) -> None:
 		key = self.key_of(row)
 		if key not in self.rows:
-			self.children.setdefault(self.parent_of(row), []).append(key)
+			self.children.setdefault(self.parent_of(row), []).append(key)  # type: ignore[arg-type]
 		self.rows[key] = row
 
 

@@ -17,20 +17,9 @@ from crm_recharge.domain.cards import Card
 from crm_recharge.domain.effects import Job
 from crm_recharge.domain.errors import AccountClosed, InsufficientCredits, InvalidRequest, RuleError
 from crm_recharge.domain.takeback import DisputeView, PaymentView, RefundView
+from crm_recharge.domain.tests.asking import ask
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
-
-
-def ask(machine, **replies):
-	"""All that a machine asks for, and its result; `replies` by the name of the effect's class."""
-	asked, reply = [], None
-	try:
-		while True:
-			effect = machine.send(reply)
-			asked.append(effect)
-			reply = replies.get(type(effect).__name__)
-	except StopIteration as end:
-		return asked, end.value
 
 
 def refusal(call, *arguments, kind=InvalidRequest, **more) -> tuple[str, dict]:

@@ -140,7 +140,7 @@ def _heads(doctype: str, condition: str, values: dict, any_state: bool = False) 
 		f" ON customer.`name` = inv.`customer` WHERE {condition} {COUNTS[doctype]}",
 		values,
 	)
-	return {name: _Head(*rest[:-1], bool(rest[-1])) for name, *rest in rows if rest[1]}
+	return {name: _Head(*rest[:-1], bool(rest[-1])) for name, *rest in rows if rest[1]}  # type: ignore[call-arg]
 
 
 def _heads_of(doctype: str, rows: list[_Row], customer: str) -> dict[str, _Head]:

@@ -224,7 +224,7 @@ def _new_cycle_keys(doctype: str, old: str, new: str) -> None:
 	)
 	for name, customer, item, last_day, key in rows:
 		was = (old, item) if doctype == "Customer" else (customer, old)
-		if key == cycle_key(*was, last_day):
+		if key == cycle_key(*was, last_day):  # type: ignore[call-arg]
 			fresh = cycle_key(customer, item, last_day)
 			if not frappe.db.exists("Reorder Message Item", {"cycle_key": fresh}):
 				frappe.db.set_value("Reorder Message Item", name, "cycle_key", fresh, update_modified=False)

@@ -464,7 +464,12 @@ class TestRules(LifeCase):
 				{"state": "Withdrawn", "doc_status": "2", "allow_edit": "Quality Manager"},
 			],
 			transitions=[
-				{"state": "Waits", "action": "Approve", "next_state": "Approved by Two", "allowed": "Quality Manager"}
+				{
+					"state": "Waits",
+					"action": "Approve",
+					"next_state": "Approved by Two",
+					"allowed": "Quality Manager",
+				}
 			],
 		)
 		self.addCleanup(self.fresh_forms, doctype)

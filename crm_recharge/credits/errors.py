@@ -60,6 +60,7 @@ def messages() -> dict[str, str]:
 	return {
 		"unknown_parameter": _("Unknown parameter: {parameters}. Known are: {known}."),
 		"missing_parameter": _("Missing: {parameters}."),
+		"value_missing": _("{field} is missing."),
 		"parameter_twice": _("{parameter} is given twice."),
 		"unknown_time_zone": _("{field}: {value} is no time zone. Give one such as Europe/Berlin."),
 		"bad_day": _("{field}: {value} is not a day. Give ISO 8601, such as 2026-03-01."),

@@ -33,7 +33,8 @@ FOR_STAFF_AND_PROGRAMS = set(
 	nothing_to_refund refund_too_fine more_than_unused bad_day not_a_bool not_a_list not_an_id not_an_object not_one_of
 	missing_parameter parameter_twice unknown_parameter unknown_record unknown_report value_not_kept
 	period_too_long unknown_time_zone already_decided bad_moment bad_time_of_day held_already_used held_not_creditable
-	not_captured not_json not_rows nothing_to_charge only_dismissed unknown_decision site_is_home""".split()
+	not_captured not_json not_rows nothing_to_charge only_dismissed unknown_decision site_is_home
+	bad_url out_of_range secret_too_short value_missing""".split()
 )
 
 

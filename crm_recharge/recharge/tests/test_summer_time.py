@@ -10,7 +10,7 @@ from crm_recharge import clock
 from crm_recharge.api import desk, portal
 from crm_recharge.credits import ledger, queries, store, usage
 from crm_recharge.domain import payment
-from crm_recharge.gateway import inbox
+from crm_recharge.gateway.stripe import events as stripe_events
 from crm_recharge.recharge import spikes, worker
 from crm_recharge.tests.case import GOOD, GOOD_TOO, RechargeCase
 from crm_recharge.tests.support import work
@@ -213,5 +213,5 @@ class TestSummerTime(RechargeCase):
 	def test_what_stripe_tells_the_time_of_is_kept_as_that_moment(self):
 		with site_clock("2027-11-07 12:00"):
 			for moment in ("2027-11-07 05:30", "2027-11-07 06:30"):
-				kept = inbox._system_time(utc(moment).timestamp())
+				kept = clock.stored(stripe_events._moment(utc(moment).timestamp()))
 				self.assertLess(abs(clock.read(kept) - utc(moment)), SECOND)

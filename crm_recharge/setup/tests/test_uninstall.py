@@ -52,6 +52,7 @@ STAY = {
 	"GL Entry",
 	"Journal Entry",
 	"Notification Log",
+	"Notification Recipient",
 	"Patch Log",
 	"Payment Entry",
 	"Payment Entry Reference",

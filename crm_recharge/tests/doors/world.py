@@ -8,6 +8,8 @@ from crm_recharge.tests.doors import people, records, table
 from crm_recharge.tests.doors.records import ELSEWHERE, FOREIGN, OWN, Side
 from crm_recharge.tests.support.reorder_case import make_item
 
+SETTINGS, ROW, AWAY = "CRM Recharge Settings", "CRM Recharge Company", "set aside"
+
 
 class World:
 	"""Everything that the probes need, committed; `remove` takes it away. `stripe`: a stand-in for the gateway."""
@@ -42,10 +44,16 @@ class World:
 		"""The site's first company, and a copy of it that has no books."""
 		first = frappe.get_all("Company", pluck="name", order_by="creation", limit=1)[0]
 		like = frappe.db.get_value("Company", first, ["default_currency", "country"], as_dict=True)
+		# Who is confined to the first company may see the settings as long as they name no other.
+		self.set_aside = frappe.get_all(ROW, {"company": ["!=", first]}, ["name", "parent"])
+		self._move([row.name for row in self.set_aside], AWAY)
 		self.twin = f"Doors {frappe.generate_hash(length=8)}"
 		abbreviation = frappe.generate_hash(length=6)
 		records.raw("Company", self.twin, company_name=self.twin, abbr=abbreviation, **like)
 		return first, self.twin
+
+	def _move(self, rows: list[str], parent: str) -> None:
+		frappe.db.set_value(ROW, {"name": ["in", rows or [""]]}, "parent", parent, update_modified=False)
 
 	def one(self, doctype: str, side: str) -> str:
 		"""The usual record of `doctype` of that side, or the one that is nobody's; a Single is its own name."""
@@ -108,6 +116,7 @@ class World:
 		for side in self.sides.values():
 			for doctype, names in side.names.items():
 				gone[doctype] += names
+		self._move([row.name for row in self.set_aside], SETTINGS)
 		self.shared.pop("CRM Recharge Company")  # the site's own
 		for doctype, name in self.shared.items():
 			gone[doctype].append(name)

@@ -43,6 +43,14 @@ def save_again(doc, method):
 	heard.append((doc.name, method, None, doc.status))
 
 
+def take_away(doctype: str, **filters) -> None:
+	"""Delete records with their rows."""
+	names = frappe.get_all(doctype, filters, pluck="name")
+	for field in frappe.get_meta(doctype).get_table_fields():
+		frappe.db.delete(field.options, {"parenttype": doctype, "parent": ["in", names or [""]]})
+	frappe.db.delete(doctype, {"name": ["in", names or [""]]})
+
+
 class TestListeners(TakebackCase):
 	def setUp(self):
 		super().setUp()
@@ -51,7 +59,7 @@ class TestListeners(TakebackCase):
 		frappe.db.rollback()
 		# What a test that was cut off has left.
 		for doctype, field in (("Notification", "document_type"), ("Webhook", "webhook_doctype")):
-			frappe.db.delete(doctype, {field: ["in", changes.announced()]})
+			take_away(doctype, **{field: ["in", changes.announced()]})
 		frappe.db.commit()
 
 	@contextmanager
@@ -326,7 +334,7 @@ class TestListeners(TakebackCase):
 				self.work(recharge)
 				self.tell("Recharge", recharge)
 				self.assertTrue(self.notes(recharge), event)
-				frappe.db.delete("Notification", {"document_type": "Recharge"})
+				take_away("Notification", document_type="Recharge")
 				frappe.cache.delete_value("notifications")
 				frappe.db.commit()
 

@@ -52,7 +52,6 @@ STAY = {
 	"GL Entry",
 	"Journal Entry",
 	"Notification Log",
-	"Notification Recipient",
 	"Patch Log",
 	"Payment Entry",
 	"Payment Entry Reference",

@@ -155,7 +155,7 @@ class Gateway:
 		self._by_key: dict[str, list[Intent]] = {}
 		self.pages: dict[str, Page] = {}
 		self.refunds: dict[str, Refund] = {}
-		self._refund_keys: dict[str, tuple[datetime, RefundAnswer]] = {}
+		self.refund_keys: dict[str, tuple[datetime, RefundAnswer]] = {}
 		self.refund_starts = lambda: RefundOutcome.SUCCEEDED
 		"""Draws how a new refund begins."""
 		self._asked: set[str] = set()
@@ -340,7 +340,7 @@ class Gateway:
 		return self._answer(intent) if intent else Answer(Outcome.ERROR, code="resource_missing")
 
 	def _refund(self, key: str, name: str, amount: Decimal) -> RefundAnswer:
-		known = self._refund_keys.get(key)
+		known = self.refund_keys.get(key)
 		if known and self.clock.now() - known[0] < KEY_LIFE:
 			return known[1]
 		intent = self.intents.get(name)
@@ -362,7 +362,7 @@ class Gateway:
 		intent.refunded += amount
 		self.refunds[made.name] = made
 		answer = self.refund_answer(made)
-		self._refund_keys[key] = (self.clock.now(), answer)
+		self.refund_keys[key] = (self.clock.now(), answer)
 		self._tell("charge.refunded", intent)
 		return answer
 

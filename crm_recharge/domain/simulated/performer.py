@@ -61,6 +61,10 @@ class Run:
 		self.effect = None
 		return True
 
+	def answer(self, reply: Any) -> None:
+		"""Answer the effect that waits, without doing it."""
+		self._reply, self.effect = reply, None
+
 	def finish(self) -> Any:
 		"""Do all that is left, without letting time pass. Returns the machine's result."""
 		while self.step():

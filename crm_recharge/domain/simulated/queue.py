@@ -17,6 +17,11 @@ class Queue:
 		if (job, recharge) not in self._jobs:
 			self._jobs.append((job, recharge))
 
+	@property
+	def waiting(self) -> list[tuple[str, str]]:
+		"""All jobs, in their order."""
+		return list(self._jobs)
+
 	def take(self) -> tuple[str, str] | None:
 		"""The oldest job, or None."""
 		return self._jobs.popleft() if self._jobs else None

@@ -1,218 +1,328 @@
-"""One account, its payments and a gateway, in memory: the machines of refunds and disputes run over it step by
-step, several at once, and may die between any two effects.
+"""One account, its payments and a gateway, for tests of refunds and disputes: the simulator (domain/simulated/) under
+names that read well there.
 
-What a run writes nobody else sees before its commit; the account's lock is the only one.
+The machines run step by step, several at once, and may die between any two effects.
 """
 
-from copy import deepcopy
-from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Iterator, MutableMapping
+from datetime import datetime, timezone
 from decimal import Decimal
 from itertools import count
 
-from crm_recharge.domain import chain, dispute, effects, refund, takeback
+from crm_recharge.domain import chain, dispute, effects, payment, refund, takeback
 from crm_recharge.domain.answers import DisputeAnswer, RefundAnswer, RefundOutcome
-from crm_recharge.domain.book import CHARGEBACK, RECHARGE, REFUND, REINSTATEMENT, Book
+from crm_recharge.domain.book import RECHARGE
 from crm_recharge.domain.errors import InsufficientCredits
 from crm_recharge.domain.money import ZERO
-from crm_recharge.domain.takeback import DisputeView, PaymentView, RefundView
+from crm_recharge.domain.simulated import books, performer, rows
+from crm_recharge.domain.simulated import gateway as simulated
+from crm_recharge.domain.simulated.auditor import Auditor
+from crm_recharge.domain.simulated.clock import Clock
+from crm_recharge.domain.simulated.gateway import Fault
+from crm_recharge.domain.simulated.takebacks import Bank, Case, Takebacks
+from crm_recharge.domain.simulated.world import Locked
+from crm_recharge.domain.simulated.world import World as Database
+from crm_recharge.domain.usage import UsageRequest
 
 ACCOUNT = "A"
 D = Decimal
 LEVEL = D(20)
 START = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+FAULTS = {"lost_before": Fault.LOST_BEFORE, "lost_after": Fault.LOST_AFTER, "refused": Fault.REVOKED}
 
 
-@dataclass
+class Table(MutableMapping):
+	"""Rows of one kind by name, seen and written through `read` and `write`."""
+
+	def __init__(self, names: Callable[[], list[str]], read: Callable, write: Callable):
+		self._names, self._read, self._write = names, read, write
+
+	def __getitem__(self, name: str):
+		if name not in self._names():
+			raise KeyError(name)
+		return self._read(name)
+
+	def __setitem__(self, name: str, value) -> None:
+		self._write(name, value)
+
+	def __delitem__(self, name: str) -> None:
+		raise NotImplementedError
+
+	def __iter__(self) -> Iterator[str]:
+		return iter(self._names())
+
+	def __len__(self) -> int:
+		return len(self._names())
+
+
 class Paid:
-	"""A recharge row."""
+	"""A recharge as it is committed; its status may be set."""
 
-	name: str
-	amount: Decimal
-	intent: str | None
-	lot: str | None
-	status: str = "Succeeded"
-	refunded: Decimal = ZERO
-	origin: str = "Desk"
+	def __init__(self, database: Database, name: str):
+		self.database, self.name = database, name
+
+	@property
+	def row(self) -> rows.Recharge:
+		return self.database.get(rows.Recharge, self.name)
+
+	@property
+	def status(self) -> str:
+		return self.row.status
+
+	@status.setter
+	def status(self, status: str) -> None:
+		self.database.change(rows.Recharge, self.name, status=status)
+
+	@property
+	def refunded(self) -> Decimal:
+		return self.row.refunded_amount
+
+	@property
+	def lot(self) -> str | None:
+		key = chain.request_key(ACCOUNT, RECHARGE, self.row.settled_intent or "")
+		return next((x.name for x in self.database.all(rows.CreditLot) if x.lot.source_key == key), None)
 
 
-@dataclass
-class State:
+class Committed:
 	"""What the database holds."""
 
-	book: Book
-	falls_below: Decimal
-	enabled: bool = True
-	status: str = "Active"
-	held: str | None = None
-	open_recharge: str | None = None
-	recharges: dict[str, Paid] = field(default_factory=dict)
-	refunds: dict[str, dict] = field(default_factory=dict)
-	disputes: dict[str, dict] = field(default_factory=dict)
-	request_keys: dict[str, str] = field(default_factory=dict)
-	started_by: list[str] = field(default_factory=list)
-	told: list[tuple] = field(default_factory=list)
-	differences: list = field(default_factory=list)
-	jobs: list[tuple] = field(default_factory=list)
+	def __init__(self, world: "World"):
+		self.world, self.database = world, world.database
+
+	@property
+	def account(self) -> rows.CreditAccount:
+		return self.database.get(rows.CreditAccount, ACCOUNT)
+
+	def _change(self, **values) -> None:
+		self.database.change(rows.CreditAccount, ACCOUNT, **values)
+		self.world.auditor.check("person")
+
+	status = property(lambda self: self.account.status, lambda self, value: self._change(status=value))
+	held = property(lambda self: self.account.held_because, lambda self, v: self._change(held_because=v))
+	open_recharge = property(lambda self: self.account.open_recharge)
+
+	@property
+	def book(self):
+		"""The book with all its lots and entries; a copy."""
+		names = tuple(row.name for row in self.database.all(rows.CreditLot))
+		book = books.open_book(self.database.begin(), ACCOUNT, self.world.now, names)
+		book.entries = [row.entry for row in self.database.all(rows.LedgerRow)]
+		return book
+
+	@property
+	def recharges(self) -> dict[str, Paid]:
+		return {row.name: Paid(self.database, row.name) for row in self.database.all(rows.Recharge)}
+
+	@property
+	def refunds(self) -> Table:
+		return self._claims(rows.Refund)
+
+	@property
+	def disputes(self) -> Table:
+		return self._claims(rows.Dispute)
+
+	def _claims(self, kind: type) -> Table:
+		def write(name: str, values: dict) -> None:
+			values = {key: value for key, value in values.items() if key != "name"}
+			self.database.add(kind(name, values["recharge"], values))
+
+		return Table(
+			lambda: [row.name for row in self.database.all(kind)],
+			lambda name: self.database.get(kind, name).values,
+			write,
+		)
+
+	@property
+	def started_by(self) -> list[str]:
+		"""Of which types the ledger rows were that started a recharge."""
+		kinds = {row.entry.name: row.entry.entry_type for row in self.database.all(rows.LedgerRow)}
+		return [kinds[r.triggered_by] for r in self.database.all(rows.Recharge) if r.triggered_by]
+
+	@property
+	def told(self) -> list[tuple[str, dict]]:
+		return [(notice.kind, notice.details) for notice in self.database.all(rows.Notice)]
+
+	@property
+	def differences(self) -> list[effects.NoteDifference]:
+		return self.world.noted
+
+	@property
+	def jobs(self) -> list[tuple[str, str]]:
+		"""What waits in the queue, but for recharges."""
+		return [job for job in self.database.queue.waiting if job[0] != payment.CARRY_OUT]
 
 
 class Gateway:
-	"""The gateway's side: captures, refunds, disputes, remembered keys."""
+	"""The gateway's side. `fault` happens to the next call about a refund."""
 
-	def __init__(self):
-		self.captured: dict[str, Decimal] = {}
-		self.refunds: dict[str, dict] = {}
-		self.disputes: dict[str, dict] = {}
-		self.keys: dict[str, str | None] = {}
+	def __init__(self, clock: Clock):
+		self.inner = simulated.Gateway(clock, faults=self._draw)
+		self.inner.refund_starts = lambda: (
+			RefundOutcome.PENDING if self.pending else RefundOutcome.SUCCEEDED
+		)
+		self.bank = Bank(self.inner)
 		self.fault: str | None = None
 		self.pending = False
-		self.asked: list[str] = []
-		self.news: list[tuple[str, str]] = []
-		"""Webhooks to be delivered: about a payment's refunds, or a dispute."""
+		self.seen = self.heard = 0
+		self._news: list[tuple[str, str]] = []
+
+	def _draw(self, what: str, key: str) -> Fault | None:
+		fault, self.fault = self.fault, None
+		return FAULTS[fault] if fault else None
+
+	# -- what it has -----------------------------------------------------------------------------------------
+
+	@property
+	def asked(self) -> list[str]:
+		return [key for what, key in self.inner.calls if what == "refund" and not key.startswith("dash")]
+
+	@property
+	def keys(self):
+		return self.inner.refund_keys
+
+	@property
+	def captured(self) -> Table:
+		def write(intent: str, amount: Decimal) -> None:
+			if intent in self.inner.intents:
+				self.inner.intents[intent].amount = amount
+			else:
+				self.capture(intent, "", amount)
+
+		return Table(lambda: [*self.inner.intents], lambda name: self.inner.intents[name].amount, write)
+
+	def capture(self, intent: str, recharge: str, amount: Decimal) -> None:
+		customer = rows.customer_of(ACCOUNT)
+		self.inner.intents[intent] = simulated.Intent(
+			intent, intent, recharge, "pm", amount, "USD", START, simulated.SUCCEEDED, customer
+		)
 
 	def left(self, intent: str) -> Decimal:
-		gone = sum(
-			(r["amount"] for r in self.refunds.values() if r["intent"] == intent and r["status"] != "failed"),
-			ZERO,
-		)
-		return self.captured[intent] - gone
+		return self.inner.intents[intent].amount - self.inner.intents[intent].refunded
 
-	def disputed(self, intent: str) -> bool:
-		return any(
-			d["intent"] == intent and d["status"] in ("needs_response", "lost")
-			for d in self.disputes.values()
-		)
+	@property
+	def refunds(self) -> dict[str, simulated.Refund]:
+		return self.inner.refunds
 
-	def make_refund(
-		self, intent: str, amount: Decimal, key: str | None = None, status="succeeded"
-	) -> str | None:
-		if self.disputed(intent) or not ZERO < amount <= self.left(intent):
+	@property
+	def disputes(self) -> dict[str, Case]:
+		return self.bank.disputes
+
+	@property
+	def news(self) -> list[tuple[str, str]]:
+		"""Webhooks to be delivered: about a payment's refunds, or a dispute."""
+		for event in self.inner.events[self.seen :]:
+			self._news += [("refund", event.intent)] if event.type == "charge.refunded" else []
+		self._news += [("dispute", name) for name in self.bank.news[self.heard :]]
+		self.seen, self.heard = len(self.inner.events), len(self.bank.news)
+		return self._news
+
+	# -- what happens there ----------------------------------------------------------------------------------
+
+	def make_refund(self, intent: str, amount: Decimal, key: str | None = None) -> str | None:
+		"""A refund made in the dashboard, or under a key of ours; None where it is refused."""
+		if self.bank.is_disputed(intent):
 			return None
-		name = f"re_{len(self.refunds) + 1}"
-		self.refunds[name] = {"intent": intent, "amount": amount, "status": status, "key": key}
-		self.news.append(("refund", intent))
-		return name
-
-	def change_refund(self, name: str, status: str) -> None:
-		self.refunds[name]["status"] = status
-		self.news.append(("refund", self.refunds[name]["intent"]))
-
-	def change_dispute(self, name: str, status: str) -> None:
-		self.disputes[name]["status"] = status
-		self.news.append(("dispute", name))
-
-	def ask(self, effect: effects.AskRefund) -> RefundAnswer:
-		self.asked.append(effect.key)
 		fault, self.fault = self.fault, None
-		if fault == "lost_before":
-			return RefundAnswer(RefundOutcome.UNKNOWN, code="timeout")
-		if fault == "refused":
-			return RefundAnswer(RefundOutcome.REFUSED, code="authentication_failure")
-		if effect.key not in self.keys:
-			status = "pending" if self.pending else "succeeded"
-			self.keys[effect.key] = self.make_refund(effect.intent, effect.amount, effect.key, status)
-		if fault == "lost_after":
-			return RefundAnswer(RefundOutcome.UNKNOWN, code="timeout")
-		made = self.keys[effect.key]
-		return (
-			self.answer(made) if made else RefundAnswer(RefundOutcome.REFUSED, code="charge_not_refundable")
-		)
+		made = self.inner.refund(key=key or f"dash-{len(self.refunds)}", intent=intent, amount=amount)
+		self.fault = fault
+		return made.refund
 
-	def answer(self, name: str) -> RefundAnswer:
-		row = self.refunds[name]
-		return RefundAnswer(
-			RefundOutcome(row["status"]),
-			refund=name,
-			intent=row["intent"],
-			amount=row["amount"],
-			currency="USD",
-			metadata={"refund": row["key"]} if row["key"] else {},
-		)
-
-	def look_up(self, effect: effects.LookUpRefund) -> RefundAnswer | None:
-		fault, self.fault = self.fault, None
-		if fault:
-			return RefundAnswer(RefundOutcome.UNKNOWN, code=fault)
-		return next(
-			(self.answer(name) for name, row in self.refunds.items() if row["key"] == effect.key), None
-		)
-
-	def list_refunds(self, intent: str) -> list[RefundAnswer]:
-		return [self.answer(name) for name, row in self.refunds.items() if row["intent"] == intent]
+	def change_refund(self, name: str, status: str, told: bool = True) -> None:
+		self.inner.refund_becomes(name, RefundOutcome(status))
+		if not told:
+			self.inner.events.pop()
 
 	def open_dispute(self, intent: str, amount: Decimal | None = None, status="needs_response") -> str | None:
-		if self.disputed(intent) or self.left(intent) <= 0:
-			return None
-		name = f"dp_{len(self.disputes) + 1}"
-		amount = min(amount or self.left(intent), self.left(intent))
-		self.disputes[name] = {"intent": intent, "amount": amount, "status": status}
-		self.news.append(("dispute", name))
-		return name
+		return self.bank.open(self.inner.intents[intent], amount, status)
+
+	def claim(self, name: str, intent: str, amount: Decimal) -> None:
+		"""A dispute of any amount, whatever was refunded."""
+		self.bank.disputes[name] = Case(name, intent, amount, "needs_response")
+
+	def change_dispute(self, name: str, status: str) -> None:
+		self.bank.becomes(name, status)
 
 	def dispute_answer(self, name: str) -> DisputeAnswer:
-		row = self.disputes[name]
-		out = row["status"] in ("needs_response", "lost")
-		return DisputeAnswer(
-			name,
-			row["status"],
-			"fraudulent",
-			row["amount"],
-			"USD",
-			intent=row["intent"],
-			withdrawn=row["amount"] if out else ZERO,
-			fees=D(15) if out or row["status"] == "won" else ZERO,
-			balance_currency="USD",
-		)
+		return self.bank.answer(name)
 
 
 class World:
 	"""See the module. `payments` are the amounts of the account's recharges R1, R2 …"""
 
 	def __init__(self, *payments, falls_below=LEVEL, enabled=True):
-		numbers = count(1)
-		self.now = START
-		self.gateway = Gateway()
-		self.holder: Run | None = None
-		self.numbers = numbers
-		book = Book(ACCOUNT, "USD", ZERO, 0, chain.GENESIS, {}, new_name=lambda: f"N{next(numbers):06}")
-		self.committed = State(book, falls_below, enabled)
+		self.clock = Clock(START)
+		self.database = Database()
+		self.gateway = Gateway(self.clock)
+		self.performer = performer.Performer(self.database, self.clock, self.gateway.inner)
+		self.takebacks = Takebacks(self.performer, self.gateway.bank)
+		self.performer.add_handlers(self.takebacks.handlers() | {effects.NoteDifference: self._note})
+		self.noted: list[effects.NoteDifference] = []
+		self.numbers = count(1)
+		self.committed = Committed(self)
+		self.database.add(rows.CreditAccount(ACCOUNT, "USD", customer=rows.customer_of(ACCOUNT)))
 		for number, amount in enumerate(payments, 1):
 			self.pay(f"R{number}", D(amount))
+		card = rows.RechargeCard("card", ACCOUNT, "pm")
+		target = falls_below + 50
+		self.database.add(card, rows.AutoRechargeSetting(ACCOUNT, falls_below, target, ("card",), enabled))
+		self.auditor = Auditor(self.database, self.gateway.inner, self.gateway.bank, self.clock)
+
+	@property
+	def now(self) -> datetime:
+		return self.clock.now()
+
+	@now.setter
+	def now(self, moment: datetime) -> None:
+		self.clock.move_to(moment)
+
+	@property
+	def holder(self):
+		"""The transaction that holds the account, if one does."""
+		return self.database.locks.get((rows.CreditAccount, ACCOUNT))
+
+	def _note(self, effect: effects.NoteDifference, transaction) -> None:
+		if (effect.kind, effect.subject) not in [(d.kind, d.subject) for d in self.noted]:
+			self.noted.append(effect)
 
 	# -- what happens around ---------------------------------------------------------------------------------
 
-	def pay(self, name: str, amount: Decimal, state: State | None = None) -> None:
+	def pay(self, name: str, amount: Decimal) -> None:
 		"""A recharge is captured and settled."""
-		state = state or self.committed
 		intent = f"pi_{name}"
-		self.gateway.captured[intent] = amount
-		state.book.add(
-			RECHARGE, amount, self.now, paid_value=amount, request_key=f"pay-{name}", request_hash=""
+		self.gateway.capture(intent, name, amount)
+		recharge = rows.Recharge(
+			name,
+			ACCOUNT,
+			"Succeeded",
+			amount,
+			"USD",
+			"Desk",
+			created_at=START,
+			settled_intent=intent,
+			settled_at=START,
 		)
-		state.recharges[name] = Paid(name, amount, intent, next(reversed(state.book.lots)))
+		self.database.add(recharge)
+		transaction = self.database.begin()
+		books.post_payment(transaction, effects.PostCredits(ACCOUNT, name, intent, amount), self.now)
+		transaction.commit()
+
+	def ask_a_card(self, recharge: str) -> None:
+		"""A worker has begun with the first card of a recharge."""
+		attempt = rows.RechargeAttempt(
+			f"{recharge}-1", 1, "card", payment.CREATED, self.now, recharge=recharge
+		)
+		self.database.add(attempt)
+		self.database.change(rows.Recharge, recharge, status=payment.CHARGING)
 
 	def use(self, amount) -> bool:
 		"""Usage of the account; False when it is refused."""
-		assert self.holder is None
-		state = deepcopy(self.committed)
+		transaction = self.database.begin()
+		request = UsageRequest(f"use-{next(self.numbers)}", amount=D(amount))
 		try:
-			state.book.use(D(amount), self.now, request_key=f"use-{next(self.numbers)}", request_hash="")
+			Run(self, books.charge(transaction, ACCOUNT, request, D(amount)), transaction).finish()
 		except InsufficientCredits:
 			return False
-		self.after_row(state)
-		self.committed = state
-		self.check()
 		return True
-
-	def after_row(self, state: State) -> None:
-		"""The ledger's hook: start an automatic recharge where the last row calls for one."""
-		entry = state.book.entries[-1]
-		low = state.enabled and state.book.balance <= state.falls_below
-		if low and not state.held and state.status == "Active" and not state.open_recharge:
-			name = f"AUTO{next(self.numbers)}"
-			state.recharges[name] = Paid(name, D(50), None, None, status="Queued", origin="Automatic")
-			state.open_recharge = name
-			state.started_by.append(entry.entry_type)
 
 	# -- runs --------------------------------------------------------------------------------------------------
 
@@ -225,39 +335,27 @@ class World:
 		return self.run(refund.request(ACCOUNT, recharge, name, amount, key, {"reason": "test"}))
 
 	def work(self, name: str) -> "Run":
-		return self.run(
-			refund.carry_out(
-				ACCOUNT, self.committed.refunds[name]["recharge"], name, f"w{next(self.numbers)}"
-			)
-		)
+		recharge = self.committed.refunds[name]["recharge"]
+		return self.run(refund.carry_out(ACCOUNT, recharge, name, f"w{next(self.numbers)}"))
 
 	def hear_refunds(self, recharge="R1") -> list["Run"]:
-		answers = self.gateway.list_refunds(self.committed.recharges[recharge].intent)
-		return [self.run(refund.hear(ACCOUNT, recharge, a, self.name_of(a))) for a in answers]
-
-	def name_of(self, answer: RefundAnswer) -> str | None:
-		asked = answer.metadata.get("refund")
-		if asked in self.committed.refunds:
-			return asked
-		return next(
-			(n for n, r in self.committed.refunds.items() if r.get("gateway_refund") == answer.refund), None
-		)
+		intent = self.database.get(rows.Recharge, recharge).settled_intent
+		known = [row.view for row in self.database.all(rows.Refund)]
+		return [
+			self.run(refund.hear(ACCOUNT, recharge, answer, refund.named_by(answer, known)))
+			for answer in self.gateway.inner.refunds_of(intent)
+		]
 
 	def hear_dispute(self, name: str) -> "Run":
-		heard = self.committed.disputes.get(name, {}).get("heard", 0)
+		known = self.database.get(rows.Dispute, name)
 		answer = self.gateway.dispute_answer(name)
-		recharge = next(r.name for r in self.committed.recharges.values() if r.intent == answer.intent)
+		recharge = next(r.name for r in self.database.all(rows.Recharge) if r.settled_intent == answer.intent)
+		heard = known.values.get("heard", 0) if known else 0
 		return self.run(dispute.follow(ACCOUNT, recharge, answer, heard))
 
 	def due(self) -> list[str]:
 		"""What the sweeper would take up."""
-		return [
-			name
-			for name, row in self.committed.refunds.items()
-			if row["status"] in takeback.OPEN_REFUND
-			and not (row.get("lease_until") and row["lease_until"] > self.now)
-			and not (row.get("next_ask_at") and row["next_ask_at"] > self.now)
-		]
+		return [row.name for row in self.database.all(rows.Refund) if refund.is_due(row.view, self.now)]
 
 	def deliver(self, number: int = 0) -> "Delivery":
 		"""Begin to work on one of the webhooks that nobody has worked on to its end."""
@@ -267,87 +365,52 @@ class World:
 		"""No more faults: the sweeper works, and every webhook that is left is delivered, until nothing changes."""
 		self.gateway.fault = None
 		for _ in range(limit):
-			self.now += timedelta(hours=7)
+			self.clock.advance(refund.CHECK_PENDING * 2)
 			for name in self.due():
 				self.work(name).finish()
 			while self.gateway.news:
 				self.deliver().finish()
 			for name, row in self.gateway.refunds.items():
-				if row["status"] == "pending":
+				if row.status is RefundOutcome.PENDING:
 					self.gateway.change_refund(name, "succeeded")
 			is_open = any(r["status"] in takeback.OPEN_REFUND for r in self.committed.refunds.values())
 			if not is_open and not self.gateway.news:
 				return
-		raise AssertionError(f"no rest: {self.committed.refunds}")
+		raise AssertionError(f"no rest: {dict(self.committed.refunds)}")
 
 	# -- rules ---------------------------------------------------------------------------------------------------
 
 	def check(self) -> None:
-		"""What holds after every commit."""
-		state, book = self.committed, self.committed.book
-		assert book.breaches() == []
-		assert sum((e.amount for e in book.entries), ZERO) == book.balance
-		for paid in state.recharges.values():
+		"""What holds after every commit: all that the simulation checks, and that each lot knows its claims."""
+		self.auditor.check("worker")
+		lots = self.committed.book.lots
+		for name, paid in self.committed.recharges.items():
 			if not paid.lot:
 				continue
-			lot = book.lots[paid.lot]
-			claims = [
-				c for c in (*state.refunds.values(), *state.disputes.values()) if c["recharge"] == paid.name
-			]
-			taken = sum((c.get("taken", ZERO) for c in claims), ZERO)
-			assert lot.returned == taken, (lot, claims)
-			assert ZERO <= lot.returned <= lot.original
-			assert lot.remaining <= lot.original - lot.returned
-			kinds = (REFUND, CHARGEBACK, REINSTATEMENT)
-			names = {c["name"] for c in claims}
-			rows = [e for e in book.entries if e.entry_type in kinds and e.reference_name in names]
-			assert -sum((e.amount for e in rows), ZERO) == taken
-		assert not {REFUND, CHARGEBACK} & set(state.started_by), "a clawback started a recharge"
-		keys = [e.request_key for e in book.entries]
-		assert len(keys) == len(set(keys)), "a ledger row's unique key was used twice"
-		asked = [r["request_key"] for r in state.refunds.values() if r.get("request_key")]
-		assert len(asked) == len(set(asked)), "one request, two refunds"
-		if any(d["status"] == "Open" for d in state.disputes.values()):
-			waiting = state.recharges.get(state.open_recharge)
-			assert not (waiting and waiting.status == "Queued"), (
-				"a card is about to be charged despite a dispute"
-			)
-		previous = chain.GENESIS
-		for entry in book.entries:
-			assert entry.previous_hash == previous and chain.link(ACCOUNT, entry) == entry.hash
-			previous = entry.hash
+			claims = (*self.committed.refunds.values(), *self.committed.disputes.values())
+			taken = sum((c.get("taken", ZERO) for c in claims if c["recharge"] == name), ZERO)
+			assert lots[paid.lot].returned == taken, (lots[paid.lot], claims)
 
 	def check_rest(self) -> None:
 		"""What holds besides, once all news has come."""
 		self.check()
-		state, gateway = self.committed, self.gateway
+		state, bank = self.committed, self.gateway.bank
 		used = -sum((e.amount for e in state.book.entries if e.entry_type == "Usage"), ZERO)
 		kept = ZERO
-		for paid in state.recharges.values():
-			if not paid.intent:
+		for paid in self.database.all(rows.Recharge):
+			if not paid.settled_intent:
 				continue
-			refunded = gateway.captured[paid.intent] - gateway.left(paid.intent)
-			disputed = sum(
-				(d["amount"] for d in gateway.disputes.values()
-				 if d["intent"] == paid.intent and d["status"] in ("needs_response", "lost")), ZERO
-			)  # fmt: skip
-			kept += paid.amount - min(paid.amount, refunded + disputed)
-			assert paid.refunded == refunded, paid
-			assert paid.status == self._status(paid, refunded), paid
+			intent = self.gateway.inner.intents[paid.settled_intent]
+			kept += intent.amount - min(intent.amount, intent.refunded + bank.taken(intent.name))
+			assert paid.refunded_amount == intent.refunded, paid
+			assert paid.status == self._status(paid, intent.refunded), paid
 		assert state.book.balance == kept - used
-		for name, row in gateway.refunds.items():
-			rows = [r for r in state.refunds.values() if r.get("gateway_refund") == name]
-			if row["status"] != "failed":
-				assert len(rows) == 1 and rows[0]["status"] == "Succeeded", (name, row, rows)
-		for name, row in gateway.disputes.items():
-			wanted = {
-				"needs_response": "Open",
-				"lost": "Lost",
-				"won": "Won",
-				"warning_needs_response": "Inquiry",
-			}
-			assert state.disputes[name]["status"] == wanted[row["status"]]
-
+		for name, row in self.gateway.refunds.items():
+			known = [r for r in state.refunds.values() if r.get("gateway_refund") == name]
+			if row.status is not RefundOutcome.FAILED:
+				assert len(known) == 1 and known[0]["status"] == "Succeeded", (name, row, known)
+		for name, case in bank.disputes.items():
+			assert state.disputes[name]["status"] == dispute.status_of(bank.answer(case.name)), name
 		self.check_holds()
 
 	def check_holds(self) -> None:
@@ -355,11 +418,8 @@ class World:
 		state = self.committed
 		for name, row in state.disputes.items():
 			claims = row["status"] in takeback.CLAIMING
-			mark = f"Dispute {name}"
-			assert takeback.has_mark(state.held, mark) if claims or row.get("moves") else True, (
-				state.held,
-				row,
-			)
+			if claims or row.get("moves"):
+				assert takeback.has_mark(state.held, f"Dispute {name}"), (state.held, row)
 			assert state.status == "Disputed" or not claims
 		if not any(d["status"] in takeback.CLAIMING for d in state.disputes.values()):
 			assert state.status == "Active"
@@ -367,8 +427,8 @@ class World:
 			if row["status"] == "Failed" and row.get("gateway_refund") is None:
 				assert f"Refund {name}" not in (state.held or "").split(", ")
 
-	def _status(self, paid: Paid, refunded: Decimal) -> str:
-		states = {d["status"] for d in self.gateway.disputes.values() if d["intent"] == paid.intent}
+	def _status(self, paid: rows.Recharge, refunded: Decimal) -> str:
+		states = {c.status for c in self.gateway.disputes.values() if c.intent == paid.settled_intent}
 		if "needs_response" in states:
 			return "Disputed"
 		if "lost" in states:
@@ -381,7 +441,7 @@ class World:
 class Delivery:
 	"""A webhook being worked on: asks the gateway how things are now, then brings the account in line."""
 
-	def __init__(self, world: "World", news: tuple[str, str]):
+	def __init__(self, world: World, news: tuple[str, str]):
 		self.world, self.news = world, news
 		self.is_over = False
 		self._steps = self._work()
@@ -390,8 +450,8 @@ class Delivery:
 	def _work(self):
 		kind, name = self.news
 		if kind == "refund":
-			recharge = next(r.name for r in self.world.committed.recharges.values() if r.intent == name)
-			for run in self.world.hear_refunds(recharge):
+			found = self.world.database.all(rows.Recharge)
+			for run in self.world.hear_refunds(next(r.name for r in found if r.settled_intent == name)):
 				yield from self._follow(run)
 		while kind == "dispute":
 			run = self.world.hear_dispute(name)
@@ -428,32 +488,32 @@ class Delivery:
 
 
 class Run:
-	"""One machine under way."""
+	"""One machine under way: a run of the simulator that checks the rules at each commit."""
 
-	def __init__(self, world: World, machine):
-		self.world, self.machine = world, machine
-		self.state: State | None = None
-		self.effect = self.reply = self.result = None
-		self.is_over = False
+	def __init__(self, world: World, machine, transaction=None):
+		self.world = world
+		self.inner = world.performer.start(machine, transaction)
+
+	is_over = property(lambda self: self.inner.is_over)
+	result = property(lambda self: self.inner.result)
+	effect = property(lambda self: self.inner.peek())
+
+	def answer(self, reply) -> None:
+		"""Answer the effect that waits by hand, without doing it."""
+		self.inner.peek()
+		self.inner.answer(reply)
 
 	def step(self) -> bool:
 		"""Do the next effect; False when it is over, or waits for the lock."""
-		if self.is_over:
+		effect = self.inner.peek()
+		if effect is None:
 			return False
 		try:
-			if self.effect is None:
-				self.effect = self.machine.send(self.reply)
-		except StopIteration as end:
-			self.result = end.value
-			self._end()
+			self.inner.step()
+		except Locked:
 			return False
-		except BaseException:
-			self._end()
-			raise
-		if isinstance(self.effect, effects.LockAccount) and self.world.holder not in (None, self):
-			return False
-		self.reply = self._do(self.effect)
-		self.effect = None
+		if isinstance(effect, effects.Commit):
+			self.world.check()
 		return True
 
 	def finish(self):
@@ -464,176 +524,8 @@ class Run:
 		return self.result
 
 	def die(self) -> None:
-		self.machine.close()
-		self._end()
-
-	def _end(self) -> None:
-		self.is_over = True
-		self._release()
-
-	def _release(self) -> None:
-		if self.world.holder is self:
-			self.world.holder = None
-		self.state = None
-
-	def _do(self, effect):
-		if isinstance(effect, effects.AskRefund | effects.LookUpRefund | effects.CheckRefund):
-			assert self.world.holder is not self, "the gateway is asked inside a transaction"
-		return getattr(self, f"_{type(effect).__name__}")(effect)
-
-	def _Now(self, effect):
-		return self.world.now
-
-	def _LockAccount(self, effect):
-		self.world.holder = self
-		self.state = deepcopy(self.world.committed)
-
-	def _Commit(self, effect):
-		if self.state is not None:
-			self.world.committed = self.state
-		self._release()
-		self.world.check()
-
-	def _Rollback(self, effect):
-		self._release()
-
-	def _LockPayment(self, effect):
-		row = self.state.recharges.get(effect.recharge)
-		if row is None:
-			return None
-		lot = self.state.book.lots.get(row.lot)
-		waiting = self.state.recharges.get(self.state.open_recharge)
-		return PaymentView(
-			recharge=row.name,
-			account=ACCOUNT,
-			status=row.status,
-			amount=row.amount,
-			currency="USD",
-			intent=row.intent,
-			lot=row.lot,
-			bought=lot.original if lot else ZERO,
-			unused=lot.remaining if lot else ZERO,
-			refunded=row.refunded,
-			account_status=self.state.status,
-			held_because=self.state.held,
-			unasked=waiting.name if waiting and waiting.status == "Queued" else None,
-			refunds=tuple(
-				_view(RefundView, r) for r in self.state.refunds.values() if r["recharge"] == row.name
-			),
-			disputes=tuple(
-				_view(DisputeView, d) for d in self.state.disputes.values() if d["recharge"] == row.name
-			),
-			account_disputes=tuple(
-				(d["name"], d["status"])
-				for d in self.state.disputes.values()
-				if d["status"] in takeback.CLAIMING
-			),
-		)
-
-	def _LockRefund(self, effect):
-		row = self.state.refunds.get(effect.refund)
-		return _view(RefundView, row) if row else None
-
-	def _FindRefund(self, effect):
-		return self.state.request_keys.get(effect.request_key)
-
-	def _InsertRefund(self, effect):
-		assert effect.name not in self.state.refunds
-		self.state.refunds[effect.name] = {"name": effect.name, **effect.values}
-		if effect.values.get("request_key"):
-			self.state.request_keys[effect.values["request_key"]] = effect.name
-
-	def _UpdateRefund(self, effect):
-		self.state.refunds[effect.name].update(effect.values)
-
-	def _InsertDispute(self, effect):
-		assert effect.name not in self.state.disputes
-		self.state.disputes[effect.name] = {"name": effect.name, **effect.values}
-
-	def _UpdateDispute(self, effect):
-		self.state.disputes[effect.name].update(effect.values)
-
-	def _UpdateRecharge(self, effect):
-		row = self.state.recharges[effect.recharge]
-		row.status = effect.values["status"]
-		row.refunded = effect.values.get("refunded_amount", row.refunded)
-
-	def _ClearOpenRecharge(self, effect):
-		if self.state.open_recharge == effect.recharge:
-			self.state.open_recharge = None
-
-	def _HoldAutoRecharge(self, effect):
-		self.state.held = takeback.add_mark(self.state.held, effect.mark)
-
-	def _FlagAccount(self, effect):
-		self.state.status = effect.status
-
-	def _TakeCredits(self, effect):
-		state, book = self.state, self.state.book
-		setting = {"enabled": state.enabled, "falls_below": str(state.falls_below)}
-		if effect.hold_if_low and takeback.must_hold(book.balance - effect.amount, setting):
-			state.held = takeback.add_mark(state.held, effect.hold_if_low)
-		entry = book.take(
-			effect.entry_type,
-			effect.amount,
-			self.world.now,
-			book.lots[effect.lot],
-			**_details(effect, effect.entry_type),
-		)
-		self.world.after_row(state)
-		return entry.name
-
-	def _GiveBack(self, effect):
-		state, book = self.state, self.state.book
-		if effect.lift:
-			state.held = takeback.drop_mark(state.held, effect.lift)
-		keys = {f"{kind}:{key}" for key in effect.moved for kind in (effect.entry_type, REINSTATEMENT)}
-		lost: dict[str, Decimal] = {}
-		for entry in book.entries:
-			for lot, moved in entry.lots if entry.request_key in keys else ():
-				lost[lot] = lost.get(lot, ZERO) - moved
-		taken = sorted(((n, a) for n, a in lost.items() if a > 0), key=lambda move: move[0] != effect.lot)
-		entry = book.reinstate(
-			book.lots[effect.lot],
-			effect.amount,
-			self.world.now,
-			taken=taken,
-			**_details(effect, REINSTATEMENT),
-		)
-		self.world.after_row(state)
-		return entry.name
-
-	def _Notify(self, effect):
-		self.state.told.append((effect.kind, effect.details))
-
-	def _NoteDifference(self, effect):
-		if (effect.kind, effect.subject) not in [(d.kind, d.subject) for d in self.state.differences]:
-			self.state.differences.append(effect)
-
-	def _EnqueueAfterCommit(self, effect):
-		self.state.jobs.append((effect.job, effect.recharge))
-
-	def _AskRefund(self, effect):
-		if effect.until < self.world.now:
-			return RefundAnswer(RefundOutcome.UNKNOWN, code="too_late")
-		return self.world.gateway.ask(effect)
-
-	def _LookUpRefund(self, effect):
-		return self.world.gateway.look_up(effect)
-
-	def _CheckRefund(self, effect):
-		return self.world.gateway.answer(effect.gateway_refund)
+		"""The worker is gone."""
+		self.inner.kill()
 
 
-def _view(view, row: dict):
-	names = {f.name for f in fields(view)}
-	return view(**{key: value for key, value in row.items() if key in names})
-
-
-def _details(effect, entry_type: str) -> dict:
-	return {
-		"request_key": f"{entry_type}:{effect.key}",
-		"request_hash": "",
-		"reference_name": effect.claim,
-		"gateway_reference": effect.intent,
-	}
+__all__ = ["ACCOUNT", "LEVEL", "D", "RefundAnswer", "Run", "World"]

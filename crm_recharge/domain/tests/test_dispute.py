@@ -9,12 +9,15 @@ from crm_recharge.domain.answers import DisputeAnswer
 from crm_recharge.domain.book import CHARGEBACK, REINSTATEMENT
 from crm_recharge.domain.tests.takeback_world import ACCOUNT, D, World
 
+FIRST, SECOND = "dp_00001", "dp_00002"
+"""The disputes that the gateway makes."""
+
 
 def told(world):
 	return [kind for kind, _ in world.committed.told]
 
 
-def hear(world, name="dp_1"):
+def hear(world, name=FIRST):
 	return world.hear_dispute(name).finish()
 
 
@@ -60,10 +63,10 @@ def test_opened_takes_the_unused_credits_and_the_used_become_debt():
 	assert (last.entry_type, last.amount, world.committed.book.balance) == (CHARGEBACK, -100, -60)
 	assert last.lots == [(world.committed.recharges["R1"].lot, -40)]
 	assert world.committed.recharges["R1"].status == "Disputed"
-	assert (world.committed.status, world.committed.held) == ("Disputed", "Dispute dp_1")
-	assert world.committed.disputes["dp_1"]["taken"] == 100
+	assert (world.committed.status, world.committed.held) == ("Disputed", f"Dispute {FIRST}")
+	assert world.committed.disputes[FIRST]["taken"] == 100
 	assert told(world) == ["dispute_alert", "dispute_opened"]
-	assert world.committed.jobs == [("account_for_dispute", "dp_1")]
+	assert world.committed.jobs == [("account_for_dispute", FIRST)]
 	assert not world.committed.started_by
 	world.check()
 
@@ -80,7 +83,7 @@ def test_won_gives_each_lot_its_own_back():
 	world.use(70)
 	opened(world)  # 30 unused, 70 used: those come out of the other payment's 60, 10 become debt
 	assert (remaining(world, "R1"), remaining(world, "R2"), world.committed.book.balance) == (0, 0, -10)
-	assert closed(world, "dp_1", "won") == "Won"
+	assert closed(world, FIRST, "won") == "Won"
 	assert (remaining(world, "R1"), remaining(world, "R2"), world.committed.book.balance) == (30, 60, 90)
 	last = world.committed.book.entries[-1]
 	assert (last.entry_type, last.amount) == (REINSTATEMENT, 100)
@@ -90,9 +93,9 @@ def test_won_gives_each_lot_its_own_back():
 def test_won_lifts_the_flag_but_not_the_hold():
 	world = World(100)
 	opened(world)
-	closed(world, "dp_1", "won")
+	closed(world, FIRST, "won")
 	assert (world.committed.status, world.committed.recharges["R1"].status) == ("Active", "Succeeded")
-	assert world.committed.held == "Dispute dp_1"
+	assert world.committed.held == f"Dispute {FIRST}"
 	world.use(90)
 	assert world.committed.started_by == []
 	assert told(world)[-1] == "dispute_won"
@@ -101,22 +104,22 @@ def test_won_lifts_the_flag_but_not_the_hold():
 def test_the_flag_stays_while_another_dispute_is_open():
 	world = World(100, 60)
 	opened(world, "R1"), opened(world, "R2")
-	closed(world, "dp_1", "won")
+	closed(world, FIRST, "won")
 	assert world.committed.status == "Disputed"
-	closed(world, "dp_2", "won")
+	closed(world, SECOND, "won")
 	assert world.committed.status == "Active"
 
 
 def test_the_flag_stays_for_one_that_was_lost_until_a_person_has_looked():
 	world = World(100, 60)
 	opened(world, "R1"), opened(world, "R2")
-	closed(world, "dp_1", "lost")
-	closed(world, "dp_2", "won")
+	closed(world, FIRST, "lost")
+	closed(world, SECOND, "won")
 	assert world.committed.status == "Disputed"
 	world.committed.status, world.committed.held = "Active", None  # a person acts
-	world.gateway.change_dispute("dp_2", "needs_response")
-	hear(world, "dp_2")
-	closed(world, "dp_2", "won")
+	world.gateway.change_dispute(SECOND, "needs_response")
+	hear(world, SECOND)
+	closed(world, SECOND, "won")
 	assert world.committed.status == "Active"
 
 
@@ -125,8 +128,8 @@ def test_an_account_that_a_person_disabled_stays_so():
 	world.committed.status = "Disabled"
 	opened(world)
 	assert world.committed.status == "Disabled"
-	assert world.committed.held == "Dispute dp_1"
-	closed(world, "dp_1", "won")
+	assert world.committed.held == f"Dispute {FIRST}"
+	closed(world, FIRST, "won")
 	assert world.committed.status == "Disabled"
 
 
@@ -135,27 +138,27 @@ def test_lost_leaves_all_as_it_is_and_flagged():
 	world.use(20)
 	opened(world)
 	rows = len(world.committed.book.entries)
-	assert closed(world, "dp_1", "lost") == "Lost"
+	assert closed(world, FIRST, "lost") == "Lost"
 	assert len(world.committed.book.entries) == rows
 	assert (world.committed.status, world.committed.recharges["R1"].status) == ("Disputed", "Charged Back")
 	assert told(world)[-1] == "dispute_lost"
-	assert world.committed.jobs[-1] == ("account_for_dispute", "dp_1")
+	assert world.committed.jobs[-1] == ("account_for_dispute", FIRST)
 
 
 def test_first_heard_of_when_it_is_lost_already():
 	world = World(100)
 	world.gateway.open_dispute("pi_R1")
-	world.gateway.change_dispute("dp_1", "lost")
+	world.gateway.change_dispute(FIRST, "lost")
 	assert hear(world) == "Lost"
 	assert (world.committed.book.balance, world.committed.status) == (0, "Disputed")
-	assert world.committed.disputes["dp_1"]["closed_at"] == world.now
+	assert world.committed.disputes[FIRST]["closed_at"] == world.now
 
 
 def test_won_after_lost_gives_back():
 	world = World(100)
 	opened(world)
-	closed(world, "dp_1", "lost")
-	closed(world, "dp_1", "won")
+	closed(world, FIRST, "lost")
+	closed(world, FIRST, "won")
 	assert world.committed.book.balance == 100
 	assert world.committed.recharges["R1"].status == "Succeeded"
 
@@ -170,7 +173,7 @@ def test_an_inquiry_moves_nothing_until_it_becomes_a_dispute():
 		None,
 	)
 	assert (told(world), world.committed.jobs) == (["dispute_inquiry"], [])
-	world.gateway.change_dispute("dp_1", "needs_response")
+	world.gateway.change_dispute(FIRST, "needs_response")
 	assert hear(world) == "Open"
 	assert world.committed.book.balance == 0
 
@@ -179,7 +182,7 @@ def test_an_inquiry_that_comes_to_nothing_is_told_to_nobody():
 	world = World(100)
 	world.gateway.open_dispute("pi_R1", status="warning_needs_response")
 	hear(world)
-	closed(world, "dp_1", "warning_closed")
+	closed(world, FIRST, "warning_closed")
 	assert told(world) == ["dispute_inquiry"]
 	assert world.committed.jobs == []
 
@@ -187,15 +190,15 @@ def test_an_inquiry_that_comes_to_nothing_is_told_to_nobody():
 def test_a_part_of_the_payment_is_disputed():
 	world = World(100)
 	opened(world, amount=30)
-	assert (world.committed.book.balance, world.committed.disputes["dp_1"]["taken"]) == (70, 30)
+	assert (world.committed.book.balance, world.committed.disputes[FIRST]["taken"]) == (70, 30)
 
 
 def test_only_what_was_not_refunded_is_taken():
 	world = World(100)
 	world.work(world.request(amount=70).finish()).finish()
-	world.gateway.disputes["dp_1"] = {"intent": "pi_R1", "amount": D(100), "status": "needs_response"}
+	world.gateway.claim(FIRST, "pi_R1", D(100))
 	assert hear(world) == "Open"
-	assert (world.committed.disputes["dp_1"]["taken"], world.committed.book.balance) == (30, 0)
+	assert (world.committed.disputes[FIRST]["taken"], world.committed.book.balance) == (30, 0)
 	world.check()
 
 
@@ -203,10 +206,10 @@ def test_a_dispute_of_what_was_refunded_whole_still_holds_auto_recharge():
 	world = World(100, falls_below=D(0))
 	world.work(world.request().finish()).finish()
 	world.committed.held = None
-	world.gateway.disputes["dp_1"] = {"intent": "pi_R1", "amount": D(100), "status": "needs_response"}
+	world.gateway.claim(FIRST, "pi_R1", D(100))
 	assert hear(world) == "Open"
-	assert world.committed.disputes["dp_1"].get("moves", 0) == 0
-	assert (world.committed.held, world.committed.status) == ("Dispute dp_1", "Disputed")
+	assert world.committed.disputes[FIRST].get("moves", 0) == 0
+	assert (world.committed.held, world.committed.status) == (f"Dispute {FIRST}", "Disputed")
 
 
 def test_a_refund_that_is_refused_because_of_a_dispute_leaves_its_credits_to_the_dispute():
@@ -214,33 +217,36 @@ def test_a_refund_that_is_refused_because_of_a_dispute_leaves_its_credits_to_the
 	name = world.request().finish()
 	world.gateway.open_dispute("pi_R1")
 	assert hear(world) == "Open"
-	assert world.committed.disputes["dp_1"].get("moves", 0) == 0  # all of it is held for the refund
+	assert world.committed.disputes[FIRST].get("moves", 0) == 0  # all of it is held for the refund
 	assert world.work(name).finish() == "Failed"
-	assert (world.committed.book.balance, world.committed.disputes["dp_1"]["taken"]) == (0, 100)
-	assert world.committed.held == "Dispute dp_1"
+	assert (world.committed.book.balance, world.committed.disputes[FIRST]["taken"]) == (0, 100)
+	assert world.committed.held == f"Dispute {FIRST}"
 	world.check()
 
 
 def test_a_refund_heard_of_after_the_dispute_is_not_taken_twice():
 	world = World(100)
 	world.gateway.make_refund("pi_R1", D(60))
-	world.gateway.disputes["dp_1"] = {"intent": "pi_R1", "amount": D(100), "status": "needs_response"}
+	world.gateway.claim(FIRST, "pi_R1", D(100))
 	hear(world)
 	assert world.committed.book.balance == 0
 	world.deliver().finish()
 	assert world.committed.book.balance == 0
-	assert (world.committed.refunds["re_1"]["taken"], world.committed.disputes["dp_1"]["taken"]) == (60, 40)
+	assert (world.committed.refunds["re_0000001"]["taken"], world.committed.disputes[FIRST]["taken"]) == (
+		60,
+		40,
+	)
 	world.check()
 
 
 def test_an_answer_that_was_overtaken_is_not_used():
 	world = World(100)
 	world.gateway.open_dispute("pi_R1")
-	late = world.hear_dispute("dp_1")
+	late = world.hear_dispute(FIRST)
 	hear(world)
-	closed(world, "dp_1", "won")
+	closed(world, FIRST, "won")
 	assert late.finish() == dispute.AGAIN
-	assert (world.committed.book.balance, world.committed.disputes["dp_1"]["status"]) == (100, "Won")
+	assert (world.committed.book.balance, world.committed.disputes[FIRST]["status"]) == (100, "Won")
 
 
 def test_heard_twice_is_once():
@@ -260,8 +266,8 @@ def test_a_worker_may_die_at_any_step(deaths):
 		if status == "needs_response":
 			world.gateway.open_dispute("pi_R1")
 		else:
-			world.gateway.change_dispute("dp_1", status)
-		run = world.hear_dispute("dp_1")
+			world.gateway.change_dispute(FIRST, status)
+		run = world.hear_dispute(FIRST)
 		for _ in range(deaths):
 			run.step()
 		if not run.is_over:
@@ -288,7 +294,7 @@ def test_one_that_a_card_was_asked_for_is_left_to_its_answer():
 	world = World(100, falls_below=D(20))
 	world.use(85)
 	queued = world.committed.open_recharge
-	world.committed.recharges[queued].status = "Charging"
+	world.ask_a_card(queued)
 	opened(world)
 	assert world.committed.open_recharge == queued
 
@@ -296,11 +302,11 @@ def test_one_that_a_card_was_asked_for_is_left_to_its_answer():
 def test_only_a_person_lifts_the_hold():
 	world = World(100, 60, falls_below=D(20))
 	opened(world)
-	closed(world, "dp_1", "won")
+	closed(world, FIRST, "won")
 	name = world.request("R2").finish()
 	world.gateway.captured["pi_R2"] = D(0)
 	assert world.work(name).finish() == "Failed"
-	assert world.committed.held == "Dispute dp_1"
+	assert world.committed.held == f"Dispute {FIRST}"
 
 
 # -- warnings ------------------------------------------------------------------------------------------------

@@ -13,6 +13,9 @@ from crm_recharge.domain.payment import REPLAY_WINDOW
 from crm_recharge.domain.takeback import PaymentView, RefundView
 from crm_recharge.domain.tests.takeback_world import ACCOUNT, D, World
 
+FIRST = "re_0000001"
+"""The first refund that the gateway makes."""
+
 PAID = PaymentView(
 	"R1", ACCOUNT, "Succeeded", D(100), "USD", intent="pi_R1", lot="L", bought=D(100), unused=D("40.127")
 )
@@ -34,10 +37,7 @@ def told(world):
 def until(run, effect_class):
 	"""Step `run` until the effect that waits is an `effect_class`."""
 	while not isinstance(run.effect, effect_class):
-		if run.effect is not None:
-			assert run.step()
-		else:
-			run.effect = run.machine.send(run.reply)
+		assert run.step()
 	return run.effect
 
 
@@ -95,7 +95,7 @@ def test_the_credits_are_taken_before_the_gateway_hears_of_it():
 	assert (ask.key, ask.intent, ask.amount, ask.currency) == (name, "pi_R1", 70, "USD")
 	assert row(world, name)["status"] == "Asked" and world.holder is None
 	assert run.finish() == "Succeeded"
-	assert row(world, name)["gateway_refund"] == "re_1"
+	assert row(world, name)["gateway_refund"] == FIRST
 	assert row(world, name)["lease_owner"] is None
 	assert (world.committed.recharges["R1"].status, world.committed.recharges["R1"].refunded) == (
 		"Partly Refunded",
@@ -196,7 +196,7 @@ def test_a_refusal_that_cannot_be_looked_behind_stays_open():
 	world.gateway.fault = "refused"
 	run.step()
 	until(run, effects.LookUpRefund)
-	run.reply, run.effect = RefundAnswer(RefundOutcome.REFUSED, code="authentication_failure"), None
+	run.answer(RefundAnswer(RefundOutcome.REFUSED, code="authentication_failure"))
 	assert run.finish() == "waiting"
 	assert row(world, name)["status"] == "Asked"
 	assert told(world) == ["refund_undecided"]
@@ -275,7 +275,7 @@ def test_pending_stays_asked_until_the_gateway_says_more():
 	assert world.work(name).finish() == "Asked"
 	assert row(world, name)["next_ask_at"] == world.now + refund.CHECK_PENDING
 	assert world.committed.recharges["R1"].status == "Succeeded"
-	world.gateway.change_refund("re_1", "succeeded")
+	world.gateway.change_refund(FIRST, "succeeded")
 	assert [world.deliver().finish() for _ in range(len(world.gateway.news))]
 	assert row(world, name)["status"] == "Succeeded"
 	assert world.gateway.asked == [name]
@@ -287,7 +287,7 @@ def test_a_pending_refund_is_looked_at_when_its_webhook_is_lost():
 	world.gateway.pending = True
 	name = asked(world)
 	world.work(name).finish()
-	world.gateway.refunds["re_1"]["status"] = "failed"
+	world.gateway.change_refund(FIRST, "failed", told=False)
 	world.now += refund.CHECK_PENDING
 	assert world.due() == [name]
 	assert world.work(name).finish() == "Failed"
@@ -365,10 +365,10 @@ def test_one_made_in_the_dashboard_takes_the_unused_credits_and_the_used_become_
 	world.use(60)
 	world.gateway.make_refund("pi_R1", D(100))
 	world.deliver().finish()
-	made = row(world, "re_1")
+	made = row(world, FIRST)
 	assert (made["kind"], made["status"], made["taken"]) == ("From Gateway", "Succeeded", 100)
 	assert world.committed.book.balance == -60
-	assert world.committed.held == "Refund re_1"
+	assert world.committed.held == "Refund " + FIRST
 	assert world.committed.started_by == []
 	assert told(world) == ["refunded_at_gateway"]
 	world.check_rest()
@@ -406,7 +406,7 @@ def test_one_that_fails_later_gives_the_credits_back_and_old_news_of_it_changes_
 	name = asked(world, amount=100)
 	world.work(name).finish()
 	old = world.hear_refunds()
-	world.gateway.change_refund("re_1", "failed")
+	world.gateway.change_refund(FIRST, "failed")
 	world.come_to_rest()
 	assert (row(world, name)["status"], world.committed.book.balance) == ("Failed", 100)
 	assert world.committed.recharges["R1"].status == "Succeeded"
@@ -422,7 +422,7 @@ def test_a_refund_that_was_believed_dead_is_taken_over_when_it_shows_up():
 	name = asked(world, amount=100)
 	run = world.work(name)
 	until(run, effects.AskRefund)
-	run.reply, run.effect = RefundAnswer(RefundOutcome.REFUSED, code="no"), None
+	run.answer(RefundAnswer(RefundOutcome.REFUSED, code="no"))
 	assert run.finish() == "Failed"
 	assert world.committed.book.balance == 100
 	world.gateway.make_refund("pi_R1", D(100), key=name)
@@ -552,10 +552,10 @@ def test_other_money_under_a_refunds_own_key_is_left_to_a_person():
 	name = asked(world, amount=10)
 	run = world.work(name)
 	until(run, effects.AskRefund)
-	world.gateway.keys[name] = world.gateway.make_refund("pi_R1", D(25), name)
+	world.gateway.make_refund("pi_R1", D(25), name)
 	assert run.finish() == refund.DOES_NOT_FIT
 	assert row(world, name)["status"] == "Asked" and row(world, name)["next_ask_at"] > world.now
-	assert [d.subject for d in world.committed.differences] == ["re_1"]
+	assert [d.subject for d in world.committed.differences] == [FIRST]
 	assert world.committed.book.balance == 90
 
 

@@ -86,9 +86,9 @@ class Chaos:
 					self.decide(name, row)
 			case 5:
 				for name, row in gateway.refunds.items():
-					if self.random.random() < 0.3 and row["status"] != "failed":
+					if self.random.random() < 0.3 and row.status != "failed":
 						gateway.change_refund(
-							name, {"pending": "succeeded", "succeeded": "failed"}[row["status"]]
+							name, {"pending": "succeeded", "succeeded": "failed"}[row.status]
 						)
 			case 6:
 				self.world.now += timedelta(hours=25)
@@ -96,11 +96,11 @@ class Chaos:
 
 	def decide(self, name, row):
 		gateway = self.world.gateway
-		if row["status"] == "warning_needs_response":
-			if not gateway.disputed(row["intent"]) and gateway.left(row["intent"]):
-				row["amount"] = min(row["amount"], gateway.left(row["intent"]))
+		if row.status == "warning_needs_response":
+			if not gateway.bank.is_disputed(row.intent) and gateway.left(row.intent):
+				row.amount = min(row.amount, gateway.left(row.intent))
 				gateway.change_dispute(name, "needs_response")
-		elif row["status"] == "needs_response" and self.random.random() < 0.5:
+		elif row.status == "needs_response" and self.random.random() < 0.5:
 			gateway.change_dispute(name, self.random.choice(["won", "lost"]))
 
 	def use(self):

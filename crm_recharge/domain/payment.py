@@ -599,6 +599,11 @@ def _still_open(view: RechargeView, paid: Answer | None = None) -> AttemptView |
 	)
 
 
+def _is_open(view: RechargeView, attempt: str) -> bool:
+	"""Whether the attempt of that name could still capture, as far as anybody here knows."""
+	return any(a.name == attempt and (a.status in OPEN_ATTEMPT or a.intent_open) for a in view.attempts)
+
+
 def close_up(account: str, recharge: str) -> Machine[str]:
 	"""Close at the gateway whatever of a recharge that has ended could still capture. Returns a word for the log.
 
@@ -665,7 +670,8 @@ def _record_closing(account: str, recharge: str, step: Call, answer: Answer | No
 		word = yield from settle(with_paid(view, step.attempt.name, answer), answer, now)
 		yield from effects.Commit()
 		return word
-	if view is None or view.status in NOT_ENDED:
+	if view is None or view.status in NOT_ENDED or not _is_open(view, step.attempt.name):
+		# Meanwhile it goes on, or somebody else has heard what became of the attempt.
 		yield from effects.Rollback()
 		return "lost"
 	if isinstance(step, Close):

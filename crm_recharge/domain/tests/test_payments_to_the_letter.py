@@ -562,15 +562,26 @@ def recorded(step, answer, view):
 
 
 def test_what_the_gateway_said_to_closing_is_written_down():
+	open_ = with_attempts(ENDED, attempt(2, "Declined"), CLOSE.attempt)
 	gone = effects.UpdateAttempt("R-1", {"intent_open": False, "next_ask_at": None})
-	assert recorded(CLOSE, Answer(Outcome.CANCELLED), ENDED) == ([gone, effects.Commit()], None)
+	assert recorded(CLOSE, Answer(Outcome.CANCELLED), open_) == ([gone, effects.Commit()], None)
 	later = effects.UpdateAttempt("R-1", {"asks": 4, "next_ask_at": NOW + payment.backoff(3)})
-	assert recorded(CLOSE, Answer(Outcome.UNKNOWN), ENDED) == ([later, effects.Commit()], None)
+	assert recorded(CLOSE, Answer(Outcome.UNKNOWN), open_) == ([later, effects.Commit()], None)
 	look = steps.LookUp(attempt())
 	never = effects.UpdateAttempt("R-1", {"status": "Never Happened", "next_ask_at": None})
-	assert recorded(look, None, ENDED) == ([never, effects.Commit()], None)
-	for view in (None, MINE):
+	assert recorded(look, None, with_attempts(ENDED, look.attempt)) == ([never, effects.Commit()], None)
+	decided = attempt(status="Succeeded")
+	for view in (None, MINE, ENDED, with_attempts(ENDED, decided), with_attempts(ENDED, attempt(2))):
 		assert recorded(look, None, view) == ([effects.Rollback()], "lost")
+
+
+def test_an_answer_about_an_attempt_that_has_paid_meanwhile_is_not_written_down():
+	"""The webhook was faster than the question of whoever closes what is left."""
+	paid = with_attempts(
+		replace(ENDED, status="Succeeded", settled_intent="pi_1"), attempt(status="Succeeded")
+	)
+	asked, word = recorded(steps.LookUp(attempt()), Answer(Outcome.UNKNOWN, code="timeout"), paid)
+	assert (asked, word) == ([effects.Rollback()], "lost")
 
 
 OLD = replace(ENDED, created=NOW - DAY)

@@ -5,8 +5,9 @@ A failing seed replays with `dev/simulate --seed SEED --runs 1`.
 
 import pytest
 
-from crm_recharge.domain.simulated import simulate
+from crm_recharge.domain.simulated import removals, simulate
 from crm_recharge.domain.simulated.planted import PLANTED
+from crm_recharge.domain.simulated.removed_rules import REMOVALS
 
 RUNS, SEED = 1000, 20_260_301
 ENOUGH_TO_CATCH = 300
@@ -72,3 +73,21 @@ def test_seeds_that_once_broke_a_rule(seed):
 	"""A key asked again after a day's sleep; a recharge started between giving back and taking; a duplicate whose
 	refund was given up when the gateway refused it once; seventy that wait for one lock."""
 	assert simulate.one(seed)[1] is None
+
+
+def test_every_rule_that_is_taken_out_stands_where_the_list_says():
+	texts = {}
+	for removal in REMOVALS:
+		text = texts.setdefault(removal.file, (removals.DOMAIN / removal.file).read_text(encoding="utf-8"))
+		assert text.count(removal.old) == 1, removal.rule
+		compile(text.replace(removal.old, removal.new), removal.file, "exec")
+	assert len({removal.rule for removal in REMOVALS}) == len(REMOVALS) >= 83
+
+
+def test_a_rule_that_is_taken_out_is_noticed():
+	"""Two of them; all are tried by the command, which takes minutes."""
+	for rule in ("a hold stops auto-recharge", "only usage triggers"):
+		removal = next(removal for removal in REMOVALS if removal.rule == rule)
+		assert "Violation" in (removals.seen(removal, ENOUGH_TO_CATCH) or ""), rule
+	with pytest.raises(ValueError, match="stands 0 times in cards.py"):
+		removals.seen(removals.Removal("what is not there", "cards.py", "no such text", ""))

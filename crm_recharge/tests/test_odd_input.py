@@ -18,7 +18,7 @@ from crm_recharge.recharge.worker import carry_out
 from crm_recharge.reorder.answers.tests.reminded import make_reminder
 from crm_recharge.reorder.consent import preferences
 from crm_recharge.tests import factories
-from crm_recharge.tests.compat import BenchTestCase, Unwritten
+from crm_recharge.tests.compat import MAJOR, BenchTestCase, Unwritten
 from crm_recharge.tests.support.money_case import GatewayTestCase, retire
 from crm_recharge.tests.support.node import Node
 from crm_recharge.tests.support.public_methods import intake_of, methods_of_documents, public_methods
@@ -308,6 +308,8 @@ class TestOddInput(GatewayTestCase):
 				({"how": "x", "hwo": "y"}, "unknown_parameter"),
 				({"how": "\ud800"}, "unreadable_text"),
 			):
+				if code == "unreadable_text" and MAJOR >= 16:
+					continue  # what Frappe 16 cannot read there it hands on as the text that came
 				values = {"dt": preference.doctype, "dn": preference.name, "method": method}
 				values["args"] = json.dumps(arguments)
 				url = f"{self.url}/api/method/run_doc_method"

@@ -49,9 +49,13 @@ class TestListeners(TakebackCase):
 		heard.clear()
 		problems.clear()
 		frappe.db.rollback()
-		# What a test that was cut off has left.
+		self.forget_listeners()
+
+	def forget_listeners(self):
+		"""Also those that a test which was cut off has left."""
 		for doctype, field in (("Notification", "document_type"), ("Webhook", "webhook_doctype")):
-			frappe.db.delete(doctype, {field: ["in", changes.announced()]})
+			for name in frappe.get_all(doctype, {field: ["in", changes.announced()]}, pluck="name"):
+				frappe.delete_doc(doctype, name, force=True)
 		frappe.db.commit()
 
 	@contextmanager
@@ -326,9 +330,7 @@ class TestListeners(TakebackCase):
 				self.work(recharge)
 				self.tell("Recharge", recharge)
 				self.assertTrue(self.notes(recharge), event)
-				frappe.db.delete("Notification", {"document_type": "Recharge"})
-				frappe.cache.delete_value("notifications")
-				frappe.db.commit()
+				self.forget_listeners()
 
 	def test_a_notification_whose_condition_is_broken_is_tried_again_and_stops_nothing(self):
 		broken = self.notification("Value Change", value_changed="status")

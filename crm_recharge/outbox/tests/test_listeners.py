@@ -285,7 +285,7 @@ class TestListeners(TakebackCase):
 
 	def test_a_change_keeps_amounts_exactly(self):
 		_account, recharge = self.started()
-		after = frappe.get_all("Outbox Change", {"reference_name": recharge}, pluck="after", limit=1)[0]
+		after = frappe.get_all("Outbox Change", {"reference_name": recharge}, pluck="new_values", limit=1)[0]
 		self.assertEqual(json.loads(after)["amount"], "50.000000000")
 
 	# -- Frappe's own ----------------------------------------------------------------------------------------

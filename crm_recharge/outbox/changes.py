@@ -83,7 +83,7 @@ def record(
 		_of_this_transaction().pop(key_of(doctype, name), None)
 	frappe.db.sql(
 		f"INSERT INTO `tab{DOCTYPE}` (`name`, `creation`, `modified`, `owner`, `modified_by`, `reference_doctype`,"
-		" `reference_name`, `position`, `credit_account`, `status`, `state`, `happened`, `before`, `after`)"
+		" `reference_name`, `position`, `credit_account`, `status`, `state`, `happened`, `old_values`, `new_values`)"
 		" VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
 		(
 			change, now, now, frappe.session.user, frappe.session.user, doctype, name, number,
@@ -100,14 +100,14 @@ def _together(doctype: str, before: dict, after: dict) -> bool:
 	change, what = _of_this_transaction().get(key_of(doctype, after["name"]), (None, None))
 	if change is None or what != happened(before, after):
 		return False
-	kept = frappe.db.get_value(DOCTYPE, change, "before")
+	kept = frappe.db.get_value(DOCTYPE, change, "old_values")
 	if kept is None:
 		# Taken back with a part of the transaction.
 		return False
 	differing = {key: _plain(value) for key, value in _differing(before, after).items()} | json.loads(kept)
 	# nosemgrep: frappe-sql-format-injection -- columns are constants, values are parameters
 	frappe.db.sql(
-		f"UPDATE `tab{DOCTYPE}` SET `before` = %s, `after` = %s, `state` = %s WHERE `name` = %s",
+		f"UPDATE `tab{DOCTYPE}` SET `old_values` = %s, `new_values` = %s, `state` = %s WHERE `name` = %s",
 		(_json(differing), _json(after), after.get("status"), change),
 	)
 	return True
@@ -232,7 +232,7 @@ def _as_row(doctype: str, values: dict) -> dict:
 
 def _last_of(doctype: str, name: str, number: int) -> str | None:
 	filters = {"reference_doctype": doctype, "reference_name": name, "position": number}
-	return frappe.db.get_value(DOCTYPE, filters, "after")
+	return frappe.db.get_value(DOCTYPE, filters, "new_values")
 
 
 def _json(values: dict) -> str:

@@ -31,7 +31,7 @@ def deliver_later(change, listener: Listener, enqueue: bool = True) -> str:
 		{
 			"listener": listener.name,
 			"event": listener.event,
-			"change": change.name,
+			"outbox_change": change.name,
 			"reference_doctype": change.reference_doctype,
 			"reference_name": change.reference_name,
 			"credit_account": change.credit_account,
@@ -61,9 +61,9 @@ def deliver_again(name: str) -> str:
 		return f"waits for {earlier}"
 	if not lease.take(DELIVERY, name, LEASE):
 		return "leased"
-	if not frappe.db.exists("Outbox Change", row.change):
+	if not frappe.db.exists("Outbox Change", row.outbox_change):
 		return _delivered(row, "the change was cleared away")
-	change = frappe.get_doc(changes.DOCTYPE, row.change)
+	change = frappe.get_doc(changes.DOCTYPE, row.outbox_change)
 	doc = document(change, row.event)
 	listener = next((one for one in listeners(doc, row.event) if one.name == row.listener), None)
 	if listener is None:

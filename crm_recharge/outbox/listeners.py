@@ -124,13 +124,13 @@ def _post(doc, webhook) -> None:
 
 def document(row, event: str):
 	"""The document as the change left it, with what it was before, for one listener."""
-	doctype, after = row.reference_doctype, json.loads(row.after)
+	doctype, after = row.reference_doctype, json.loads(row.new_values)
 	doc = _as_document(doctype, after)
-	if row.before:
-		doc._doc_before_save = _as_document(doctype, after | json.loads(row.before))
+	if row.old_values:
+		doc._doc_before_save = _as_document(doctype, after | json.loads(row.old_values))
 	doc.flags.exact = after
 	# Frappe: a value cannot change in what has just been made.
-	doc.flags.in_insert = row.before is None
+	doc.flags.in_insert = row.old_values is None
 	doc.flags.change = row.name
 	return doc
 

@@ -313,6 +313,7 @@ class World:
 		)
 		self.database.add(attempt)
 		self.database.change(rows.Recharge, recharge, status=payment.CHARGING)
+		self.check()
 
 	def use(self, amount) -> bool:
 		"""Usage of the account; False when it is refused."""

@@ -44,7 +44,6 @@ def test_a_thousand_runs_break_no_rule():
 		"recharged by hand",
 		"credits given",
 		"movement undone",
-		"refund came back",
 		"paid on page",
 		"long time",
 		"changed",
@@ -55,6 +54,8 @@ def test_a_thousand_runs_break_no_rule():
 		"dispute opened",
 	):
 		assert drawn[what] > 100, what
+	# What is rare at a bank, too.
+	assert drawn["refund came back"] > 0
 
 
 @pytest.mark.parametrize("bug", sorted(PLANTED))

@@ -44,7 +44,6 @@ def test_a_thousand_runs_break_no_rule():
 		"recharged by hand",
 		"credits given",
 		"movement undone",
-		"paid on page",
 		"long time",
 		"changed",
 		"strange card listed",
@@ -55,7 +54,8 @@ def test_a_thousand_runs_break_no_rule():
 	):
 		assert drawn[what] > 100, what
 	# What is rare at a bank, too.
-	assert drawn["refund came back"] > 0
+	for rare in ("refund came back", "paid on page"):
+		assert drawn[rare] > 0, rare
 
 
 @pytest.mark.parametrize("bug", sorted(PLANTED))

@@ -7,13 +7,15 @@ import frappe
 from crm_recharge.api import settings as api
 from crm_recharge.gateway.stripe import settings
 from crm_recharge.gateway.stripe.adapter import StripeAdapter
-from crm_recharge.tests.compat import BenchTestCase
+from crm_recharge.tests.compat import NO_RECORDS, BenchTestCase
 from crm_recharge.tests.support.stripe_stand_in import (
 	KEY_WITHOUT_RIGHTS,
 	PUBLISHABLE_KEY,
 	SECRET_KEY,
 	StandIn,
 )
+
+test_ignore = IGNORE_TEST_RECORD_DEPENDENCIES = NO_RECORDS
 
 CONF = (
 	"crm_recharge_stripe_secret_key",

@@ -2,7 +2,10 @@
 
 import frappe
 
+from crm_recharge.tests.compat import NO_RECORDS
 from crm_recharge.tests.support.reorder_case import ReorderCase, make_buyer, make_invoice, make_item
+
+test_ignore = IGNORE_TEST_RECORD_DEPENDENCIES = NO_RECORDS
 
 
 class TestReorderReminder(ReorderCase):

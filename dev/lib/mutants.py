@@ -69,8 +69,10 @@ Change = tuple[str, cst.CSTNode, cst.CSTNode]
 
 
 def _mutmuts(module: cst.Module, mutations: list) -> Iterator[Change]:
-	names, owners = _names(module), _owners(module)
+	names, owners, said = _names(module), _owners(module), _said_by_assertions(module)
 	for mutation in mutations:
+		if id(mutation.original_node) in said:
+			continue
 		function = mutation.contained_by_top_level_function
 		if isinstance(function, cst.FunctionDef):
 			where = names[function]
@@ -82,6 +84,21 @@ def _mutmuts(module: cst.Module, mutations: list) -> Iterator[Change]:
 		owner = owners.get(id(mutation.original_node))
 		if owner is not None:
 			yield where, owner, owner.deep_replace(mutation.original_node, mutation.mutated_node)
+
+
+def _said_by_assertions(module: cst.Module) -> set[int]:
+	"""What is inside of the texts of assertions: they are for who reads a traceback."""
+	found: set[int] = set()
+
+	def walk(node: cst.CSTNode, inside: bool) -> None:
+		if inside:
+			found.add(id(node))
+		text = node.msg if isinstance(node, cst.Assert) else None
+		for child in node.children:
+			walk(child, inside or child is text)
+
+	walk(module, False)
+	return found
 
 
 def _owners(module: cst.Module) -> dict[int, cst.CSTNode]:

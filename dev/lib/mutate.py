@@ -25,7 +25,7 @@ DOMAIN = ROOT / "crm_recharge" / "domain"
 FILES = ("payment", "threshold", "caps", "cards", "refund", "dispute", "takeback", "reconcile", "book")
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.json")
 PACKAGE = "crm_recharge.domain"
-NEAR = re.compile(
+NEAR = (
 	r"payment|pending|threshold|caps|cards|refund|dispute|takeback|reconcile|book|held|letter|simulated\.py"
 )
 """Tests that go through these files."""
@@ -40,7 +40,10 @@ def main() -> int:
 	options = _options()
 	mutants = [m for name in options.files for m in mutants_of(name, _source(name))]
 	mutants = [m for m in mutants if not options.where or options.where in (m.where, m.where.split(".")[-1])]
-	runner = Runner(mutants, options.processes)
+	if options.again:
+		before = Path(options.again).read_text(encoding="utf-8").splitlines()
+		mutants = [m for m in mutants if f"survived {_shown(m)}" in before]
+	runner = Runner(mutants, options.processes, options.tests)
 	arguments = [str(DOMAIN), "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:terminal"]
 	os.chdir(ROOT)
 	if mutants:
@@ -58,6 +61,10 @@ def _options() -> argparse.Namespace:
 		"--changed", metavar="BASE", help="only those of the files that differ from this commit"
 	)
 	parser.add_argument("--where", help="only this function")
+	parser.add_argument(
+		"--again", metavar="OUTPUT", help="only those that survived in an earlier run's output"
+	)
+	parser.add_argument("--tests", metavar="REGEX", default=NEAR, help="only tests whose path matches")
 	parser.add_argument("--least", type=float, default=0.95, help="the score that is asked for (0.95)")
 	parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
 	parser.add_argument(
@@ -89,8 +96,8 @@ def _source(name: str) -> str:
 class Runner:
 	"""A plugin of pytest: it runs each test once as it is, then those of each mutant."""
 
-	def __init__(self, mutants: list[Mutant], processes: int):
-		self.mutants, self.processes = mutants, processes
+	def __init__(self, mutants: list[Mutant], processes: int, tests: str):
+		self.mutants, self.processes, self.tests = mutants, processes, re.compile(tests)
 		self.fates: dict[tuple, str] = {}
 		self.broken: list[str] = []
 
@@ -110,7 +117,9 @@ class Runner:
 		settings.load_profile("mutation")
 
 	def pytest_collection_modifyitems(self, items) -> None:
-		items[:] = [item for item in items if NEAR.search(item.nodeid) and not LEFT_OUT.search(item.nodeid)]
+		items[:] = [
+			item for item in items if self.tests.search(item.nodeid) and not LEFT_OUT.search(item.nodeid)
+		]
 
 	@pytest.hookimpl(tryfirst=True)
 	def pytest_runtestloop(self, session) -> bool:
@@ -140,7 +149,7 @@ class Runner:
 				self.broken.append(item.nodeid)
 			for function in seen:
 				through[function].append((took, item))
-			for file in {file for file, _ in seen}:
+			for file in files.values():
 				through[file, CONSTANTS].append((took, item))
 		for found in through.values():
 			found.sort(key=lambda pair: pair[0])
@@ -159,7 +168,11 @@ class Runner:
 			killed = os.waitstatus_to_exitcode(status) != 0
 			self.fates[mutant.mark] = "killed" if killed else "survived"
 			if not killed:
-				print(f"survived {mutant.file}.{mutant.where}: {mutant.old}  ->  {mutant.new}", flush=True)
+				print(f"survived {_shown(mutant)}", flush=True)
+
+
+def _shown(mutant: Mutant) -> str:
+	return f"{mutant.file}.{mutant.where}: {mutant.old}  ->  {mutant.new}"
 
 
 def _fork(mutant: Mutant, items: list, limit: float) -> int:

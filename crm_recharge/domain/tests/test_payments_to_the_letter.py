@@ -655,3 +655,22 @@ def test_what_is_due(values, job):
 def test_whose_time_is_over(status, until, over):
 	row = rows.Recharge("R", "A", status, D(1), "USD", next_try_at=until)
 	assert payment.action_is_over(row, NOW) is over
+
+
+def test_closing_that_goes_on_for_long_is_told_too():
+	close = replace(CLOSE, attempt=replace(CLOSE.attempt, asks=7))
+	look = steps.LookUp(attempt(asks=7))
+	lost = Answer(Outcome.UNKNOWN, code="x", message="m")
+	notice = effects.Notify("gateway_error", "R", {"attempt": "R-1", "code": "x", "message": "m"})
+	assert record(close, lost)[0][0] == notice
+	for step in (close, look):
+		assert recorded(step, lost, with_attempts(ENDED, step.attempt))[0][0] == notice
+	late = replace(CLOSE, attempt=replace(CLOSE.attempt, created=NOW - timedelta(days=14), asks=30))
+	pending = replace(lost, outcome=Outcome.PENDING)
+	assert record(late, pending)[0][0] == notice
+	assert recorded(late, pending, with_attempts(ENDED, late.attempt))[0][0] == notice
+
+
+def test_a_number_that_is_cut_short_is_not_taken_twice():
+	answer = replace(PAID, metadata={"attempt": "R-1234567"})
+	assert payment._number_of(answer, "R", {123456}) == 123457

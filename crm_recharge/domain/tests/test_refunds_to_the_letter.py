@@ -586,3 +586,16 @@ def test_what_is_due(change, due):
 
 def test_a_refund_on_its_way_is_looked_at_every_six_hours():
 	assert refund.CHECK_PENDING == 6 * HOUR
+
+
+def test_a_second_capture_whose_refund_is_refused_is_asked_for_again():
+	second = replace(ASKED, kind="Duplicate", intent="pi_2", taken=D(0), moves=0)
+	asked, word = carry_out(second, AskRefund=REFUSED, LookUpRefund=None)
+	assert (word, asked[-2].values["next_ask_at"]) == ("waiting", NOW + payment.backoff(0))
+	gone = replace(REFUSED, code="charge_already_refunded")
+	assert carry_out(second, AskRefund=gone, LookUpRefund=None)[1] == "Failed"
+
+
+def test_a_refund_that_was_proven_not_to_be_ends_now():
+	asked, word = record(replace(REFUSED, outcome=RefundOutcome.FAILED))
+	assert (word, asked[1].values["ended_at"], asked[1].values["gateway_refund"]) == ("Failed", NOW, None)

@@ -320,6 +320,12 @@ def test_a_warning():
 	assert (word, asked[3:]) == ("known", [effects.Rollback()])
 
 
+def test_what_is_known_of_a_dispute_gives_way_to_what_it_is_now():
+	view = dispute._view(replace(KNOWN, currency="JPY", intent="", amount=D(1), fees=D(1)), OPENED)
+	assert view == replace(KNOWN, heard=2)
+	assert dispute._view(None, OPENED) == replace(KNOWN, taken=D(0), moves=0)
+
+
 # -- taking back ---------------------------------------------------------------------------------------------
 
 

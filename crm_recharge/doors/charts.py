@@ -42,6 +42,8 @@ def get(
 		"time_interval": time_interval,
 		"heatmap_year": heatmap_year,
 	}
+	# What a browser leaves open comes as empty text, for which Frappe's own way in has another place.
+	asked = {name: None if value == "" else value for name, value in asked.items()}
 	doc = frappe.get_doc("Dashboard Chart", chart_name) if chart_name else _sent(chart)
 	if doc.get("document_type") not in records.declared():
 		return _made_of(dashboard_chart.get, **asked, no_cache=no_cache, refresh=refresh)

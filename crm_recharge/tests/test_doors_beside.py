@@ -65,6 +65,14 @@ class TestCharts(BesideCase):
 		self.assertEqual(answer.json()["message"]["labels"], [self.label(self.mine)])
 		self.assertEqual(self.chart(self.stranger, chart_name=chart).status_code, 403)
 
+	def test_what_a_browser_leaves_open_is_no_fault(self):
+		doc = self.by_account(f"Doors {frappe.generate_hash(length=6)}")
+		doc |= {"chart_type": "Count", "based_on": "creation", "timeseries": 1, "time_interval": "Weekly"}
+		chart = self.made("Dashboard Chart", chart_name=doc["name"], **doc | {"timespan": "Last Year"}).name
+		left = dict.fromkeys(("time_interval", "timespan", "from_date", "to_date", "heatmap_year"), "")
+		answer = self.chart(self.all_seeing, chart_name=chart, filters="[]", refresh="1", **left)
+		self.assertEqual(answer.status_code, 200, answer.text[:300])
+
 	def label(self, records: dict) -> str:
 		"""How a chart names an account: Frappe 16 by its title."""
 		account, title = records["Credit Account"], frappe.get_meta("Credit Account").title_field

@@ -254,8 +254,8 @@ METHODS = {
 	"reorder.learning.history.start": _writes(REORDER_MANAGERS, ALL),
 	"reorder.privacy.erasing.erase": _writes(REORDER_MANAGERS, CUSTOMER),
 	"reorder.privacy.erasing.learn_again": _writes(REORDER_MANAGERS, CUSTOMER),
-	"reorder.sending.preview.preview": _reads(("Sales Manager", "Reorder User & Sales User"), CUSTOMER, customer=True),
-	"reorder.sending.preview.send_test": _writes(("Sales Manager", "Reorder User & Sales User"), CUSTOMER, customer=True),
+	"reorder.sending.preview.preview": _reads(REORDER_READERS, CUSTOMER, customer=True),
+	"reorder.sending.preview.send_test": _writes(REORDER_READERS, CUSTOMER, customer=True),
 }  # fmt: skip
 
 # Fetched they are read; what they change takes a POST.

@@ -7,6 +7,7 @@ committed themselves. So no event ever appears before a position that somebody m
 import frappe
 
 from crm_recharge import transactions
+from crm_recharge.contention import retry_on_contention
 from crm_recharge.outbox import webhooks
 from crm_recharge.outbox.events import ALL, DOCTYPE
 
@@ -27,6 +28,7 @@ def publish(_all: str = ALL) -> int:
 	return published
 
 
+@retry_on_contention
 def _publish_some() -> int:
 	frappe.db.rollback()
 	position = _lock_counter()

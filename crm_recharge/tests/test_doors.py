@@ -229,6 +229,9 @@ class TestFieldsOfTheApp(DoorCase):
 			item = make_item()
 			frappe.db.commit()
 			return {"applies_to": "Item", "item_code": item}
+		if doctype == "Credit Webhook":
+			account = self.theirs["Credit Account"]
+			return {"credit_account": account, "url": "https://example.com/hooks", "events": "*"}
 		if doctype == "Usage Category":
 			return {"category_name": mark, "unit": "piece", "currency": "USD", "unit_price": 1}
 		return {

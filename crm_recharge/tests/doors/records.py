@@ -217,7 +217,9 @@ def _payments(side: Side) -> None:
 		credit_account=side.account, url=f"https://8.8.8.8/{side.word}", outcome=side.text("outcome"),
 	)  # fmt: skip
 	of = {"reference_doctype": "Recharge", "reference_name": settled, "credit_account": side.account}
-	side.raw("Outbox Change", **of, position=1, status="Delivered", state="Failed", new_values=side.text("after"))
+	side.raw(
+		"Outbox Change", **of, position=1, status="Delivered", state="Failed", new_values=side.text("after")
+	)
 	side.raw(
 		"Outbox Delivery", **of, outbox_change=side.one("Outbox Change"), status="Failed", listener="x",
 		outcome=side.text("outcome"),

@@ -93,8 +93,8 @@ class TestOptIn(ConsentCase):
 			((contact, customer, "web", ""), "wording"),
 			((stranger, customer, "web", WORDING), "does not belong"),
 			((nameless.name, customer, "web", WORDING), "no e-mail address"),
-			(("Nobody", customer, "web", WORDING), "Contact Nobody does not exist"),
-			((contact, "Nobody", "web", WORDING), "Customer Nobody does not exist"),
+			(("No such one", customer, "web", WORDING), "Contact No such one does not exist"),
+			((contact, "No such one", "web", WORDING), "Customer No such one does not exist"),
 		):
 			with self.assertRaisesRegex(frappe.ValidationError, words):
 				preferences.opt_in(*arguments)

@@ -105,7 +105,8 @@ class Stack:
 		url = f"http://127.0.0.1:{port}"
 		self.host_before = bench_site.set_host(self.site, url)
 		self.environment["CRM_RECHARGE_URL"] = url
-		options = f"--bind {host}:{port} --workers 2 --threads 8 --timeout 120 --graceful-timeout 5"
+		# A browser opens connections in store, and each holds a thread until it is used or closed.
+		options = f"--bind {host}:{port} --workers 2 --threads 48 --timeout 120 --graceful-timeout 5"
 		command = [
 			sys.executable,
 			"-m",

@@ -105,8 +105,9 @@ class Stack:
 		url = f"http://127.0.0.1:{port}"
 		self.host_before = bench_site.set_host(self.site, url)
 		self.environment["CRM_RECHARGE_URL"] = url
-		# A browser opens connections in store, and each holds a thread until it is used or closed.
-		options = f"--bind {host}:{port} --workers 2 --threads 48 --timeout 120 --graceful-timeout 5"
+		# A browser opens connections in store: each holds a thread until it is used or closed, and one that is idle for the
+		# time-out would end its worker.
+		options = f"--bind {host}:{port} --workers 2 --threads 48 --timeout 1800 --graceful-timeout 5"
 		command = [
 			sys.executable,
 			"-m",

@@ -9,14 +9,15 @@ from playwright.sync_api import expect
 
 import crm_recharge
 
-MODULES = ("credits", "gateway", "recharge", "reorder")
+MODULES = ("credits", "gateway", "outbox", "recharge", "reorder")
 OF_THE_APP = sorted(
 	path.parent.name
 	for module in MODULES
 	for path in (Path(crm_recharge.__file__).parent / module / "doctype").glob("*/*_list.js")
 )
 # What is left out of a list that is opened without filters.
-HIDDEN = {"reorder_reminder": {"remind_on": ["is", "set"]}}
+HIDDEN = {"reorder_reminder": {"remind_on": ["is", "set"], "status": ["in", ["Due", "Waiting", "Snoozed"]]}}
+SHOWN = {"reorder_reminder": {"status": "Due"}}
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,7 @@ def fill(doctype: str) -> None:
 			doc.set(field.fieldname, frappe.generate_hash(length=10))
 		elif field.fieldtype == "Select" and field.options:
 			doc.set(field.fieldname, next(filter(None, field.options.split("\n"))))
+	doc.update(SHOWN.get(frappe.scrub(doctype), {}))
 	doc.db_insert()
 	frappe.db.commit()
 
